@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.beside import with_workloads
+from chaoskit.analysis.chains.inversions import inversions
+from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
 from chaoskit.analysis.chains.measurements import FROM_SPANS, measure
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.compression import compare_compression, compression_warnings
@@ -123,7 +125,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
-    tiers = tiers_by_phase(hops, populations, estimates, spec.reference)
+    inverted = inversions(raw.requests, raw.spans, raw.plan.classes if raw.plan is not None else {})
+    tiers = tiers_by_phase(hops, populations, estimates, spec.reference, inverted)
     phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)
     phases = tuple(_with_closings(phase, samples[phase.name], _in_phases(ended, run_timeline), raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
@@ -156,6 +159,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         compression=compare_compression(raw, uncompressed),
         tiers=tiers.get(WHOLE_RUN),
         spans=span_counts(hops),
+        ladders=tuple(_ladders(raw)),
         fidelity=checks,
         tokens_per_event=streams.table.token_counts.told,
         health=client_health,
@@ -202,6 +206,14 @@ def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:
     if not isinstance(plan, Plan) or clock != "virtual" or all(host.spec.run is None for host in plan.hosts):
         return ()
     return ("in virtual time computing takes no time: a program that its processor slows down looks fast",)
+
+
+def _ladders(raw: RawRecords) -> Iterator[LadderResult]:
+    """What the degradation of each gateway did."""
+    for host in raw.plan.hosts if raw.plan is not None else ():
+        keys = host.spec.gateway.degradation if host.spec.gateway is not None else None
+        if keys is not None and keys.settings is not None:
+            yield ladder_result(host.name, keys.settings, raw.requests, raw.spans)
 
 
 def _of_unseen_connections(raw: RawRecords) -> Iterator[str]:

@@ -45,9 +45,13 @@ def has_tiers(found: TierMeasurements) -> bool:
 
 
 def tiers_by_phase(
-    found: TierMeasurements, populations: SamplesByPopulation, estimates: Estimates, reference: str
+    found: TierMeasurements,
+    populations: SamplesByPopulation,
+    estimates: Estimates,
+    reference: str,
+    inverted: Mapping[int, int],
 ) -> dict[str, PhaseTiers]:
-    """The summary of each phase, by its name; nothing without tiers."""
+    """The summary of each phase, by its name; nothing without tiers. `inverted`: see `inversions`."""
     if not has_tiers(found):
         return {}
     actions = {each.request.stream: each for each in found.actions}
@@ -59,7 +63,7 @@ def tiers_by_phase(
     for name, sample in samples.items():
         slow = slow_chains(sample, actions)
         summaries[name] = PhaseTiers(
-            rows=tuple(_row(each, populations.of(each)[name], actions, estimates) for each in names),
+            rows=tuple(_row(each, populations.of(each)[name], actions, inverted, estimates) for each in names),
             hops=tuple(_hops(sample, actions, slow)),
             slow=len(slow),
             path=path_shares(slow, usual),
@@ -80,7 +84,13 @@ def _populations(found: TierMeasurements) -> list[Population]:
     ]
 
 
-def _row(whose: Population, sample: PhaseSamples, actions: Mapping[int, Action], estimates: Estimates) -> Requests:
+def _row(
+    whose: Population,
+    sample: PhaseSamples,
+    actions: Mapping[int, Action],
+    inverted: Mapping[int, int],
+    estimates: Estimates,
+) -> Requests:
     those = [actions[stream.number] for stream in sample.streams if stream.number in actions]
     admissions = Counter(action.admission for action in those)
     shares = {name: estimates.of(sample, name).scaled() for name in Requests.model_fields if name in METRICS}
@@ -95,6 +105,7 @@ def _row(whose: Population, sample: PhaseSamples, actions: Mapping[int, Action],
         admitted=admissions["admitted"],
         queued=admissions["queued"],
         shed=admissions["shed"],
+        inversions=sum(stream.number in inverted for stream in sample.streams),
         retrievals=_retrievals(those),
         degraded=_counted(step for action in those for step in action.steps),
         downgraded=_counted(

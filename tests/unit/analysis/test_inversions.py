@@ -7,12 +7,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.analysis.tiers.inversions import inversions
+from chaoskit.analysis.chains.inversions import inversions
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Span
+from chaoskit.spec.classes import TrafficClass
+from chaoskit.units import Share
 
 PRIORITIES = {"premium": 2, "standard": 1, "batch": 0}
+CLASSES = {name: TrafficClass(share=Share(10**9 // 3), priority=rank) for name, rank in PRIORITIES.items()}
 S = 10**9
 
 
@@ -44,7 +47,7 @@ def test_who_begins_while_a_more_important_one_waits_is_counted() -> None:
     model = span_names.MODEL_QUEUE
     spans += [span(0, 5 * S, 6 * S, model), span(1, 10 * S, 2 * S, model), span(3, 11 * S, 3 * S, model)]
 
-    assert inversions(requests, spans, PRIORITIES) == {0: 2}
+    assert inversions(requests, spans, CLASSES) == {0: 2}
 
 
 def test_those_that_begin_at_one_moment_invert_nothing() -> None:
@@ -59,7 +62,7 @@ def test_those_that_begin_at_one_moment_invert_nothing() -> None:
     spans = [span(0, 0, 5 * S), span(1, 1 * S, 4 * S), span(2, 5 * S, 1 * S), span(3, 0, 2 * S)]
     spans.append(span(4, 0, 60 * S, **{span_names.ADMISSION: "shed"}))
 
-    assert inversions(requests, spans, PRIORITIES) == {}
+    assert inversions(requests, spans, CLASSES) == {}
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(PRIORITIES)), st.integers(0, 20), st.integers(0, 20)), max_size=25))
@@ -77,4 +80,4 @@ def test_the_count_is_that_of_all_pairs(waits: list[tuple[str, int, int]]) -> No
         )
     }
 
-    assert inversions(requests, spans, PRIORITIES) == expected
+    assert inversions(requests, spans, CLASSES) == expected

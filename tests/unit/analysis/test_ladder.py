@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaoskit.analysis.tiers.ladder import LadderResult, ladder_result
+from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Span

@@ -34,7 +34,7 @@ BEYOND = (
     "|is no multiple of|shares add up|nobody |no class of|no classes in|needs classes|no place for a class| as well"
     "|overlaps|without end|rising order|the same measure|is more important than|is no engine|in whole seconds"
     "|expected a number such as|has no unit, and|is a time, and|expected a URL such as|say where in the lab"
-    r"|\.ready: found"
+    r"|\.ready: found|a host without a server"
     r"|no traffic selected|matrix|\.netem: "
 )
 """What JSON Schema cannot say, or only clumsily: it depends on two keys, on names, on the grammar of tc or of hosts."""

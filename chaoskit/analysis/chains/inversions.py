@@ -13,6 +13,7 @@ from typing import NamedTuple
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Span
+from chaoskit.spec.classes import TrafficClass
 
 _QUEUES = (span_names.ADMISSION_QUEUE, span_names.MODEL_QUEUE)
 _BEGINS, _LOOKS, _WAITS = range(3)  # at one moment all that begin leave the queue first, and newcomers join it last
@@ -27,18 +28,20 @@ class _Wait(NamedTuple):
     end: int
 
 
-def inversions(requests: Sequence[Request], spans: Iterable[Span], priorities: Mapping[str, int]) -> dict[int, int]:
+def inversions(
+    requests: Sequence[Request], spans: Iterable[Span], classes: Mapping[str, TrafficClass]
+) -> dict[int, int]:
     """By the number of a request: in how many queues it went before a more important one. Others are not in it."""
     queues: dict[tuple[str, str], list[_Wait]] = {}
     by_trace = {request.trace: request for request in requests if request.trace}
     for span in spans:
         request = by_trace.get(span.trace)
-        rank = None if request is None else priorities.get(request.traffic_class or "")
+        rank = None if request is None else classes.get(request.traffic_class or "")
         for name in _QUEUES:
             waited = span.attributes.get(name)
             if request is not None and rank is not None and type(waited) is int and not _was_refused(span):
                 queues.setdefault((span.host, name), []).append(
-                    _Wait(request.stream, rank, span.begin, span.begin + max(0, waited))
+                    _Wait(request.stream, rank.priority, span.begin, span.begin + max(0, waited))
                 )
     return dict(Counter(stream for waits in queues.values() for stream in _inverted(waits)))
 

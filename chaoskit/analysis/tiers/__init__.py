@@ -1,1 +1,0 @@
-"""Computes what the hops of requests did: chains, critical paths, retrieval, admission, degradation, failover."""
