@@ -1,4 +1,4 @@
-"""Counts priority inversions: a request that begins while one of a more important class waits in the same queue.
+"""Counts priority inversions: requests that go before a waiting one of a more important class.
 
 Two queues are seen: that of a gateway, whose spans tell how long a request waited to be admitted, and that of a model,
 whose spans tell how long it waited for its first step. A queue in the order of arrival has many; a priority queue none.

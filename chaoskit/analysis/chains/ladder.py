@@ -1,4 +1,4 @@
-"""Says of each step of a degradation ladder whether it was reached, bought latency, was released, and was told.
+"""Says of each step of a degradation ladder whether it was reached, helped, was released, was told.
 
 A gateway records each switch as a span with the step and the signal; the requests under a step have its name in their
 spans, and their answers have it in `x-degraded`. What a step buys is seen beside the requests of the same phase without
