@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from os.path import lexists
 from pathlib import Path
@@ -14,7 +14,7 @@ from chaoskit import __version__
 from chaoskit.analysis.beside import with_workloads
 from chaoskit.analysis.chains.inversions import inversions
 from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
-from chaoskit.analysis.chains.measurements import FROM_SPANS, measure
+from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
@@ -54,11 +54,14 @@ from chaoskit.plan.model import Plan
 from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
+from chaoskit.records.model import Request
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.phases import CLEAN_PHASES
 from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
 from chaoskit.telemetry.traces import traces
+from chaoskit.telemetry.traces import warnings as span_warnings
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
@@ -100,7 +103,13 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     in_lab = raw.plan is not None and raw.plan.interface is None
-    hops = measure(raw.requests, traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab))
+    asked = raw.plan or raw.probe
+    traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
+    classes = raw.plan.classes if raw.plan is not None else {}
+    measured = replace(
+        measure(raw.requests, traced, raw.numbering), inversions=inversions(raw.requests, raw.spans, classes)
+    )
+    hops = by_user(measured, streams.ended)
     is_cut_short = raw.status == "interrupted"
     samples = phase_samples(streams, run_timeline, is_cut_short, more=hops.latencies, told=hops.told)
     populations = SamplesByPopulation(samples, raw.requests)
@@ -108,7 +117,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     good = good_streams(
         streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended, hops
     )
-    recoveries = Recoveries(run_timeline, (each.request for each in streams.ended if each.is_counted), good)
+    recoveries = Recoveries(run_timeline, _by_user(streams.ended), good, _clean_phases(raw.plan))
     estimates = Estimates(spec.seed, good, intended, recoveries, hops.missing)
     seen = SeenConnections(raw.connection_ends, raw.host_sockets)
     checks = tuple(fidelity(raw.plan, run_timeline, raw, seen)) if raw.plan else ()
@@ -125,8 +134,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
-    inverted = inversions(raw.requests, raw.spans, raw.plan.classes if raw.plan is not None else {})
-    tiers = tiers_by_phase(hops, populations, estimates, spec.reference, inverted)
+    tiers = tiers_by_phase(hops, populations, estimates, run_timeline, spec.reference)
     phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)
     phases = tuple(_with_closings(phase, samples[phase.name], _in_phases(ended, run_timeline), raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
@@ -168,8 +176,16 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
             *_of_unseen_connections(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
+            *span_warnings(traced, is_asked=asked is not None and asked.telemetry is not None),
         ),
     )
+
+
+def _by_user(streams: Sequence[Stream]) -> Iterator[Request]:
+    """The last attempt of each user, as if it had been scheduled when he asked first."""
+    for stream in streams:
+        if stream.is_counted and not stream.is_asked_again:
+            yield replace(stream.request, scheduled=stream.asked)
 
 
 def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
@@ -235,6 +251,13 @@ def _timeline(raw: RawRecords) -> Timeline:
     if not raw.requests:
         return Timeline(())
     return single_phase(SINGLE_PHASE, min(request.scheduled for request in raw.requests), raw.end)
+
+
+def _clean_phases(plan: Plan | None) -> Collection[str]:
+    """The names of phases without a fault and a surge."""
+    if plan is None:
+        return CLEAN_PHASES
+    return {phase.name for phase in plan.phases if not phase.faults and phase.demand == 1}
 
 
 def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | None) -> dict[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from os.path import lexists
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from chaoskit.analysis.chains.measurements import named
+from chaoskit.analysis.chains.repeated_text import Numbering, candidates, read_numbering
 from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams, without
@@ -80,6 +82,7 @@ class RawRecords:
     spans: list[Span]
     exports: list[Exports]
     model_states: list[ModelState]
+    numbering: Mapping[int, Numbering]
 
     @property
     def end(self) -> int:
@@ -153,6 +156,7 @@ def load_records(run: Path) -> RawRecords:
         spans=spans,
         exports=read(run, Exports),
         model_states=read(run, ModelState),
+        numbering=read_numbering(run, candidates(requests, spans)),
     )
 
 
@@ -182,6 +186,7 @@ def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawReco
         ),
         infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(folder, TcpInfo)],
         vitals=read(folder, Vitals),
+        numbering=read_numbering(folder, candidates(requests, raw.spans)),
     )
 
 

@@ -17,6 +17,7 @@ from chaoskit.analysis.formatting import FIDELITY_LABELS, format_interval, forma
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.analysis.streams.phase_samples import WARM_UP
 from chaoskit.report import beside, retries, sparkline
+from chaoskit.report.chains import chain_sections
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
@@ -53,6 +54,11 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
     if any(phase.metrics.retries for phase in result.phases):
         yield section("Users who asked again", two_columns(retries.rows(result.phases)))
+    wide = console.options.update(width=UNBOUNDED_WIDTH)
+    for title, body in chain_sections(
+        result, two_columns, lambda table: console.measure(table, options=wide).maximum + 2 <= console.width
+    ):
+        yield section(title, body)
     if result.workloads:
         yield section("Other workloads", two_columns(beside.rows(result.workloads)))
     if any(phase.metrics.failures for phase in result.phases):

@@ -43,7 +43,7 @@ class Gateway(Tier):
         self.read_headers |= {settings.workflow_header, *carried}
         self._settings = settings
         self._pool = Pool()
-        resolver = Resolver(settings.addresses)
+        resolver = Resolver(settings.addresses, settings.port)
         caller = Caller(timer, self._pool, resolver, settings.retry_budget, settings.breaker)
         self._keeper = Gatekeeper(settings.controls, timer, MetricsReader(timer, self._pool, resolver), self.tracer)
         self._workflows = Workflows(settings, caller, Relay(caller, timer), self._keeper)

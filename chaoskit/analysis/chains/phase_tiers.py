@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from chaoskit.analysis.chains.actions import Action, Hop
 from chaoskit.analysis.chains.chain_results import Count, HopResult, PhaseTiers, Requests, Retrievals, SpanCounts
+from chaoskit.analysis.chains.failover import failover_times, outcomes
 from chaoskit.analysis.chains.measurements import TierMeasurements
 from chaoskit.analysis.chains.paths import (
     chain_parts,
@@ -20,6 +21,7 @@ from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.quantiles import summarize
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.analysis.streams.populations import EVERYBODY, Population, SamplesByPopulation
+from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.analysis.summaries import LatencySummary
 from chaoskit.records.spans import OPERATIONS, Operation
 from chaoskit.spec.metrics import METRICS
@@ -48,10 +50,10 @@ def tiers_by_phase(
     found: TierMeasurements,
     populations: SamplesByPopulation,
     estimates: Estimates,
+    timeline: Timeline,
     reference: str,
-    inverted: Mapping[int, int],
 ) -> dict[str, PhaseTiers]:
-    """The summary of each phase, by its name; nothing without tiers. `inverted`: see `inversions`."""
+    """The summary of each phase, by its name; nothing without tiers."""
     if not has_tiers(found):
         return {}
     actions = {each.request.stream: each for each in found.actions}
@@ -63,10 +65,12 @@ def tiers_by_phase(
     for name, sample in samples.items():
         slow = slow_chains(sample, actions)
         summaries[name] = PhaseTiers(
-            rows=tuple(_row(each, populations.of(each)[name], actions, inverted, estimates) for each in names),
+            rows=tuple(_row(each, populations.of(each)[name], actions, found, estimates) for each in names),
             hops=tuple(_hops(sample, actions, slow)),
             slow=len(slow),
             path=path_shares(slow, usual),
+            failover=outcomes(_of(sample, actions), found.numbering),
+            failover_times=tuple(failover_times(found.actions, timeline, reference, name)),
             late_first_tokens=late_first_tokens(sample, actions, usual_first) if found.spans else None,
         )
     return summaries
@@ -88,10 +92,10 @@ def _row(
     whose: Population,
     sample: PhaseSamples,
     actions: Mapping[int, Action],
-    inverted: Mapping[int, int],
+    found: TierMeasurements,
     estimates: Estimates,
 ) -> Requests:
-    those = [actions[stream.number] for stream in sample.streams if stream.number in actions]
+    those = _of(sample, actions)
     admissions = Counter(action.admission for action in those)
     shares = {name: estimates.of(sample, name).scaled() for name in Requests.model_fields if name in METRICS}
     return Requests(
@@ -105,7 +109,7 @@ def _row(
         admitted=admissions["admitted"],
         queued=admissions["queued"],
         shed=admissions["shed"],
-        inversions=sum(stream.number in inverted for stream in sample.streams),
+        inversions=sum(stream.number in found.inversions for stream in sample.streams),
         retrievals=_retrievals(those),
         degraded=_counted(step for action in those for step in action.steps),
         downgraded=_counted(
@@ -113,6 +117,10 @@ def _row(
         ),
         **shares,
     )
+
+
+def _of(sample: PhaseSamples, actions: Mapping[int, Action]) -> list[Action]:
+    return [actions[stream.number] for stream in sample.streams if stream.number in actions]
 
 
 def _times(sample: PhaseSamples, name: str, estimates: Estimates) -> LatencySummary:
