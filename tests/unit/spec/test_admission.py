@@ -21,7 +21,7 @@ stage:
   hosts:
     gateway:
       gateway:
-        workflows: {chat: [generate]}
+        workflows: {chat: [generate], jobs: [generate]}
         admission: {policy: shed, max-in-flight: 24}
         degradation:
           steps:
