@@ -15,6 +15,7 @@ from chaoskit.analysis.beside import with_workloads
 from chaoskit.analysis.chains.inversions import inversions
 from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
 from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
+from chaoskit.analysis.chains.model_queue import model_queues
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
@@ -165,6 +166,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         objectives=verdicts,
         intermediaries=intermediaries,
         compression=compare_compression(raw, uncompressed),
+        models=model_queues(raw.model_states, raw.spans, run_timeline),
         tiers=tiers.get(WHOLE_RUN),
         spans=span_counts(hops),
         ladders=tuple(_ladders(raw)),
