@@ -31,7 +31,7 @@ BEYOND = (
     "|a real interface has no link|add link: |end belongs to|is no end of|sysctl has |has ports|icmp has no ports"
     "|everything is all traffic|is no hop|hop of it|is a host of the lab|does not change parameters|only TCP has"
     "|a switch sends no|is no host|ends in a colon|is a URL|this URL has|a lab has its own server"
-    r"|no traffic selected|matrix|\.netem: "
+    r"|no traffic selected|matrix|\.netem: |is no multiple of|listens on 8000 alone"
 )
 """What JSON Schema cannot say, or only clumsily: it depends on two keys, on names, on the grammar of tc or of hosts."""
 
