@@ -52,11 +52,12 @@ from chaoskit.plan.model import Plan
 from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
+from chaoskit.records.model import Request
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
-from chaoskit.telemetry.traces import traces
+from chaoskit.telemetry.traces import clock_sentence, traces
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
@@ -98,7 +99,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     in_lab = raw.plan is not None and raw.plan.interface is None
-    hops = measure(raw.requests, traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab))
+    traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
+    hops = measure(raw.requests, traced)
     is_cut_short = raw.status == "interrupted"
     samples = phase_samples(streams, run_timeline, is_cut_short, more=hops.latencies, told=hops.told)
     populations = SamplesByPopulation(samples, raw.requests)
@@ -106,7 +108,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     good = good_streams(
         streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended, hops
     )
-    recoveries = Recoveries(run_timeline, (each.request for each in streams.ended if each.is_counted), good)
+    recoveries = Recoveries(run_timeline, _by_user(streams.ended), good)
     estimates = Estimates(spec.seed, good, intended, recoveries, hops.missing)
     seen = SeenConnections(raw.connection_ends, raw.host_sockets)
     checks = tuple(fidelity(raw.plan, run_timeline, raw, seen)) if raw.plan else ()
@@ -164,8 +166,16 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
             *_of_unseen_connections(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
+            *map(clock_sentence, traced.shifts),
         ),
     )
+
+
+def _by_user(streams: Sequence[Stream]) -> Iterator[Request]:
+    """The last attempt of each user, as if it had been scheduled when he asked first."""
+    for stream in streams:
+        if stream.is_counted and not stream.is_asked_again:
+            yield replace(stream.request, scheduled=stream.asked)
 
 
 def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:

@@ -18,6 +18,10 @@ def serve(
         str | None, typer.Option(metavar="NAME|FILE", help="How to respond: a name of --list, or a file.")
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the names for --script, and exit.")] = False,
+    lab: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Serve all tiers of this experiment's lab, on 127.0.0.1, .2, ..."),
+    ] = None,
     first_token: Annotated[str | None, typer.Option(help="Median time to the first token. Default: 150ms.")] = None,
     first_token_p99: Annotated[str | None, typer.Option(help="99th percentile of it. Default: 400ms.")] = None,
     token_interval: Annotated[str | None, typer.Option(help="Time between tokens. Default: 20ms.")] = None,
@@ -40,6 +44,10 @@ def serve(
     from chaoskit.server.banner import banner, is_loopback
     from chaoskit.spec.script import responses
 
+    if lab is not None:
+        from chaoskit.conduct.loopback_lab import serve_lab
+
+        raise typer.Exit(128 + serve_lab(lab, port))
     if list_:
         malformations.render(Screen())
         return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from chaoskit.plan.model import Plan, PlannedHost
+from chaoskit.spec.carriage import workflow_header
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.tier_places import asked_hosts
 from chaoskit.spec.tiers import GatewayHost, Generate, HopTimers, PolicyHost, RetrievalHost, Step, ToolHost
@@ -33,7 +35,9 @@ def tier_settings(plan: Plan, host: PlannedHost) -> TierSettings:
         case ServiceHost(gateway=GatewayHost() as gateway):
             names = {name for each in plan.hosts for name in (each.name, each.group)}
             addresses = {name: plan.topology.resolve(name, plan.ip) for name in sorted(names)}
-            return _gateway(hosts, host.group, gateway, addresses, plan.seed)
+            found = _gateway(hosts, host.group, gateway, addresses, plan.seed)
+            header = workflow_header(plan.workload.carry.workflow)
+            return found if header is None else replace(found, workflow_header=header)
         case ServiceHost(policy=PolicyHost() as policy):
             return PolicySettings(policy.latency.settings, plan.seed, policy.denies.fraction, policy.failures.fraction)
         case ServiceHost(retrieval=RetrievalHost() as retrieval):

@@ -72,7 +72,7 @@ class Exports:
     """What a program had exported when the receiver of spans ended. All but the stamp are counts."""
 
     host: str
-    """The host of the lab; outside of a lab the name of the service, `""` for exports that name none."""
+    """The host of the lab; outside of a lab the name of the service, `unknown_service` where it names none."""
     at: int
     """When the receiver ended."""
     exports: int = 0

@@ -23,10 +23,9 @@ from chaoskit.faults.schema import (
     together,
 )
 from chaoskit.knobs import Knob
-from chaoskit.spec.carriage import workflow_header
 from chaoskit.spec.classes import Classes, class_errors
+from chaoskit.spec.demand_mismatches import demand_mismatches
 from chaoskit.spec.host_tuning import Client
-from chaoskit.spec.multiple import shown
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
 from chaoskit.spec.phases import CLEAN_PHASES, PhaseName, Span, WrittenSpan, faults_of, with_free_names
@@ -34,14 +33,13 @@ from chaoskit.spec.populations import population_mismatches
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage, Stage
 from chaoskit.spec.telemetry import Telemetry
-from chaoskit.spec.workload import MOST_PER_SECOND, Workload
+from chaoskit.spec.workload import Workload
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.lab import CLIENT
 from chaoskit.topology.steering import TrafficSelector
 from chaoskit.units import Duration
 
 _SHORTEST_PHASE = Duration(10**9)
-_CARRIED = ("workload", "carry", "workflow")
 LONGEST = Duration(7 * 24 * 3600 * 10**9)  # of all phases together
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
@@ -114,7 +112,8 @@ class Experiment(SpecModel):
     def _is_consistent(self) -> Self:
         mismatches = [*self._site_mismatches(), *self._tuning_mismatches(), *self._timeline_mismatches()]
         mismatches += [*_objective_mismatches(self.objectives), *self._workload_mismatches()]
-        mismatches += [*self._class_mismatches(), *self._demand_mismatches(), *self._telemetry_mismatches()]
+        mismatches += [*self._class_mismatches(), *self._telemetry_mismatches()]
+        mismatches += demand_mismatches(self.workload, self.stage, self.timeline, bool(self.classes))
         if mismatches:
             raise together(type(self).__name__, mismatches)
         return self
@@ -244,25 +243,6 @@ class Experiment(SpecModel):
         length = Duration(self.repeats * sum(span.length for span in self.timeline))
         if length > LONGEST:
             yield error_at(f"its phases take {length} together; a run may take {LONGEST}", "timeline")
-
-    def _demand_mismatches(self) -> Iterator[PydanticCustomError]:
-        rate, carry = self.workload.request_rate, self.workload.carry
-        if "workflow" in carry.model_fields_set and not self.workload.demand:
-            yield error_at("no workflows in this file; write demand: in workload, or remove it", *_CARRIED)
-        headers = {} if isinstance(self.stage, EdgeStage) else self.stage.headers
-        taken = [*map(str.lower, headers), *([carry.class_place.name] if self.classes else [])]
-        if (header := workflow_header(carry.workflow)) in taken:
-            yield error_at(f"the header {header} says something else as well; choose another one", *_CARRIED)
-        for index, span in enumerate(self.timeline):
-            if span.demand != 1 and not self.workload.is_open_loop:
-                yield error_at(
-                    f"demand: {shown(span.demand)} multiplies a rate, and the workload has max-concurrency: "
-                    f"{self.workload.max_concurrency}, so many streams at any time; write a request-rate there",
-                    *("timeline", index),
-                )
-            elif rate is not None and rate.per_second * span.demand > MOST_PER_SECOND:
-                sentence = f"{shown(span.demand)} of {rate} is more than the maximum, {MOST_PER_SECOND}/s; lower one"
-                yield error_at(sentence, "timeline", index)
 
     def conflict(self, faults: Iterable[str]) -> Knob | None:
         """A knob that two of these faults set, which therefore cannot be in force together."""

@@ -16,6 +16,7 @@ Rules: bad lines are told with their numbers; a trace that goes back in time is 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 from pydantic import BeforeValidator, Field
 
@@ -34,6 +35,7 @@ from chaoskit.spec.multiple import Multiple
 
 _MS, _SECOND = 10**6, 10**9
 _LARGEST_FILE, _MOST_ROWS = 1_000_000_000, 2_000_000
+_LONGEST_LINE = 100_000  # characters; less than what the csv module takes
 _MOST_PROMPT = 25_000_000  # tokens: 100 MB, as for all prompts
 _MOST_TOLD = 10  # bad lines of one file
 _LONGEST = 366 * 24 * 3600 * _SECOND  # ns from the first to the last
@@ -125,20 +127,32 @@ def read_rows(replay: Replay) -> Rows:
 def _read(path: Path, *_: int) -> Rows:
     """As `read_rows`; read once for each time that the file was changed."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        first = file.readline()
+        lines = _lines(path, file)
+        first = next(lines, "")
         if not first.strip():
             raise SpecError(f"trace: {path} is empty, or begins with an empty line; give {_EXAMPLE}")
         if first.lstrip().startswith("{"):
-            layout, rows = _LINES, _objects([first], file)
+            layout, rows = _LINES, _objects([first], lines)
         else:
             header = [name.strip() for name in next(csv.reader([first]))]
             layout = _layout(header, path)
-            rows = _cells(header, file)
+            rows = _cells(header, lines)
         found = _collected(path, layout, rows)
     if not found:
         raise SpecError(f"trace: {path} has no request; give {_EXAMPLE}")
     at, prompt, output = zip(*found, strict=True)
     return Rows(tuple(each - at[0] for each in at), prompt, output)
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[str]:
+    """Its lines. Raises SpecError for one that is too long."""
+    for number in itertools.count(1):
+        line = file.readline(_LONGEST_LINE)
+        if len(line) == _LONGEST_LINE:
+            raise SpecError(f"trace: {path}:{number}: a line of more than 100,000 characters; give {_EXAMPLE}")
+        if not line:
+            return
+        yield line
 
 
 def _layout(header: Sequence[str], path: Path) -> _Layout:
@@ -157,8 +171,9 @@ Row = tuple[int, Mapping[str, Any]]
 
 
 def _cells(header: Sequence[str], lines: Iterable[str]) -> Iterator[Row]:
-    for number, cells in enumerate(csv.reader(lines), 2):
-        if cells:
+    for number, line in enumerate(lines, 2):
+        cells = line.strip().split(",") if '"' not in line else next(csv.reader([line]))
+        if line.strip():
             yield number, dict(zip(header, cells, strict=False))
 
 

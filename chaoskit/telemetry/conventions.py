@@ -6,7 +6,8 @@
 | OpenTelemetry MCP   | `mcp.method.name`                         | the same                                   |
 | OpenTelemetry       | `db.system.name` of a database of vectors | opentelemetry.io/docs/specs/semconv/db     |
 | OpenInference       | `openinference.span.kind`                 | github.com/Arize-ai/openinference          |
-| Traceloop, LiteLLM  | `traceloop.span.kind`, `llm.request.type` | github.com/traceloop/openllmetry           |
+| Traceloop           | `traceloop.span.kind`, `llm.request.type` | github.com/traceloop/openllmetry           |
+| LiteLLM             | its call types in `gen_ai.operation.name` | docs.litellm.ai                            |
 | vLLM                | `gen_ai.latency.time_in_queue`, in s      | docs.vllm.ai                               |
 """
 
@@ -34,6 +35,10 @@ _OPERATIONS: tuple[tuple[str, Mapping[str, Operation]], ...] = (
             "chat": "model",
             "text_completion": "model",
             "generate_content": "model",
+            **dict.fromkeys(("completion", "acompletion", "atext_completion", "responses", "aresponses"), "model"),
+            **dict.fromkeys(("anthropic_messages", "aanthropic_messages"), "model"),
+            **dict.fromkeys(("embedding", "aembedding", "rerank", "arerank", "search", "asearch"), "retrieval"),
+            **dict.fromkeys(("moderation", "amoderation"), "policy"),
         },
     ),
     (
@@ -129,7 +134,10 @@ def outcome(span: ExportedSpan, failure: str | None) -> RetrievalOutcome | None:
 
 def attributes(span: ExportedSpan) -> dict[str, str | int | bool]:
     """Those that the analysis knows, by its names."""
-    return dict(_known(span.attributes))
+    found = dict(_known(span.attributes))
+    if span.is_served:
+        found.pop(names.SERVER_ADDRESS, None)
+    return found
 
 
 def _known(given: Mapping[str, Value]) -> Iterator[tuple[str, str | int | bool]]:

@@ -29,6 +29,8 @@ class ExportedSpan:
     exception: str | None = None
     """The type of the last exception that it recorded."""
     attributes: Mapping[str, Value] = field(default_factory=dict)
+    is_served: bool = False
+    """Whether its kind is SERVER or CONSUMER: it answers a call, and its `server.address` is its own host's."""
 
 
 class Batch(NamedTuple):

@@ -20,6 +20,8 @@ MOST_SPANS = 1_000_000
 """Of one run: some 300 MB of records."""
 MOST_SERVICES = 100
 """Names of services that are told apart; the counts of further ones are added to those without a name."""
+NAMELESS = "unknown_service"
+"""A service that names itself not: as OpenTelemetry's SDKs call it."""
 _MOST_NAME = 100  # characters
 
 
@@ -60,14 +62,14 @@ class Intake:
         self.log.flush()
         return wrong
 
-    def refuse(self, host: str, problem: str) -> None:
+    def refuse(self, host: str | None, problem: str) -> None:
         """Count an export that could not be read, and keep the reason."""
-        self._of(host)["refused"] += 1
-        self._problems[host] = problem
+        self._of(host or NAMELESS)["refused"] += 1
+        self._problems[host or NAMELESS] = problem
 
-    def accept_other(self, host: str) -> None:
+    def accept_other(self, host: str | None) -> None:
         """Count an export of metrics or logs."""
-        self._of(host)["other"] += 1
+        self._of(host or NAMELESS)["other"] += 1
 
     def totals(self) -> list[Exports]:
         """The counts of each host until now."""
@@ -78,5 +80,5 @@ class Intake:
         return self._counts.setdefault(host, Counter())
 
     def _name(self, service: str) -> str:
-        name = service[:_MOST_NAME]
-        return name if name in self._counts or len(self._counts) < MOST_SERVICES else ""
+        name = service[:_MOST_NAME] or NAMELESS
+        return name if name in self._counts or len(self._counts) < MOST_SERVICES else NAMELESS

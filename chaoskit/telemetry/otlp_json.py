@@ -22,6 +22,7 @@ from chaoskit.telemetry.exported_span import (
 
 _TRACE, _SPAN = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{16}")
 _ERROR = (2, "STATUS_CODE_ERROR")
+_SERVED = (2, 5, "SPAN_KIND_SERVER", "SPAN_KIND_CONSUMER")
 _MOST = 2**64
 
 
@@ -69,6 +70,7 @@ def _span(words: Any, service: str) -> ExportedSpan | None:
         isinstance(status, dict) and status.get("code") in _ERROR,
         _exception(words),
         _attributes(words),
+        words.get("kind") in _SERVED,
     )
     return found if is_whole(found) else None
 

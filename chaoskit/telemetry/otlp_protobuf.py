@@ -72,6 +72,7 @@ def _span(span: Span, service: str) -> ExportedSpan | None:
         span.status.code == Status.STATUS_CODE_ERROR,
         _exception(span),
         _attributes(span.attributes),
+        span.kind in (Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CONSUMER),
     )
     return found if is_whole(found) else None
 

@@ -81,12 +81,12 @@ class _Receiver:
         if request.method != "POST":
             return _reply(405, JSON, _told(f"{path} takes POST"), (("allow", "POST"),))
         if path in _ACCEPTED:
-            self._intake.accept_other(self._host or "")
+            self._intake.accept_other(self._host)
             return _reply(200, kind, b"{}" if kind == JSON else b"")
         try:
             return self._spans(request, kind)
         except UnreadableError as error:
-            self._intake.refuse(self._host or "", str(error))
+            self._intake.refuse(self._host, str(error))
             return _reply(error.status, JSON, _told(str(error)))
 
     def _spans(self, request: Request, kind: str) -> Reply:

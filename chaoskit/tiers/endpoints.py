@@ -10,7 +10,7 @@ from chaoskit.tiers.failures import CallError
 from chaoskit.tiers.outgoing import Address
 
 PORT = 8000
-"""On which reference hosts listen."""
+"""On which reference hosts listen in a lab."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,11 @@ def endpoint(words: str, path: str) -> Endpoint:
 
 
 class Resolver:
-    """Addresses by name; those of replicas in turn."""
+    """Addresses by name; those of replicas in turn. `port`: where reference hosts listen."""
 
-    def __init__(self, addresses: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, addresses: Mapping[str, tuple[str, ...]], port: int = PORT) -> None:
         self._addresses = addresses
+        self._port = port
         self._turns: dict[str, int] = {}
 
     def address(self, found: Endpoint) -> Address:
@@ -47,4 +48,5 @@ class Resolver:
             raise CallError("unresolved", f"no address of {found.host}")
         turn = self._turns.get(found.host, 0)
         self._turns[found.host] = turn + 1
-        return addresses[turn % len(addresses)], found.port
+        port = self._port if found.port == PORT else found.port
+        return addresses[turn % len(addresses)], port

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from chaoskit.server.formats.api import data_event
 from chaoskit.tiers.failures import CallError
 
 _MOST = 16 << 20  # bytes of one event
@@ -23,6 +24,16 @@ class AnswerEvent:
     text: str
     is_error: bool
     is_done: bool
+
+    def counting(self, more: int) -> AnswerEvent:
+        """The same, whose usage, if it has one, counts so many tokens more: those that another model has sent."""
+        if not more or b'"completion_tokens"' not in self.raw:
+            return self
+        found = json.loads(self.raw.partition(b"data:")[2])
+        for key in ("completion_tokens", "total_tokens"):
+            if isinstance(found.get("usage"), dict) and isinstance(found["usage"].get(key), int):
+                found["usage"][key] += more
+        return replace(self, raw=data_event(found))
 
 
 class EventReader:

@@ -39,7 +39,9 @@ class Gateway(Tier):
         self.read_headers |= {settings.workflow_header}
         self._settings = settings
         self._pool = Pool()
-        caller = Caller(timer, self._pool, Resolver(settings.addresses), settings.retry_budget, settings.breaker)
+        caller = Caller(
+            timer, self._pool, Resolver(settings.addresses, settings.port), settings.retry_budget, settings.breaker
+        )
         ladder: Ladder = NoLadder()
         self._admission: Admission = AdmitsAll()
         self._workflows = Workflows(settings, caller, Relay(caller, timer), ladder)

@@ -107,14 +107,14 @@ class Relay:
         deadline: int | None,
     ) -> CallError | None:
         """Pass events on until the end, or until it breaks: why."""
-        (events, reader), idle = answer.value, asked.timers.idle
+        (events, reader), idle, said = answer.value, asked.timers.idle, progress.events
         try:
             async with (
                 Deadline(self._timer, deadline, "the answer took too long"),
                 Deadline(self._timer, None if idle is None else now() + idle, "no token in time") as silence,
             ):
                 while True:
-                    await _pass_on(events, asked, response, progress)
+                    await _pass_on([each.counting(said) for each in events], asked, response, progress)
                     if progress.is_done:
                         response.writer.finish(b"")
                         answer.span.end()

@@ -132,6 +132,7 @@ class GatewaySettings:
     """A gateway: its workflows, of which the first is the default, and how it calls other hosts.
 
     `retry_budget`: retries and hedges for each request, on average. `addresses` are those of each name that a URL has.
+    `port`: where reference hosts listen.
     `workflow_header`: the header field that names the workflow, before the `model` field of the body.
     """
 
@@ -142,6 +143,7 @@ class GatewaySettings:
     retry_budget: float = 0.2
     breaker: Breaker | None = None
     workflow_header: str = "x-workflow"
+    port: int = 8000
 
 
 @dataclass(frozen=True)

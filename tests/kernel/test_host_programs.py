@@ -390,6 +390,23 @@ def test_a_program_may_say_goodbye(place: Path, by: By) -> None:
 
 
 @BOTH
+def test_a_shells_program_may_say_goodbye(place: Path, by: By) -> None:
+    """SIGTERM ends the shell of a shell line at once; its program has the time that a program has."""
+    slow = "import signal, sys, time\nsignal.signal(15, lambda *_: (time.sleep(0.5), print('bye'), sys.exit()))\n"
+
+    def work(lab: Lab) -> None:
+        (lab.folder / "slow.py").write_text(f"{slow}print('up', flush=True)\ntime.sleep(1000)\n")
+        program = lab.program(shell("/usr/bin/python3 slow.py; true"), Sign("output", "up"), stop_after=5 * 10**9)
+        with lab.started(program) as hosts:
+            began = time.monotonic_ns()
+            hosts.stop()
+        assert lab.log.endswith("\nbye\n")
+        assert 5 * 10**8 <= time.monotonic_ns() - began < 5 * 10**9
+
+    by(place, work)
+
+
+@BOTH
 def test_nothing_survives_the_conductor(place: Path, by: By) -> None:
     """kill -9 of the conductor ends every process of its hosts."""
 

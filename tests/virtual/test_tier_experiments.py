@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,14 +13,15 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+import real_programs
 from clocks import known
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Metrics, Result
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import Phase
-from chaoskit.records.span_names import ATTEMPT, RETRIEVAL_FALLBACK, RETRIEVAL_OUTCOME
-from chaoskit.records.spans import Operation, Span
+from chaoskit.records.model import Phase, Request
+from chaoskit.records.span_names import ATTEMPT, RETRIEVAL_FALLBACK, RETRIEVAL_OUTCOME, SERVER_ADDRESS
+from chaoskit.records.spans import Exports, Operation, Span
 from chaoskit.spec.matrix import load_variants
 from chaoskit.substrate.uml import GuestKernel
 
@@ -70,6 +72,38 @@ class Run:
             if [one.name for one in phases if one.ready <= begins[each.trace]][-1:] == [phase]
         ]
 
+    def attempts(self, operation: Operation) -> list[Span]:
+        """The gateway's attempts."""
+        return [
+            each
+            for each in self.spans
+            if each.host == "gateway" and each.operation == operation and ATTEMPT in each.attributes
+        ]
+
+    def fallbacks(self, phase: str) -> Counter[str]:
+        """How often each fallback answered in a phase."""
+        found = (each.attributes.get(RETRIEVAL_FALLBACK) for each in self.hops("retrieval", phase))
+        return Counter(str(each) for each in found if each is not None)
+
+    def outcomes(self, phase: str) -> Counter[str]:
+        """How the retrievals of a phase went."""
+        return Counter(str(each.attributes[RETRIEVAL_OUTCOME]) for each in self.hops("retrieval", phase))
+
+    @cached_property
+    def requests(self) -> list[Request]:
+        """Its requests."""
+        return read(self.path, Request)
+
+    def completions(self, phase: str) -> Counter[str]:
+        """How the requests of a phase ended."""
+        phases = read(self.path, Phase)
+        begun = ((each, [one.name for one in phases if one.ready <= each.scheduled][-1:]) for each in self.requests)
+        return Counter(each.completion for each, names in begun if names == [phase])
+
+    def all_completions(self) -> Counter[str]:
+        """How all requests ended."""
+        return Counter(each.completion for each in self.requests)
+
     def took(self, operation: Operation, phase: str) -> float:
         """The median time of such hops, ms."""
         return median(each.end - each.begin for each in self.hops(operation, phase)) / 1e6
@@ -94,10 +128,121 @@ def own_gateway_spans(runs: list[Run]) -> None:
     assert run.verdict == "broken"
     assert run.ttft("far-search") - run.ttft("baseline") == pytest.approx(330, abs=150)
     assert run.took("model", "far-search") == pytest.approx(run.took("model", "baseline"), rel=0.2)
+    requests = {each.trace: each for each in read(run.path, Request)}
+    assert all(
+        request.sent and request.sent <= each.begin <= each.end < request.ended + 10_000_000
+        for each in run.spans
+        for request in [requests[each.trace]]
+    )
+    for trace in requests:
+        own = sorted(each.operation for each in run.spans if each.trace == trace)
+        assert own == ["model", "other", "retrieval", "workflow"]
+    late = [each for each in run.hops("retrieval", "far-search") if each.error == "timeout"]
+    assert {each.attributes[RETRIEVAL_FALLBACK] for each in late} == {"no-context"}
+    assert len(late) > 5
+    (total,) = read(run.path, Exports)
+    assert (total.spans, total.foreign, total.refused, total.wrong) == (len(run.spans), 0, 0, 0)
+    assert total.details > total.spans  # ASGI's, of each chunk
+
+
+def retrieval_timeout_inversion(runs: list[Run]) -> None:
+    """Behind a client that waits for less no fallback is ever reached; with a shorter deadline every user has one."""
+    late, early = runs
+
+    assert [late.verdict, early.verdict] == ["broken", "met"]
+    assert RETRIEVAL_FALLBACK not in {key for each in late.hops("retrieval", "hung") for key in each.attributes}
+    assert late.completions("hung")["first_token_timeout"] > 20
+    assert {each.attributes[RETRIEVAL_FALLBACK] for each in early.hops("retrieval", "hung")} == {"no-context"}
+    assert early.completions("hung").keys() == {"complete"}
+
+
+def fan_out_tail(runs: list[Run]) -> None:
+    """The median of many shards is the tail of one; a deadline of shards buys it back with a part of the results."""
+    one, ten, hundred, limited = (run.took("retrieval", "baseline") for run in runs)
+
+    assert one < 50
+    assert 2 * one < ten < hundred / 1.5
+    assert hundred > 200
+    assert limited < 130
+    outcomes = [run.outcomes("baseline") for run in runs]
+    assert [outcome.keys() for outcome in outcomes[:3]] == [{"hit"}] * 3
+    assert outcomes[3]["degraded"] > outcomes[3]["hit"]
+
+
+def failover_model(runs: list[Run]) -> None:
+    """Each way to fail costs its own timer for every request; with a breaker only the first ones pay."""
+    without, with_breaker = runs
+
+    for run in runs:
+        assert run.verdict == "met"
+        assert sum(count for kind, count in run.all_completions().items() if kind != "complete") == 1
+        assert run.ttft("refused") == pytest.approx(run.ttft("baseline"), abs=20)
+    assert without.ttft("black-hole") == pytest.approx(600, abs=30)
+    assert without.ttft("stalled") == pytest.approx(1095, abs=40)
+    assert with_breaker.ttft("black-hole") == pytest.approx(without.ttft("baseline"), abs=20)
+    assert with_breaker.ttft("stalled") == pytest.approx(without.ttft("baseline"), abs=20)
+
+
+def failover_retrieval(runs: list[Run]) -> None:
+    """A second index answers for the first, after the deadline of it; when both are gone, nothing does, in time."""
+    (run,) = runs
+
+    assert run.all_completions().keys() == {"complete"}
+    assert run.fallbacks("refused")["spare"] > 10
+    assert run.took("retrieval", "refused") < 120
+    for phase in ("black-hole", "stalled"):
+        assert run.fallbacks(phase).keys() == {"spare"}
+        assert 300 < run.took("retrieval", phase) < 550
+    assert run.fallbacks("both-gone")["no-context"] > 15
+    assert run.fallbacks("recovery") == {}
+
+
+def cut_mid_stream(runs: list[Run]) -> None:
+    """Passed on, told, hidden or resumed; the second model is asked by the last of these alone."""
+    passed_on, told, hidden, resumed = runs
+
+    cut = passed_on.all_completions()["reset"]
+    assert cut > 20
+    assert told.all_completions()["error_event"] == cut
+    assert hidden.all_completions().keys() == resumed.all_completions().keys() == {"complete"}
+    assert [len([each for each in run.requests if each.tokens == 20]) for run in runs] == [cut, cut, cut, 0]
+    asked = [{each.attributes[SERVER_ADDRESS] for each in run.attempts("model")} for run in runs]
+    assert asked == [{"first"}] * 3 + [{"first", "second"}]
+
+
+def failover_nginx(runs: list[Run]) -> None:
+    """It fails over before a POST is sent, or when told to repeat one; never after a first token."""
+    untouched, impatient = runs
+
+    for run in runs:
+        assert run.completions("refused").keys() == {"complete"}
+        assert run.completions("baseline")["truncated"] > 3
+    assert untouched.completions("stalled").keys() == {"http_error"}
+    assert impatient.completions("stalled").keys() == {"complete"}
+    assert known(impatient.metrics("stalled").ttft.p95_ms) > 1000
+
+
+def incident_retry_storm(runs: list[Run]) -> None:
+    """With six retries nearly all requests after the surge are abandoned; with one goodput is back within seconds."""
+    storm, calm = runs
+
+    assert [storm.verdict, calm.verdict] == ["broken", "met"]
+    after = storm.metrics("recovery")
+    assert after.completions["abandoned"] > 0.9 * after.started
+    assert after.started > 5 * (after.started - after.retries)
+    assert storm.metrics("baseline").interrupted == calm.metrics("baseline").interrupted == 0
+    assert known(calm.result.objectives[0].observed.value) < 10_000
 
 
 CHECKS: dict[str, Callable[[list[Run]], None]] = {
+    "cut-mid-stream": cut_mid_stream,
+    "failover-model": failover_model,
+    "failover-nginx": failover_nginx,
+    "failover-retrieval": failover_retrieval,
+    "fan-out-tail": fan_out_tail,
+    "incident-retry-storm": incident_retry_storm,
     "own-gateway-spans": own_gateway_spans,
+    "retrieval-timeout-inversion": retrieval_timeout_inversion,
     "vpn-on-retrieval-not-model": vpn_on_retrieval,
 }
 
@@ -110,14 +255,14 @@ def test_every_experiment_has_a_check() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_an_experiment_shows_what_it_claims(name: str, kernel: GuestKernel, tmp_path: Path) -> None:
     """All variants, in the order of the file."""
-    runs = []
+    runs, path = [], real_programs.search_path(tmp_path / "bin")
     for number, variant in enumerate(load_variants(FILES[name]).each):
         words = ["run", str(FILES[name]), "--clock", "virtual", "--kernel", str(kernel.path)]
         words += ["--variant", variant.name] if variant.name else []
         words += ["--verify-repeatable"] if name == REPEATING else []
         done = subprocess.run(
             [sys.executable, "-m", "chaoskit", *words, "--out", str(tmp_path / str(number))],
-            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            env=os.environ | {"PATH": path},
             capture_output=True,
             text=True,
             timeout=280,

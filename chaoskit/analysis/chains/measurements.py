@@ -78,7 +78,9 @@ def measure(requests: Sequence[Request], found: Traces) -> TierMeasurements:
         latencies=tuple(_latencies(actions)) if has_spans else (),
         told=_told(actions),
         lost=lost,
-        why_lost=found.reason or f"{len(lost)} of {counted(len(actions), 'request')} have no span",
+        why_lost=": ".join(
+            filter(None, (f"{len(lost)} of {counted(len(actions), 'request')} have no span", found.reason))
+        ),
         missing={} if has_spans else dict.fromkeys(FROM_SPANS, found.reason or _why_none(requests, found.spans)),
         malformed=trees.malformed,
         spans=trees.spans,

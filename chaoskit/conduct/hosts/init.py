@@ -8,7 +8,7 @@ Through a socket it gets one letter at a time, and answers each by a message:
 
 | letter | what it does                                                                            |
 |--------|-----------------------------------------------------------------------------------------|
-| `t`    | SIGTERM to all processes of the host, and SIGCONT                                       |
+| `t`    | SIGTERM to all processes of the host, and SIGCONT; they may end one after the other     |
 | `k`    | SIGKILL to all                                                                          |
 | `s`    | SIGSTOP to all                                                                          |
 | `c`    | SIGCONT to all                                                                          |
@@ -134,6 +134,7 @@ class _Init:
         for fd in (self._output, wake, self._woken):
             os.set_blocking(fd, False)
         self._wake = wake
+        self._is_stopping = False
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         self._child = _spawn(start.program, output)
@@ -142,7 +143,7 @@ class _Init:
 
     def run(self, parent: int) -> None:
         """Until the program has ended, or the conductor."""
-        link = self._start.link.fileno()
+        link, code = self._start.link.fileno(), None
         watch = select.poll()
         for fd in (parent, link, self._output, self._wake):
             watch.register(fd, select.POLLIN)
@@ -154,7 +155,9 @@ class _Init:
                     watch.unregister(fd)
                 if fd == self._wake:
                     os.read(fd, 512)
-                    if (code := self._reap()) is not None:
+                    ended = self._reap()
+                    code = ended if code is None else code
+                    if code is not None and not (self._is_stopping and _has_children()):
                         self._finish(code)
                         return
 
@@ -163,6 +166,7 @@ class _Init:
         letter = self._start.link.recv(1)
         if not letter:
             return False
+        self._is_stopping |= letter == TERM
         for sign in _SIGNALS[letter]:
             _signal_all(sign)
         _tell(self._start.link, {"did": letter.decode()})
@@ -199,6 +203,14 @@ class _Init:
             pass
         self._log.finish()
         _tell(self._start.link, {"ended": code, "at": at, "left": left})
+
+
+def _has_children() -> bool:
+    """Whether a process of the host is left: a shell that was told to stop does not wait for its command."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
 
 
 def _spawn(program: HostProgram, output: int) -> int:

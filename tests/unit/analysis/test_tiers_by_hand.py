@@ -195,7 +195,7 @@ def test_spans_that_never_came_leave_it_undecided(tmp_path: Path) -> None:
 
     nobody, few = verdict(result(tmp_path / "a", work=none)), verdict(result(tmp_path / "b", work=some))
 
-    assert (nobody.verdict, nobody.reason) == ("undecided", "no request has a span: no program exported any")
+    assert (nobody.verdict, nobody.reason) == ("undecided", "no program exported a span of any of 300 requests")
     assert few.verdict == "undecided"
     assert few.reason.endswith("but 30 of 300 requests have no span")
 

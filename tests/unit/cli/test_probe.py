@@ -270,3 +270,43 @@ def test_a_mistake_in_many_tasks_at_once_is_one_mistake(load: list[str], tmp_pat
     assert done.stderr.startswith("chaoskit: this is a mistake in chaoskit itself: ZeroDivisionError: one by none")
     assert "Group" not in done.stderr + again.stdout
     assert again.returncode == 70
+
+
+def test_a_trace_is_replayed(url: str, tmp_path: Path) -> None:
+    """At its times and with its lengths; more requests than it has are refused, and so is a file that is none."""
+    path = tmp_path / "trace.csv"
+    path.write_text("milliseconds,input_tokens,output_tokens\n0,10,3\n400,100,5\n800,15,1\n")
+
+    done = warm.chaoskit(
+        *("probe", url, "--model", "m", "--trace", f"{{file: {path}, speed: 2x}}", "--requests", "3"),
+        *("--out", str(tmp_path / "run")),
+    )
+    many = warm.chaoskit("probe", url, "--model", "m", "--trace", str(path), "--requests", "9")
+    none = warm.chaoskit("probe", url, "--model", "m", "--trace", str(tmp_path / "no.csv"), "--requests", "1")
+
+    assert done.returncode in (0, 5), done.stderr
+    found = sorted(read(tmp_path / "run", Request), key=lambda one: one.stream)
+    assert [one.scheduled - found[0].scheduled for one in found] == [0, 200_000_000, 400_000_000]
+    assert [one.tokens for one in found] == [3, 5, 1]
+    assert (many.returncode, none.returncode) == (2, 2)
+    assert "the trace has 3 requests, and 9 are asked for; give --requests 3" in many.stderr
+    assert "no.csv does not exist; give a CSV with the columns seconds,input_tokens,output_tokens" in none.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "words", "answer"),
+    [
+        ("--demand", "{chat: 70%, support: 50%}", "--demand: the shares add up to 120%"),
+        ("--demand", "chat", "--demand: found 'chat', expected keys below it"),
+        ("--users", "{retry: {patience: 10}}", "'10' has no unit; write 10ms or 10s"),
+        ("--clients", "{count: 0}", "found '0', expected 1 or more"),
+        ("--carry", "{workflow: heder x}", "is no place for a workflow; write model, none, or header x-workflow"),
+        ("--trace", "{file: x, sped: 2x}", "unknown key; did you mean speed?"),
+    ],
+)
+def test_mistakes_in_options_of_the_demand(url: str, option: str, words: str, answer: str) -> None:
+    """Are answered as in a file."""
+    done = warm.chaoskit("probe", url, "--model", "m", option, words, "--request-rate", "5/s")
+
+    assert done.returncode == 2
+    assert answer in done.stderr

@@ -276,3 +276,22 @@ def test_no_thread_exists_before_a_fork() -> None:
 
     assert done.returncode in DONE, done.stderr
     assert [line for line in done.stderr.splitlines() if line.startswith("threads:")] == ["threads: 1"] * 3
+
+
+def test_three_processes_ask_the_workflows_that_one_asks(tmp_path: Path) -> None:
+    """With turns of their own, from many clients: each conversation is the same, whoever asks it."""
+    options = (
+        *("--demand", "{chat: 60%, support: {share: 40%, turns: 2, model: big}}", "--request-rate", "50/s"),
+        *("--carry", "{workflow: header x-workflow}", "--clients", "{count: 5, burstiness: 4}", "--warm-up", "3"),
+    )
+    with endpoint(answer) as server:
+        one = asked_of(server.url, 1, tmp_path / "1", *options)
+        several = asked_of(server.url, 3, tmp_path / "3", *options)
+        posted = [each for each in server.asked if each.method == "POST"]
+        asked = {(each.headers["x-workflow"], each.body["model"]) for each in posted}
+
+    assert len(one) == len(several) == 12
+    assert sum(each.warmup for each in one) == sum(each.warmup for each in several) == 3
+    assert sorted(str(each.workflow) for each in one) == sorted(str(each.workflow) for each in several)
+    assert {each.workflow for each in one} == {"chat", "support"}
+    assert asked == {("chat", "only"), ("support", "big")}

@@ -121,3 +121,25 @@ def test_a_probe_that_does_not_fit_is_refused_before_its_first_request(tmp_path:
     assert run.stderr.startswith(f"chaoskit: {sentence}")
     assert f"warning: {sentence}" in valid.stdout
     assert not out.exists()
+
+
+def test_the_busiest_time_counts() -> None:
+    """A surge, a day's peak, a trace's busiest second: what is open then."""
+    plain, surged = (
+        ClientLoad.of(workload(request_rate="10/s"), None, surges=surges) for surges in ((), ((10**10, 5.0),))
+    )
+    day = ClientLoad.of(workload(request_rate="10/s", diurnal={"peak-to-trough": "4x"}), None)
+
+    assert surged.connections == 5 * plain.connections == 50
+    assert surged.streams > 4 * plain.streams
+    assert day.connections == pytest.approx(16)
+
+
+def test_users_who_ask_again_are_load() -> None:
+    """All of them may wait, as long as they have patience, and every attempt needs a connection."""
+    retry = {"share": "50%", "patience": "10s", "times": 3}
+
+    load = ClientLoad.of(workload(request_rate="10/s", users={"retry": retry}), None)
+
+    assert load.streams > 10 * 20
+    assert load.connections == 25

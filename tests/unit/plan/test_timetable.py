@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,3 +132,34 @@ def test_very_many_phases_are_counted_by_their_rate() -> None:
     assert many.gives("ttft_p95", "wifi").streams == 80_000
     assert many.gives("ttft_p95", "baseline").streams == pytest.approx(1000 * 38, rel=0.01)
     assert one.gives("ttft_p95", "baseline").streams == pytest.approx(400 * 38, rel=0.01)
+
+
+def test_a_surge_gives_as_many_times_more() -> None:
+    """Of what it multiplies, counted one by one; a whole run has both."""
+    spans = [{"baseline": "10s"}, {"surge": {"for": "10s", "demand": "3x"}}, {"recovery": "10s"}]
+    surged = table(timeline=spans)
+
+    assert surged.gives("interruption_rate", "surge").streams == 120
+    assert surged.gives("interruption_rate", "baseline").streams == 40
+    assert surged.started == 200
+    assert surged.most_per_second("goodput") == 12
+
+
+def test_a_long_surge_is_estimated() -> None:
+    """Where there are too many streams to count them, by the mean of the arrivals."""
+    spans = [{"baseline": "2h"}, {"surge": {"for": "1h", "demand": "3x"}}]
+
+    assert table(timeline=spans).gives("interruption_rate", "surge").streams == 3 * 4 * 3600
+
+
+def test_a_trace_gives_its_rows(tmp_path: Path) -> None:
+    """As many as it has in a phase, at its speed."""
+    path = tmp_path / "trace.csv"
+    rows = "".join(f"{second},100,{10 + second % 2}\n" for second in range(100))
+    path.write_text(f"seconds,input_tokens,output_tokens\n{rows}")
+    replayed = table(
+        workload={"trace": {"file": str(path), "speed": "5x"}}, timeline=[{"baseline": "10s"}, {"wifi": "20s"}]
+    )
+
+    assert replayed.gives("interruption_rate", "baseline").streams == 50
+    assert replayed.started == 100

@@ -367,3 +367,17 @@ def test_an_http1_port_asked_with_http2_is_told_once(tmp_path: Path) -> None:
         assert told.endswith("the port does not know HTTP/2; ask for HTTP/1.1: --http 1.1, in a file http: 1.1")
 
     asyncio.run(main())
+
+
+def test_users_who_ask_again_count_once(tmp_path: Path) -> None:
+    """An attempt that is followed by another says nothing yet: so many users must fail, each to the end."""
+
+    async def main() -> str:
+        async with far_side(answer("503 Busy")) as url:
+            retry = {"share": "100%", "patience": "2s", "after": "10ms", "times": 2}
+            return await stopped(url, tmp_path, {"max_concurrency": 1, "users": {"retry": retry}})
+
+    sentence = asyncio.run(main())
+
+    assert sentence.startswith(f"the first {IN_A_ROW} requests to ")
+    assert [one.attempt for one in outcome(tmp_path).requests][: 3 * IN_A_ROW] == [1, 2, 3] * IN_A_ROW

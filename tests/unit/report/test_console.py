@@ -458,3 +458,20 @@ def test_a_narrow_table_of_percentiles_has_fewer_columns_and_whole_numbers(width
     assert not any("…" in line for line in lines[2:10])
     left_out = [name for name in ("p50", "p90", "p95", "p99", "max", "mean") if name not in head]
     assert (f"not shown: {', '.join(left_out)}" in " ".join(lines)) == bool(left_out)
+
+
+def test_users_who_asked_again_are_load_of_their_own(tmp_path: Path) -> None:
+    """Each phase says how many of its streams they were, and how many were abandoned; without any nothing is said."""
+    run = Made(plan()).phases()
+    run.many(0, 9990, 1000)
+    for at in range(10_000, 15_000, 1000):
+        first = run.stream(at, (), "abandoned", ended=at + 1000)
+        again = run.stream(at + 1500, (), "abandoned", ended=at + 2500, attempt=2, retry_of=first)
+        run.stream(at + 3000, [at + 3100], attempt=3, retry_of=again)
+
+    lines = [" ".join(line.split()) for line in shown(analyse(run.write(tmp_path / "run")))]
+
+    at = lines.index("Users who asked again")
+    assert lines[at + 1] == "baseline 0 of 10 streams"
+    assert lines[at + 2].startswith("wifi 10 of 15 streams: 3.0 for each first attempt; 10 streams abandoned")
+    assert not any("asked again" in line for line in shown(analyse(Made(plan()).phases().write(tmp_path / "none"))))

@@ -61,6 +61,9 @@ def test_each_layout_is_recognised(layout: str, tmp_path: Path) -> None:
         (LAYOUTS["Azure 2023"] + "yesterday,5,2\n", ":5: TIMESTAMP 'yesterday' is no date with a time"),
         (LAYOUTS["Mooncake"] + "{broken\n", ":4: has no timestamp"),
         (OWN + "x,1,1\n" * 30, "\nand perhaps more$"),
+        (OWN + "1" * 1_500_000, ":5: a line of more than 100,000 characters"),
+        (OWN + '"' + "1" * 50_000 + '",1,1\n', ":5: seconds '1111"),
+        (OWN + "\0,1,1\n", ":5: seconds '.x00' is no number"),
     ],
 )
 def test_damage_is_told_with_its_line(text: str, answer: str, tmp_path: Path) -> None:

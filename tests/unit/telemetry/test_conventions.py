@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,6 +34,8 @@ def exported(name: str = "span", has_error: bool = False, exception: str | None 
         ({"gen_ai__operation__name": "chat"}, "model"),
         ({"gen_ai__operation__name": "generate_content"}, "model"),
         ({"gen_ai__operation__name": "text_completion"}, "model"),
+        ({"gen_ai__operation__name": "acompletion"}, "model"),
+        ({"gen_ai__operation__name": "amoderation"}, "policy"),
         ({"gen_ai__operation__name": "create_agent"}, "other"),
         ({"gen_ai__operation__name": 7}, "other"),
         ({"openinference__span__kind": "RETRIEVER"}, "retrieval"),
@@ -108,6 +111,14 @@ def test_attributes_have_the_analysis_names() -> None:
         names.HEDGE: True,
         names.TRAFFIC_CLASS: "x" * 200,
     }
+
+
+def test_the_address_of_who_answers_is_no_call() -> None:
+    """A server's span names its own host; that of a client the host that it calls."""
+    call = exported(server__address="model")
+
+    assert to_span(call, "app", OFFSET).attributes == {names.SERVER_ADDRESS: "model"}
+    assert to_span(replace(call, is_served=True), "app", OFFSET).attributes == {}
 
 
 def test_the_file_decides_before_the_conventions() -> None:

@@ -57,6 +57,7 @@ def written(message: ExportTraceServiceRequest) -> bytes:
 
 FULL = span(
     parent_span_id=PARENT,
+    kind=Span.SPAN_KIND_SERVER,
     status=Status(code=Status.STATUS_CODE_ERROR),
     events=[
         Span.Event(name="exception", attributes=[attribute("exception.type", string_value="first.Error")]),
@@ -92,6 +93,7 @@ def test_both_encodings_give_the_same_spans() -> None:
         "part": 0.25,
         "long": "x" * MOST_TEXT,
     }
+    assert (full.is_served, nameless.is_served) == (True, False)
     assert (nameless.name, nameless.has_error, nameless.exception, first.parent) == ("", False, None, None)
 
 

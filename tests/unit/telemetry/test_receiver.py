@@ -26,7 +26,7 @@ from chaoskit.clock import now
 from chaoskit.records.jsonl import Log, read
 from chaoskit.records.spans import Exports, Span
 from chaoskit.records.trace_context import trace_of_request, trace_prefix
-from chaoskit.telemetry.intake import MOST_SERVICES, Intake
+from chaoskit.telemetry.intake import MOST_SERVICES, NAMELESS, Intake
 from chaoskit.telemetry.mapping import CONVENTIONS
 from chaoskit.telemetry.receiver import receive
 
@@ -218,7 +218,7 @@ def test_wrong_spans_are_told_to_the_exporter(tmp_path: Path) -> None:
 
 
 def test_spans_are_bounded(tmp_path: Path) -> None:
-    """What is beyond the room of a run is counted; so are services of very many names, as one without a name."""
+    """What is beyond the room of a run is counted; so are services of very many names, as one."""
     with receiving(tmp_path, host=None, most=5) as receiver:
         receiver.intake.offset = lambda: 0
         with httpx.Client() as client:
@@ -229,7 +229,7 @@ def test_spans_are_bounded(tmp_path: Path) -> None:
     assert len(receiver.spans) == 5
     assert len(totals) == MOST_SERVICES + 1
     assert sum(each.beyond for each in totals) == MOST_SERVICES + 15
-    assert max(each.beyond for each in totals if not each.host) == 20
+    assert max(each.beyond for each in totals if each.host == NAMELESS) == 20
 
 
 def test_what_a_program_says_is_data(tmp_path: Path) -> None:

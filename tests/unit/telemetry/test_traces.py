@@ -1,105 +1,69 @@
-"""The spans of a run, prepared for analysis."""
+"""The spans of a run on one clock, and why there are none."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Exports, Span
-from chaoskit.telemetry.traces import traces
+from chaoskit.telemetry.clocks import ClockShift
+from chaoskit.telemetry.traces import clock_sentence, traces, why_none
 
-MS = 1_000_000
-
-
-def trace(number: int) -> str:
-    """That of a request."""
-    return f"{number + 1:032x}"
+SECOND = 10**9
 
 
-def asked(number: int) -> Request:
-    """A request that was sent."""
-    return Request(number, 0, 0, 100 * MS, "complete", sent=1, trace=trace(number))
+def asked(number: int, sent: int) -> Request:
+    """A request that was sent then, and took a second."""
+    return Request(number, sent, sent, sent + SECOND, "complete", sent=sent, trace=f"{number + 1:032x}")
 
 
-def span(own: str, parent: str | None = None, operation: str = "retrieval", host: str = "app", number: int = 0) -> Span:
-    """A span of request 0, or another one."""
-    return Span(trace(number), own, parent, host, own, operation, 10, 20)  # type: ignore[arg-type]
-
-
-def test_a_span_within_one_of_the_same_operation_is_a_detail() -> None:
-    """Of the same program, at any depth; attempts and other programs' spans are hops."""
-    spans = [
-        span("a", operation="workflow"),
-        span("b", "a"),
-        span("c", "b", "other"),
-        span("d", "c"),
-        replace(span("e", "b"), attributes={"chaoskit.attempt": 2}),
-        span("f", "b", host="vectors"),
-        span("g", "a"),
-        span("h", "a", "workflow"),
-        span("x", "y"),
-        span("y", "x"),
-        span("z", "z"),
-    ]
-
-    found = traces([asked(0)], spans, [], has_one_clock=True).spans
-
-    changed = {after.span for before, after in zip(spans, found, strict=True) if before != after}
-    assert changed == {"d", "h", "x", "y"}
-    assert {each.operation for each in found if each.span in changed} == {"other"}
-
-
-def test_a_span_that_comes_twice_counts_once() -> None:
-    """The first one, in its place."""
-    first, second = span("a"), span("b")
-
-    assert traces([asked(0)], [first, second, replace(first, name="again")], [], True).spans == (first, second)
+def span(number: int, begin: int) -> Span:
+    """A span of a request, of half a second."""
+    return Span(f"{number + 1:032x}", "1" * 16, None, "app", "x", "workflow", begin, begin + SECOND // 2)
 
 
 @pytest.mark.parametrize(
     ("exports", "reason"),
     [
-        ([], "no request has a span: no program exported any"),
-        ([Exports("app", 1, other=3)], "no request has a span: no program exported any"),
+        ([], ""),
+        ([Exports("app", 1, other=3)], ""),
+        ([Exports("app", 1, exports=2, spans=4, foreign=1)], ""),
         (
             [Exports("app", 1, exports=2, foreign=7)],
-            "no request has a span: 7 exported spans had other traces; the program must take over traceparent",
+            "7 exported spans had other traces: the program must take over traceparent",
         ),
         (
             [Exports("app", 1, refused=2, problem="spans in protobuf cannot be read without it")],
-            "no request has a span: 2 exports could not be read: spans in protobuf cannot be read without it",
+            "2 exports could not be read: spans in protobuf cannot be read without it",
         ),
-        ([Exports("app", 1, exports=2, beyond=1)], "no request has a span: there was no room for 1 span"),
-        ([Exports("app", 1, exports=2, spans=4)], "no request has a span"),
+        ([Exports("app", 1, exports=2, beyond=1)], "there was no room for 1 span"),
     ],
 )
-def test_requests_without_a_span_are_counted_with_the_reason(exports: list[Exports], reason: str) -> None:
-    """That which the counts of the exports tell; a request that was never sent is not missing."""
-    requests = [asked(0), asked(1), replace(asked(2), sent=None), replace(asked(3), trace=None)]
-
-    found = traces(requests, [], exports, has_one_clock=True)
-
-    assert (found.requests, found.without, found.reason) == (2, (0, 1), reason)
+def test_the_counts_of_exports_tell_why_there_are_no_spans(exports: list[Exports], reason: str) -> None:
+    """As far as they can: nothing is guessed."""
+    assert why_none(exports) == reason
 
 
-def test_some_may_have_none() -> None:
-    """Their numbers are told; where all have one there is no reason."""
-    some = traces([asked(0), asked(1)], [span("a")], [Exports("app", 1, exports=1, spans=1)], has_one_clock=True)
-    every = traces([asked(0)], [span("a")], [], has_one_clock=True)
+def test_in_a_lab_there_is_one_clock() -> None:
+    """Spans are as they are; elsewhere they are moved, and what fits no request is left out with the reason."""
+    requests = [asked(0, 10 * SECOND), asked(1, 20 * SECOND)]
+    behind = [span(0, 7 * SECOND), span(1, 17 * SECOND)]
+    wild = [span(0, 7 * SECOND), span(1, 90 * SECOND)]
 
-    assert (some.without, some.reason) == ((1,), "1 of 2 requests have no span")
-    assert (every.without, every.reason) == ((), "")
+    assert traces(requests, wild, [], has_one_clock=True).spans == wild
+    moved = traces(requests, behind, [], has_one_clock=False)
+    left = traces(requests, wild, [], has_one_clock=False)
+
+    assert [each.begin for each in moved.spans] == [10 * SECOND + SECOND // 4, 20 * SECOND + SECOND // 4]
+    assert (left.spans, left.reason) == ([], "the clock of app jumped, and its spans fit no request")
 
 
-def test_a_clock_that_jumped_is_the_reason() -> None:
-    """Outside of a lab; in a lab there is one clock."""
-    requests = [replace(asked(number), scheduled=0, sent=10**9, ended=2 * 10**9) for number in (0, 1)]
-    wild = [replace(span("a"), begin=5, end=6), replace(span("b", number=1), begin=10**12, end=10**12)]
+def test_what_was_done_about_a_clock_is_said() -> None:
+    """With the direction, the size and its bounds."""
+    behind, ahead = ClockShift("app", 1_500_000_000, 20_000_000, 4), ClockShift("app", -SECOND, 0, 4)
 
-    found = traces(requests, wild, [Exports("app", 1, exports=1, spans=2)], has_one_clock=False)
-
-    assert found.spans == ()
-    assert found.reason == "no request has a span: the clock of app jumped, and its spans fit no request"
-    assert traces(requests, wild, [], has_one_clock=True).reason == ""
+    assert clock_sentence(behind) == "the clock of app is behind by 1.500 s, give or take 0.020 s: its spans were moved"
+    assert clock_sentence(ahead) == "the clock of app is ahead by 1.000 s, give or take 0.000 s: its spans were moved"
+    assert clock_sentence(ClockShift("app", None, 0, 1)) == (
+        "the clock of app jumped: its spans of 1 request are left out"
+    )

@@ -283,13 +283,15 @@ def test_an_answer_that_breaks_off(tmp_path: Path, how: MidStream, tokens: int, 
 def test_a_resumed_answer_is_the_whole_one(tmp_path: Path) -> None:
     """No word is missing or said twice: the next model is told what the client has."""
     hosts = ALL | {"cuts": replace(MODEL, deviations=(Cut(3, "close", SURE),))}
-    keys: dict[str, Any] = {"tokens": 8, "headers": "x-chaoskit-stream: 7\r\n"}
+    usage = {"stream_options": {"include_usage": True}}
+    keys: dict[str, Any] = {"tokens": 8, "headers": "x-chaoskit-stream: 7\r\n", **usage}
 
     _, _, resumed = ask(tmp_path, gateway(GenerateStage(("cuts", "model")), mid_stream="resume"), hosts, **keys)
     _, _, whole = ask(tmp_path, gateway(GENERATE), **keys)
 
     assert text_of(resumed) == text_of(whole)
     assert re.findall(r'"seq":(\d+)', resumed) == list("01234567")
+    assert '"completion_tokens":8' in resumed
 
 
 def test_a_client_that_leaves_cancels_what_is_asked(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""Serves the tiers of a lab on loopback, each at its own address, without links and faults."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from chaoskit.conduct.lab_setup import LabSetup
+from chaoskit.errors import SpecError
+from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.model import Plan
+from chaoskit.server.app import listen, serve
+from chaoskit.server.schedule import Script
+from chaoskit.spec.load import load
+from chaoskit.spec.stage import ServiceStage
+from chaoskit.terminal import say
+from chaoskit.tiers.serving import serve_tier
+from chaoskit.tiers.settings import GatewaySettings, TierSettings
+
+
+@dataclass(frozen=True)
+class _Served:
+    """A host: its name, what it is for people, its address, and what it does."""
+
+    name: str
+    shown: str
+    address: str
+    does: Script | TierSettings
+
+
+def serve_lab(path: Path, port: int) -> int:
+    """Serve the lab of this experiment file until SIGINT or SIGTERM; returns its number.
+
+    Every host listens on this port of 127.0.0.1, 127.0.0.2, and so on; the one that clients ask is the first. Raises
+    SpecError for a file without a service lab, or with a host that runs a command; RefusedError for a port in use.
+    """
+    experiment = load(path)
+    if not isinstance(experiment.stage, ServiceStage):
+        raise SpecError(f"{path}: no service lab; --lab serves the hosts of stage: {{lab: service, hosts: ...}}")
+    program = next((name for name, host in experiment.stage.hosts.items() if host.run is not None), None)
+    if program is not None:
+        raise SpecError(f"{path}: {program} runs a command, and a lab with those needs hosts: sudo chaoskit up {path}")
+    served = tuple(_hosts(compile_plan(experiment), port))
+    return asyncio.run(_serve(served, port))
+
+
+def _hosts(plan: Plan, port: int) -> Iterator[_Served]:
+    """The hosts of a plan, the one that clients ask first."""
+    setup = LabSetup.of(plan)
+    found: dict[str, Script | TierSettings] = {each.name: each.script for each in setup.references}
+    found |= {each.name: each.settings for each in setup.tiers}
+    asked = urlsplit(plan.target).hostname
+    planned = sorted(plan.hosts, key=lambda host: asked not in (host.name, host.group))
+    addresses = {host.name: f"127.0.0.{number}" for number, host in enumerate(planned, start=1)}
+    by_name = {
+        name: tuple(addresses[host.name] for host in planned if name in (host.name, host.group))
+        for host in planned
+        for name in (host.name, host.group)
+    }
+    for host in planned:
+        does = found[host.name]
+        if isinstance(does, GatewaySettings):
+            does = replace(does, addresses=by_name, port=port)
+        yield _Served(host.name, host.spec.shown, addresses[host.name], does)
+
+
+async def _serve(hosts: tuple[_Served, ...], port: int) -> int:
+    stop, received = asyncio.Event(), list[int]()
+
+    def end(sign: int) -> None:
+        received.append(sign)
+        stop.set()
+
+    listeners = [listen(host.address, port) for host in hosts]
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, end, sign)
+    width = max(len(host.name) for host in hosts)
+    for host in hosts:
+        say(f"{host.name:{width}}  http://{host.address}:{port}  {host.shown}")
+    async with asyncio.TaskGroup() as group:
+        for host, listener in zip(hosts, listeners, strict=True):
+            if isinstance(host.does, Script):
+                group.create_task(serve(listener, host.does, stop))
+            else:
+                group.create_task(serve_tier(host.name, host.does, listener, stop))
+    return received[0]
