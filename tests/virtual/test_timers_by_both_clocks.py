@@ -20,7 +20,8 @@ SERVICE = Path(__file__).parents[2] / "experiments/service"
 TIMERS = {"nginx": 2.0, "haproxy": 3.0, "httpx": 5.0, "envoy": 5.0}
 """Seconds of silence after which each gives the model up; of Envoy 4 s from the request on, and 1 s until it closes."""
 
-SAME = 0.25  # s: nginx and HAProxy look at their timers some times a second
+SAME = 0.35  # s: nginx sets a timer again only where it moves by 300 ms
+CUT_OFF = 5  # no stream was complete
 EXPERIMENT = """\
 name: both-clocks
 question: Do timers run out at the same time?
@@ -62,7 +63,7 @@ def cuts(kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> dict[
             timeout=280,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == CUT_OFF, done.stdout + done.stderr
         result = analyse(folder / clock)
         phases = {"nginx": result.phases, **{each.name: each.phases for each in result.workloads}}
         return {name: _only(found) for name, found in phases.items()}
