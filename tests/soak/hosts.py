@@ -43,6 +43,7 @@ faults:
   slow: [{host: forks, process: paused}, {host: model, direction: both, netem: {delay: 20ms}}]
 timeline: [{baseline: 3s}, {hangs: 5s}, {slow: 5s}, {hangs: 600s}]
 """
+_BEGINS = 120.0  # s until a host is paused, on a busy machine
 _ENDS = 5.0  # s that a run may take to end by itself
 VICTIMS = ("run", "conductor", "program", "all")
 _NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--")
@@ -123,7 +124,7 @@ def trial(where: str, as_nobody: bool, victim: str, moment: float) -> tuple[bool
 
 def _wait_for_pause(run: Path, process: subprocess.Popen[bytes]) -> None:
     """Until a host is paused; but not for longer than a run may take to begin, nor when it has ended."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + _BEGINS
     while not _is_paused(run) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
 
