@@ -119,6 +119,7 @@ class Run:
             spans=[],
             exports=[],
             model_states=[],
+            numbering={},
         )
         found = path_mtu(raw, build_timeline(phases, ns(end + 60_000)))
         return {name: list(those) for name, those in found.items() if those}

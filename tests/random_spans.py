@@ -55,7 +55,7 @@ def spans_of(request: Request, chance: random.Random) -> Iterator[Span]:
         ("policy", "guard"),
         ("retrieval", "vectors"),
         ("tool", "tools"),
-        ("model", "model"),
+        ("model", chance.choice(("model", "model-b"))),
     )
     for operation, host in plan:
         until = min(end, at + chance.randint(0, 80 * MS)) if operation != "model" else end

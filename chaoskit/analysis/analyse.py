@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from os.path import lexists
 from pathlib import Path
@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.beside import with_workloads
-from chaoskit.analysis.chains.measurements import FROM_SPANS, measure
+from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
+from chaoskit.analysis.chains.model_queue import model_queues
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
@@ -55,9 +56,11 @@ from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
 from chaoskit.records.model import Request
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.phases import CLEAN_PHASES
 from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
-from chaoskit.telemetry.traces import clock_sentence, traces
+from chaoskit.telemetry.traces import traces
+from chaoskit.telemetry.traces import warnings as span_warnings
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
@@ -99,8 +102,9 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     in_lab = raw.plan is not None and raw.plan.interface is None
+    asked = raw.plan or raw.probe
     traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
-    hops = measure(raw.requests, traced)
+    hops = by_user(measure(raw.requests, traced, raw.numbering), streams.ended)
     is_cut_short = raw.status == "interrupted"
     samples = phase_samples(streams, run_timeline, is_cut_short, more=hops.latencies, told=hops.told)
     populations = SamplesByPopulation(samples, raw.requests)
@@ -108,7 +112,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     good = good_streams(
         streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended, hops
     )
-    recoveries = Recoveries(run_timeline, _by_user(streams.ended), good)
+    recoveries = Recoveries(run_timeline, _by_user(streams.ended), good, _clean_phases(raw.plan))
     estimates = Estimates(spec.seed, good, intended, recoveries, hops.missing)
     seen = SeenConnections(raw.connection_ends, raw.host_sockets)
     checks = tuple(fidelity(raw.plan, run_timeline, raw, seen)) if raw.plan else ()
@@ -125,7 +129,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
-    tiers = tiers_by_phase(hops, populations, estimates, spec.reference)
+    tiers = tiers_by_phase(hops, populations, estimates, run_timeline, spec.reference)
     phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)
     phases = tuple(_with_closings(phase, samples[phase.name], _in_phases(ended, run_timeline), raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
@@ -156,6 +160,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         objectives=verdicts,
         intermediaries=intermediaries,
         compression=compare_compression(raw, uncompressed),
+        models=model_queues(raw.model_states, raw.spans, run_timeline),
         tiers=tiers.get(WHOLE_RUN),
         spans=span_counts(hops),
         fidelity=checks,
@@ -166,7 +171,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
             *_of_unseen_connections(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
-            *map(clock_sentence, traced.shifts),
+            *span_warnings(traced, is_asked=asked is not None and asked.telemetry is not None),
         ),
     )
 
@@ -233,6 +238,13 @@ def _timeline(raw: RawRecords) -> Timeline:
     if not raw.requests:
         return Timeline(())
     return single_phase(SINGLE_PHASE, min(request.scheduled for request in raw.requests), raw.end)
+
+
+def _clean_phases(plan: Plan | None) -> Collection[str]:
+    """The names of phases without a fault and a surge."""
+    if plan is None:
+        return CLEAN_PHASES
+    return {phase.name for phase in plan.phases if not phase.faults and phase.demand == 1}
 
 
 def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | None) -> dict[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from os.path import lexists
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from chaoskit.analysis.chains.measurements import named
+from chaoskit.analysis.chains.repeated_text import Numbering, candidates, read_numbering
 from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams, without
@@ -80,6 +82,7 @@ class RawRecords:
     spans: list[Span]
     exports: list[Exports]
     model_states: list[ModelState]
+    numbering: Mapping[int, Numbering]
 
     @property
     def end(self) -> int:
@@ -119,7 +122,7 @@ def load_records(run: Path) -> RawRecords:
     status, detail = read_outcome(run, plan is not None or probe is not None)
     provenance, provenance_warnings = load_provenance(run)
     asked = plan or probe
-    reader = Reader.of(asked.workload if asked else None)
+    reader = Reader.of(asked.workload if asked else None, excuses_plan=plan is None or not plan.has_engine)
     spans = read(run, Span)
     every_request = named(_requests(run), spans)
     requests = [request for request in every_request if not request.warmup]
@@ -153,6 +156,7 @@ def load_records(run: Path) -> RawRecords:
         spans=spans,
         exports=read(run, Exports),
         model_states=read(run, ModelState),
+        numbering=read_numbering(run, candidates(requests, spans)),
     )
 
 
@@ -163,6 +167,7 @@ def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawReco
     requests = [request for request in every_request if not request.warmup]
     warmups = [request for request in every_request if request.warmup]
     assert raw.plan is not None, "a probe has one workload"
+    reader = Reader.of(other.workload, excuses_plan=not raw.plan.has_engine)
     return replace(
         raw,
         plan=raw.plan.model_copy(
@@ -177,11 +182,10 @@ def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawReco
         requests=requests,
         warmups=warmups,
         has_requests_file=lexists(folder / FILES[Request]),
-        streams=assemble_streams(
-            requests, *without(warmups, read_tokens(folder), read_signs(folder)), Reader.of(other.workload)
-        ),
+        streams=assemble_streams(requests, *without(warmups, read_tokens(folder), read_signs(folder)), reader),
         infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(folder, TcpInfo)],
         vitals=read(folder, Vitals),
+        numbering=read_numbering(folder, candidates(requests, raw.spans)),
     )
 
 

@@ -92,7 +92,14 @@ class ProbeOnly:
         tls_context(target, self.workload.http)
         doubts = [
             *load_warnings(self.workload, self.url, None, self.all_requests, to_run=True, processes=self.processes),
-            *probe_warnings(self.objectives, self.workload, self.url, self.requests, self.max_time),
+            *probe_warnings(
+                self.objectives,
+                self.workload,
+                self.url,
+                self.requests,
+                self.max_time,
+                has_spans=self.telemetry is not None,
+            ),
             *self.access.exposed(),
             *credentials.warnings(target),
             *unused_proxy(target, os.environ),

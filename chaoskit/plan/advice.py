@@ -139,7 +139,6 @@ def _weaker(objective: Objective) -> Iterator[tuple[str, Objective]]:
             words = objective.text.replace(metric, f"{name}_{each}", 1)
             yield words, parse(words)
     elif objective.factor is None and objective.operator in ("<", "<=") and is_zero_when_well(metric):
-        during = f" during {objective.phase}" if objective.phase else ""
         for bound in _STALLS if objective.kind == "per-minute" else _SHARES:
-            words = f"{metric} {objective.operator} {bound}{during}"
+            words = f"{metric} {objective.operator} {bound}{objective.clauses}"
             yield words, parse(words)

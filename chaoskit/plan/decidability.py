@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 
 from chaoskit.plan.advice import changes, looser
 from chaoskit.plan.model import Plan
+from chaoskit.plan.recovery_time import why_no_recovery
 from chaoskit.plan.shortfalls import Shortfall, is_enough, shortfalls
 from chaoskit.plan.timetable import SECOND, Timetable
+from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
-from chaoskit.spec.sample_size import bound_of, is_zero_when_well, sample_sizes
+from chaoskit.spec.sample_size import OF_SPANS, bound_of, is_zero_when_well, sample_sizes
 from chaoskit.spec.workload import Workload
 from chaoskit.units import Duration, counted
 
@@ -47,10 +49,15 @@ def _sorted(
 
 
 def probe_warnings(
-    objectives: Sequence[Objective], workload: Workload, url: str, requests: int, max_time: Duration
+    objectives: Sequence[Objective],
+    workload: Workload,
+    url: str,
+    requests: int,
+    max_time: Duration,
+    has_spans: bool = False,
 ) -> tuple[str, ...]:
     """The same for a probe of this URL that makes so many requests, in so much time at the most."""
-    table = Timetable((), 1, workload, None, 0)
+    table = Timetable((), 1, workload, None, 0, has_spans=has_spans)
     never = _never(objectives, table, url, is_run=False)
     told = []
     for each in objectives:
@@ -110,7 +117,10 @@ def _one_of(verb: str, words: Iterable[str]) -> str:
 
 def _never(objectives: Iterable[Objective], table: Timetable, url: str, is_run: bool) -> dict[Objective, str]:
     """A sentence for each objective that no number of streams decides."""
-    told = ((each, _why_absent(each.metric, table, url, is_run) or _why_never(each, table)) for each in objectives)
+    told = (
+        (each, _why_absent(each.metric, table, url, is_run) or why_no_recovery(each, table) or _why_never(each, table))
+        for each in objectives
+    )
     return {each: f"{each.text}: {sentence}" for each, sentence in told if sentence}
 
 
@@ -127,6 +137,12 @@ def _why_absent(metric: str, table: Timetable, url: str, is_run: bool) -> str:
             return "has no value, for the URL has an address and no name; remove it"
         case "planned_pace" if table.server is not None and not table.server.token_interval:
             return "has no value, for the server plans no time between tokens; write a token-interval, or remove it"
+    if METRICS[metric].name in ("toolchain", *OF_SPANS) and not table.has_spans:
+        if table.server is not None:
+            return "has no value, for this lab has one server and no hops; remove it, or write lab: service"
+        if is_run:
+            return "has no value, for nothing receives spans; write telemetry: {} in the file, or remove it"
+        return "has no value, for nothing receives spans; give --telemetry, or remove it"
     if metric == "delivered_fraction" and table.server is None:
         return "stays undecided, for only the lab's server records what it sent; remove it"
     return ""
@@ -158,8 +174,7 @@ def _example(objective: Objective) -> str:
     """The same objective with a bound that can be decided."""
     little = "5" if objective.kind == "per-minute" else "5%"
     bound = "95%" if objective.operator in (">", ">=") else little
-    during = f" during {objective.phase}" if objective.phase else ""
-    return f"such as {objective.metric} {objective.operator} {bound}{during}"
+    return f"such as {objective.metric} {objective.operator} {bound}{objective.clauses}"
 
 
 def _contradictions(objectives: Sequence[Objective]) -> Iterator[str]:
@@ -172,7 +187,7 @@ def _contradictions(objectives: Sequence[Objective]) -> Iterator[str]:
 
 
 def _subject(objective: Objective) -> tuple[str | None, ...]:
-    return objective.metric, objective.phase, objective.reference
+    return objective.metric, objective.phase, objective.traffic_class, objective.workflow, objective.reference
 
 
 def _is_address(host: str) -> bool:

@@ -49,8 +49,11 @@ def shortfalls(objectives: Iterable[Objective], table: Timetable, slack: float =
         if size is None:
             continue
         wanted = SampleSize(math.ceil(size.streams * (1 + slack)), size.minutes * (1 + slack))
+        if objective.metric == "recovery_time":
+            continue  # it is of the requests around its phase: see `plan.decidability`
         names = (objective.phase, *((objective.reference,) if objective.reference else ()))
-        given = tuple((name, table.gives(objective.metric, name)) for name in names)
+        share = table.share_of(objective.traffic_class, objective.workflow)
+        given = tuple((name, table.gives(objective.metric, name, share)) for name in names)
         if short := tuple(pair for pair in given if not is_enough(wanted, pair[1])):
             found.append(Shortfall(objective, wanted, short))
     return found

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import takewhile
 from statistics import NormalDist
 
 from chaoskit.plan.model import Plan
@@ -56,16 +57,26 @@ class Stretch:
     is_clean: bool = False
     demand: float = 1.0
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether it has neither a fault nor a surge."""
+        return self.is_clean and self.demand == 1
+
 
 @dataclass(frozen=True)
 class Timetable:
-    """The timeline of one round, how often it is run, and the load. `server` None: not the lab's."""
+    """The timeline of one round, how often it is run, and the load. `server` None: not the lab's.
+
+    `classes` are their shares of the requests. `has_spans`: something may record what hops do.
+    """
 
     stretches: tuple[Stretch, ...]
     repeats: int
     workload: Workload
     server: Server | None
     seed: int
+    classes: Mapping[str, float] = field(default_factory=dict, hash=False)
+    has_spans: bool = True
 
     @classmethod
     def of(cls, plan: Plan) -> Timetable:
@@ -81,10 +92,36 @@ class Timetable:
             workload=plan.workload,
             server=plan.server,
             seed=plan.seed,
+            classes={name: each.share.fraction for name, each in plan.classes.items()},
+            has_spans=bool(plan.hosts) or plan.telemetry is not None or bool(plan.server and plan.server.engine),
         )
 
-    def gives(self, metric: str, phase: str | None) -> Supply:
-        """What this phase gives to a metric; None: all phases but the warm-up."""
+    def share_of(self, traffic_class: str | None, workflow: str | None) -> float:
+        """The share of the requests that are of this class and this workflow; None: of any."""
+        known = 1.0 if traffic_class is None else self.classes.get(traffic_class, 0.0)
+        if not self.workload.demand:
+            return known
+        return sum(
+            each.share.fraction * (known if each.class_ is None else traffic_class in (None, each.class_))
+            for name, each in self.workload.demand.items()
+            if workflow in (None, name)
+        )
+
+    def around(self, phase: str) -> tuple[Stretch | None, int]:
+        """The nearest calm phase before this one, without a warm-up, and how long calm phases follow it, ns."""
+        names = [each.name for each in self.stretches]
+        at = names.index(phase)
+        before = [each for each in self.stretches[:at] if each.is_calm and each.name != WARM_UP]
+        following = [*self.stretches[at + 1 :], *(self.stretches if self.repeats > 1 else ())]
+        after = takewhile(lambda each: each.is_calm, following)
+        return before[-1] if before else None, sum(each.length for each in after)
+
+    def gives(self, metric: str, phase: str | None, share: float = 1.0) -> Supply:
+        """What this phase gives to a metric of this share of the requests; None: all phases but the warm-up."""
+        found = self._gives(metric, phase)
+        return Supply(math.floor(found.streams * share), found.minutes * share) if share < 1 else found
+
+    def _gives(self, metric: str, phase: str | None) -> Supply:
         if self._is_counted:
             return self.supply(
                 metric, sum(self._counted(metric, *each) for each in self._all() if _is_of(each[0], phase))

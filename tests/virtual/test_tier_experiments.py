@@ -17,6 +17,7 @@ import real_programs
 from clocks import known
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.result import Metrics, Result
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request
@@ -56,6 +57,12 @@ class Run:
         found = self.result.phase(phase)
         assert found is not None
         return found.metrics
+
+    @property
+    def queue(self) -> tuple[ModelPhase, ...]:
+        """The phases of its one model."""
+        (model,) = self.result.models
+        return model.phases
 
     def ttft(self, phase: str) -> float:
         """The median time to the first token in a phase, ms."""
@@ -103,6 +110,10 @@ class Run:
     def all_completions(self) -> Counter[str]:
         """How all requests ended."""
         return Counter(each.completion for each in self.requests)
+
+    def slowest(self, operation: Operation, phase: str) -> float:
+        """The longest time of such hops, ms."""
+        return max(each.end - each.begin for each in self.hops(operation, phase)) / 1e6
 
     def took(self, operation: Operation, phase: str) -> float:
         """The median time of such hops, ms."""
@@ -167,6 +178,17 @@ def fan_out_tail(runs: list[Run]) -> None:
     outcomes = [run.outcomes("baseline") for run in runs]
     assert [outcome.keys() for outcome in outcomes[:3]] == [{"hit"}] * 3
     assert outcomes[3]["degraded"] > outcomes[3]["hit"]
+
+
+def tool_chain_under_loss(runs: list[Run]) -> None:
+    """In sequence every lost packet of a chain adds up; in parallel the slowest call decides."""
+    sequence, parallel = runs
+
+    assert [run.verdict for run in runs] == ["broken", "met"]
+    for run in runs:
+        assert run.took("tool", "lossy") < 1.5 * run.took("tool", "baseline") + 60
+    assert sequence.took("workflow", "lossy") > 2 * parallel.took("workflow", "lossy")
+    assert sequence.slowest("workflow", "lossy") > sequence.slowest("workflow", "baseline") + 500
 
 
 def failover_model(runs: list[Run]) -> None:
@@ -234,6 +256,39 @@ def incident_retry_storm(runs: list[Run]) -> None:
     assert known(calm.result.objectives[0].observed.value) < 10_000
 
 
+def soft_saturation(runs: list[Run]) -> None:
+    """The GPU is as busy at six times the requests; first tokens are six times as late, and the queue shows it."""
+    (run,) = runs
+    calm, surge, _ = run.queue
+
+    assert run.verdict == "broken"
+    assert known(calm.busy) > 0.95
+    assert known(surge.busy) > 0.95
+    assert known(surge.first_token_p95_ms) > 5 * known(calm.first_token_p95_ms)
+    assert (known(calm.waiting_max), known(surge.waiting_max)) == (3, 31)
+    assert known(run.metrics("baseline").itl.p50_ms) < 15
+    assert known(run.metrics("surge").itl.p50_ms) > 140
+    assert "says nothing; requests 2.25/s -> 12.1/s, waiting 0 -> 14" in run.result.models[0].sentence
+
+
+def kv_cliff(runs: list[Run]) -> None:
+    """A cache that is too small preempts, stops answers and delays all; busy share and median gap stay the same."""
+    large, small = runs
+    (roomy,), (tight,) = large.queue, small.queue
+
+    assert [large.verdict, small.verdict] == ["met", "broken"]
+    assert (roomy.preemptions, tight.preemptions) == (0, 59)
+    assert tight.busy == pytest.approx(known(roomy.busy), abs=0.01)
+    gaps = [known(run.metrics("baseline").itl.p50_ms) for run in runs]
+    assert gaps[0] == pytest.approx(gaps[1], rel=0.05)
+    assert small.ttft("baseline") > 100 * large.ttft("baseline")
+    assert known(small.metrics("baseline").itl.max_ms) > 6000 > 200 > known(large.metrics("baseline").itl.max_ms)
+    (stalls,) = (phase.stall_attribution for phase in small.result.phases)
+    assert stalls.stalls == 7
+    assert stalls.server_ms == pytest.approx(8592, abs=10)
+    assert stalls.network_ms == 0
+
+
 CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "cut-mid-stream": cut_mid_stream,
     "failover-model": failover_model,
@@ -241,8 +296,11 @@ CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "failover-retrieval": failover_retrieval,
     "fan-out-tail": fan_out_tail,
     "incident-retry-storm": incident_retry_storm,
+    "kv-cliff": kv_cliff,
     "own-gateway-spans": own_gateway_spans,
     "retrieval-timeout-inversion": retrieval_timeout_inversion,
+    "tool-chain-under-loss": tool_chain_under_loss,
+    "soft-saturation-healthy-gpu": soft_saturation,
     "vpn-on-retrieval-not-model": vpn_on_retrieval,
 }
 

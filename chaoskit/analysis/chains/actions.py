@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from chaoskit.analysis.chains.places import called_host
+from chaoskit.analysis.chains.places import called_host, text_of
 from chaoskit.analysis.chains.trees import Node
 from chaoskit.analysis.streams.latencies import NEVER, Latency
 from chaoskit.records import span_names
@@ -58,8 +58,7 @@ class Hop:
     @property
     def fallback(self) -> str | None:
         """What answered in place of a retrieval."""
-        found = self.span.attributes.get(span_names.RETRIEVAL_FALLBACK)
-        return str(found) if found else None
+        return text_of(self.span, span_names.RETRIEVAL_FALLBACK)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +113,7 @@ class Action:
     @property
     def admission(self) -> str | None:
         """`admitted`, `queued` or `shed`, as a span or the answer tells; None where nothing tells."""
-        told = str(self.workflow.attributes.get(span_names.ADMISSION, "")) if self.workflow else ""
+        told = text_of(self.workflow, span_names.ADMISSION) if self.workflow else None
         if told in ("admitted", "queued", "shed"):
             return told
         return "shed" if self.request.status == TOO_MANY or DROPPED in self.request.detail else None
@@ -122,8 +121,8 @@ class Action:
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps of the degradation ladder in force."""
-        told = self.workflow.attributes.get(span_names.DEGRADED, "") if self.workflow else ""
-        names = str(told or self.request.degraded or "").split(",")
+        told = text_of(self.workflow, span_names.DEGRADED) if self.workflow else None
+        names = (told or self.request.degraded or "").split(",")
         return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
     @property
@@ -139,7 +138,7 @@ class Action:
         return self.tiers is not None and self.tiers[0] != self.tiers[1] and self.tiers[0] != "auto"
 
     def _told(self, name: str) -> str:
-        return str(_first(self.root, name) or "") if self.root else ""
+        return (_first(self.root, name) or "") if self.root else ""
 
 
 def _hops(root: Node) -> Iterator[Hop]:
@@ -163,8 +162,7 @@ def _with_host(node: Node) -> tuple[Span, str]:
     return node.span, called_host(node) or node.span.host
 
 
-def _first(root: Node, name: str) -> str | int | bool | None:
-    """The value of the topmost span that has this attribute."""
-    return next(
-        (node.span.attributes[name] for node in root.walk() if node.span and name in node.span.attributes), None
-    )
+def _first(root: Node, name: str) -> str | None:
+    """The value of the topmost span that has a text for this attribute."""
+    found = (text_of(node.span, name) for node in root.walk() if node.span)
+    return next((text for text in found if text), None)

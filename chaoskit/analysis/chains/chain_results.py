@@ -122,6 +122,22 @@ class LateFirstTokens(FiniteJson):
     evidence: Evidence
 
 
+class FailoverTimes(FiniteJson):
+    """Calls that another host than usual answered, and the longest time from the begin and the end of the phase.
+
+    `over_ms`: from the moment at which its faults were in force until a call that `instead` answered was made;
+    `back_ms`: from the moment at which they were gone until one that `usual` answered.
+    """
+
+    why_missing: ClassVar = {"over_ms": "no call was moved", "back_ms": "no later call was answered by the usual host"}
+    operation: Operation
+    usual: str
+    instead: str
+    calls: int
+    over_ms: float | None
+    back_ms: float | None
+
+
 class PhaseTiers(FiniteJson):
     """What the hops of the requests of a phase did. `slow` chains are its slowest tenth, one at the least."""
 
@@ -130,6 +146,8 @@ class PhaseTiers(FiniteJson):
     slow: int = 0
     path: tuple[PathShare, ...] = ()
     late_first_tokens: LateFirstTokens | None = Field(default=None)
+    failover: tuple[Count, ...] = Field(default=(), description="Requests by what their users saw of a failure.")
+    failover_times: tuple[FailoverTimes, ...] = ()
     why_missing: ClassVar = {"late_first_tokens": "no span was recorded"}
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import get_args
 
 from chaoskit.analysis.chains.actions import Action
+from chaoskit.analysis.chains.places import text_of
+from chaoskit.analysis.chains.repeated_text import Numbering
 from chaoskit.analysis.chains.trees import Malformed, build_trees
+from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.latencies import Latency
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
@@ -37,6 +41,7 @@ class TierMeasurements:
     missing: Mapping[str, str]
     malformed: Malformed
     spans: int
+    numbering: Mapping[int, Numbering]
 
     @property
     def lost_reason(self) -> str:
@@ -54,8 +59,8 @@ def named(requests: Iterable[Request], spans: Iterable[Span]) -> list[Request]:
     told: dict[str, dict[str, str]] = {}
     for span in spans:
         for name in (span_names.WORKFLOW_NAME, span_names.TRAFFIC_CLASS):
-            if name in span.attributes:
-                told.setdefault(span.trace, {}).setdefault(name, str(span.attributes[name]))
+            if (text := text_of(span, name)) is not None:
+                told.setdefault(span.trace, {}).setdefault(name, text)
     return [_named(request, told.get(request.trace or "", {})) for request in requests]
 
 
@@ -67,8 +72,10 @@ def _named(request: Request, told: Mapping[str, str]) -> Request:
     return replace(request, workflow=workflow, traffic_class=traffic_class)
 
 
-def measure(requests: Sequence[Request], found: Traces) -> TierMeasurements:
-    """What the spans of these requests tell."""
+def measure(
+    requests: Sequence[Request], found: Traces, numbering: Mapping[int, Numbering] = MappingProxyType({})
+) -> TierMeasurements:
+    """What the spans of these requests tell, and the numbers of events of answers that may be of two."""
     trees = build_trees(requests, found.spans)
     actions = tuple(Action(request, trees.of_request.get(request.stream)) for request in requests)
     has_spans = bool(trees.of_request)
@@ -84,7 +91,20 @@ def measure(requests: Sequence[Request], found: Traces) -> TierMeasurements:
         missing={} if has_spans else dict.fromkeys(FROM_SPANS, found.reason or _why_none(requests, found.spans)),
         malformed=trees.malformed,
         spans=trees.spans,
+        numbering=numbering,
     )
+
+
+def by_user(found: TierMeasurements, streams: Iterable[Stream]) -> TierMeasurements:
+    """With latencies from the first time that a user asked; none of requests that were given up and asked again."""
+    known = {stream.number: stream for stream in streams}
+    told = ((each, known[each.stream]) for each in found.latencies)
+    latencies = (
+        each._replace(begin=stream.asked, value=each.value + stream.request.scheduled - stream.asked)
+        for each, stream in told
+        if not stream.is_asked_again
+    )
+    return replace(found, latencies=tuple(latencies))
 
 
 def _latencies(actions: Iterable[Action]) -> Iterator[Latency]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from chaoskit.analysis.chains.actions import Action, Hop
 from chaoskit.analysis.chains.chain_results import Count, HopResult, PhaseTiers, Requests, Retrievals, SpanCounts
+from chaoskit.analysis.chains.failover import failover_times, outcomes
 from chaoskit.analysis.chains.measurements import TierMeasurements
 from chaoskit.analysis.chains.paths import (
     chain_parts,
@@ -20,6 +21,7 @@ from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.quantiles import summarize
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.analysis.streams.populations import EVERYBODY, Population, SamplesByPopulation
+from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.analysis.summaries import LatencySummary
 from chaoskit.records.spans import OPERATIONS, Operation
 from chaoskit.spec.metrics import METRICS
@@ -45,7 +47,11 @@ def has_tiers(found: TierMeasurements) -> bool:
 
 
 def tiers_by_phase(
-    found: TierMeasurements, populations: SamplesByPopulation, estimates: Estimates, reference: str
+    found: TierMeasurements,
+    populations: SamplesByPopulation,
+    estimates: Estimates,
+    timeline: Timeline,
+    reference: str,
 ) -> dict[str, PhaseTiers]:
     """The summary of each phase, by its name; nothing without tiers."""
     if not has_tiers(found):
@@ -63,6 +69,8 @@ def tiers_by_phase(
             hops=tuple(_hops(sample, actions, slow)),
             slow=len(slow),
             path=path_shares(slow, usual),
+            failover=outcomes(_of(sample, actions), found.numbering),
+            failover_times=tuple(failover_times(found.actions, timeline, reference, name)),
             late_first_tokens=late_first_tokens(sample, actions, usual_first) if found.spans else None,
         )
     return summaries
@@ -81,7 +89,7 @@ def _populations(found: TierMeasurements) -> list[Population]:
 
 
 def _row(whose: Population, sample: PhaseSamples, actions: Mapping[int, Action], estimates: Estimates) -> Requests:
-    those = [actions[stream.number] for stream in sample.streams if stream.number in actions]
+    those = _of(sample, actions)
     admissions = Counter(action.admission for action in those)
     shares = {name: estimates.of(sample, name).scaled() for name in Requests.model_fields if name in METRICS}
     return Requests(
@@ -102,6 +110,10 @@ def _row(whose: Population, sample: PhaseSamples, actions: Mapping[int, Action],
         ),
         **shares,
     )
+
+
+def _of(sample: PhaseSamples, actions: Mapping[int, Action]) -> list[Action]:
+    return [actions[stream.number] for stream in sample.streams if stream.number in actions]
 
 
 def _times(sample: PhaseSamples, name: str, estimates: Estimates) -> LatencySummary:

@@ -104,9 +104,15 @@ def total_by_place(found: Iterable[Stay]) -> dict[Place, int]:
 def called_host(node: Node) -> str | None:
     """The host that a span calls: the one that recorded a span of the call, else the one it names; None: none."""
     assert node.span is not None
-    name = node.span.attributes.get(span_names.SERVER_ADDRESS)
+    name = text_of(node.span, span_names.SERVER_ADDRESS)
     answered = next((each.host for each in _spans(node.children) if each.host != node.span.host), None)
-    return answered or (str(name) if name not in (None, node.span.host) else None)
+    return answered or (name if name != node.span.host else None)
+
+
+def text_of(span: Span, name: str) -> str | None:
+    """The value of an attribute that is a text; None for any other."""
+    value = span.attributes.get(name)
+    return value if isinstance(value, str) and value else None
 
 
 def _of_request(part: Part, request: Request) -> Iterator[Stay]:

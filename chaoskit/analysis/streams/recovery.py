@@ -9,13 +9,12 @@ of 5 %: the least that tells a p95 from the maximum. A row that falls short by l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from chaoskit.analysis.streams.timeline import FOREVER, Span, Timeline
 from chaoskit.records.model import Request
-from chaoskit.spec.phases import CLEAN_PHASES
 from chaoskit.spec.sample_size import RECOVERY_ROW
 from chaoskit.units import counted
 
@@ -35,19 +34,22 @@ class Recovery:
 class Recoveries:
     """The recoveries of a run: the longest of all rounds of a phase, or of all phases with faults or a surge."""
 
-    def __init__(self, timeline: Timeline, requests: Iterable[Request], good: frozenset[int]) -> None:
-        self._timeline, self._good = timeline, good
+    def __init__(
+        self, timeline: Timeline, requests: Iterable[Request], good: frozenset[int], clean: Collection[str]
+    ) -> None:
+        """`clean`: the names of phases without a fault and a surge."""
+        self._timeline, self._good, self._clean = timeline, good, clean
         self._requests = sorted(requests, key=lambda request: request.scheduled)
 
     def of(self, phase: str, numbers: frozenset[int] | None) -> Recovery:
         """After the phase of this name; "": after each phase that is not clean. Of these streams alone, or of all."""
-        if phase in CLEAN_PHASES:
+        if phase in self._clean:
             return Recovery(None, missing=f"{phase} has neither a fault nor a surge to recover from")
         requests = [each for each in self._requests if numbers is None or each.stream in numbers]
         found = [
             self._after(index, requests)
             for index, span in enumerate(self._timeline.spans)
-            if span.name == phase or (not phase and span.name not in CLEAN_PHASES)
+            if span.name == phase or (not phase and span.name not in self._clean)
         ]
         if not found or len(self._timeline.spans) == 1:
             return Recovery(None, missing="no phase of the run has a fault or a surge")
@@ -55,12 +57,12 @@ class Recoveries:
 
     def _after(self, index: int, requests: Sequence[Request]) -> Recovery:
         spans = self._timeline.spans
-        before, span = _clean_before(spans[:index]), spans[index]
+        before, span = self._clean_before(spans[:index]), spans[index]
         if before is None:
             return Recovery(None, missing=f"no clean phase stands before {span.name}")
         if span.cleared == FOREVER:
             return Recovery(None, missing=f"no phase follows {span.name}")
-        until = next((each.begin for each in spans[index + 1 :] if each.name not in CLEAN_PHASES), self._timeline.end)
+        until = next((each.begin for each in spans[index + 1 :] if each.name not in self._clean), self._timeline.end)
         level = [each.stream in self._good for each in _scheduled(requests, before.ready, before.end)]
         after = list(_scheduled(requests, span.cleared, until))
         for many, where in ((len(level), f"before {span.name}"), (len(after), f"after {span.name}")):
@@ -71,6 +73,9 @@ class Recoveries:
         if not any(level):
             return Recovery(None, missing=f"no request before {span.name} was good")
         return self._found(after, sum(level) * RECOVERY_ROW // len(level), span.cleared)
+
+    def _clean_before(self, spans: Sequence[Span]) -> Span | None:
+        return next((span for span in reversed(spans) if span.name in self._clean and span.name != WARM_UP), None)
 
     def _found(self, after: Sequence[Request], needed: int, cleared: int) -> Recovery:
         """`needed`: good ones in a row of requests."""
@@ -87,10 +92,6 @@ def _longest(recovery: Recovery) -> tuple[float, float]:
     """Of those that never came, the one that was watched for the shortest time says the least."""
     assert recovery.time is not None
     return recovery.time, -recovery.watched
-
-
-def _clean_before(spans: Sequence[Span]) -> Span | None:
-    return next((span for span in reversed(spans) if span.name in CLEAN_PHASES and span.name != WARM_UP), None)
 
 
 def _scheduled(requests: Iterable[Request], begin: int, end: int) -> Iterator[Request]:

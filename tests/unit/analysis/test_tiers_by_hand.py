@@ -1,10 +1,4 @@
-"""A run whose chains were made by hand, every number of its tiers computed by hand.
-
-Every 100 ms a request: `support` for premium, `chat` for batch, in turn. A chain at the gateway, from 1 ms after
-`scheduled`: guard 1-11, vectors 11-61 (support alone), model from 61 (support) or 11 (chat) for 100 ms, of which its
-first token after 20 ms, and 2 ms of network on both sides of each call. During wifi each way to vectors takes 40 ms
-more; every fifth retrieval there misses its deadline, and is answered by a fallback.
-"""
+"""The chains of a run that were made by hand (`made_spans.chain_run`), every number computed by hand."""
 
 from __future__ import annotations
 
@@ -12,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_runs import MS, Made, plan
-from made_spans import MadeChain, trace
+from made_runs import Made, plan
+from made_spans import MadeChain, chain_run, trace
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.chains.chain_results import PhaseTiers, Requests
@@ -22,47 +16,9 @@ from chaoskit.records.model import Request
 from chaoskit.records.spans import Span
 
 
-def made(*objectives: str) -> Made:
-    """The run above."""
-    work = Made(plan(list(objectives))).phases()
-    for number in range(300):
-        _request(work, number, number * 100)
-    work.counters("wifi", 9000, 1000, 10_000, 20_000).handshakes(1000, [1] * 9).handshakes(11_000, [31] * 9)
-    return work
-
-
-def _request(work: Made, number: int, at: float) -> None:
-    """One request and its chain."""
-    is_support, in_wifi = number % 2 == 0, 10_000 <= at < 20_000
-    longer, has_failed = (40 if in_wifi else 0), in_wifi and number % 10 == 0
-    model = at + (61 + (0 if has_failed else 2 * longer) if is_support else 11)
-    stream = work.stream(
-        at, [model + 2 + 20 + 2 + 1 + 19 * token for token in range(5)],
-        trace=trace(number), workflow="support" if is_support else "chat",
-        traffic_class="premium" if is_support else "batch",
-    )  # fmt: skip
-    assert stream == number
-    chain = MadeChain(work, trace(number))
-    root = chain.span(
-        "f" * 16, "gateway", "workflow", at + 1, model + 104, WORKFLOW_NAME="support" if is_support else "chat",
-        ADMISSION="queued" if number % 4 == 0 else "admitted", DEGRADED="breadth" if number % 20 == 0 else "",
-        FIRST_TOKEN=round((model - at + 23) * MS),
-    )  # fmt: skip
-    chain.call(root, "guard", "policy", at + 1, at + 11, network=2)
-    if is_support:
-        outcome = "timeout" if has_failed else "miss" if number % 50 == 2 else "hit"
-        fallback = {"RETRIEVAL_FALLBACK": "no-context"} if has_failed else {}
-        chain.call(
-            root, "vectors", "retrieval", at + 11, model, 2 + longer, "timeout" if has_failed else None,
-            answered=not has_failed, RETRIEVAL_OUTCOME=outcome, **fallback,
-        )  # fmt: skip
-    served = {"MODEL_QUEUE": 5 * MS, "MODEL_PREFILL": 15 * MS, "FIRST_TOKEN": 20 * MS}
-    chain.call(root, "model", "model", model, model + 104, network=2, served=served, FIRST_TOKEN=24 * MS)
-
-
 def result(tmp_path: Path, *objectives: str, work: Made | None = None) -> Result:
     """Its result."""
-    return analyse((work or made(*objectives)).write(tmp_path / "run"))
+    return analyse((work or chain_run(*objectives)).write(tmp_path / "run"))
 
 
 def phase(found: Result, name: str) -> PhaseTiers:
@@ -189,7 +145,7 @@ def test_objectives_of_classes_and_workflows(
 
 def test_spans_that_never_came_leave_it_undecided(tmp_path: Path) -> None:
     """With the reason: nobody exported any, or too many requests lack them."""
-    none, some = made("toolchain_p95 < 1s"), made("toolchain_p95 < 1s")
+    none, some = chain_run("toolchain_p95 < 1s"), chain_run("toolchain_p95 < 1s")
     none.records = [each for each in none.records if not isinstance(each, Span)]
     some.records = [each for each in some.records if not isinstance(each, Span) or int(each.trace, 16) % 10]
 
@@ -202,7 +158,7 @@ def test_spans_that_never_came_leave_it_undecided(tmp_path: Path) -> None:
 
 def test_a_request_that_failed_has_a_chain_that_never_ended(tmp_path: Path) -> None:
     """Its hops may have ended: the user has no answer."""
-    work = made("toolchain_p95 < 1s during wifi")
+    work = chain_run("toolchain_p95 < 1s during wifi")
     work.records = [
         replace(each, completion="reset") if isinstance(each, Request) and 100 <= each.stream < 120 else each
         for each in work.records
@@ -229,3 +185,16 @@ def test_a_refused_request_is_shed_and_its_first_token_rejected(tmp_path: Path) 
     late = phase(found, "wifi").late_first_tokens
     assert late is not None
     assert {(each.place, each.requests) for each in late.causes} == {("gateway rejected", 10), ("target rejected", 10)}
+
+
+def test_a_user_who_asks_again_has_waited_from_the_first_time(tmp_path: Path) -> None:
+    """The request that was given up has no chain of its own; the one after it began when the user first asked."""
+    work = Made(plan()).phases()
+    work.stream(1000, [], "cancelled", ended=3000, trace=trace(0))
+    work.stream(3500, [3600, 3620], trace=trace(1), attempt=2, retry_of=0)
+    for number, at in ((0, 1000), (1, 3500)):
+        MadeChain(work, trace(number)).span(None, "gateway", "workflow", at, at + 120)
+
+    chains = row(phase(result(tmp_path, work=work), "baseline")).toolchain
+
+    assert (chains.count, chains.max_ms) == (1, 2620)

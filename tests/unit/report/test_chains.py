@@ -1,0 +1,70 @@
+"""Chains of hops in a report: short, and each number with its unit."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from made_runs import Made, plan
+from made_spans import chain_run
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.report.console import render
+from chaoskit.report.screen import Screen
+
+EXPECTED = """\
+Requests by workflow and class
+                 requests  TTFT p95  chain p50     p95  fallback  degraded  queued
+  baseline            100     86 ms     165 ms  165 ms       0 %       5 %    25 %
+    of chat            50     36 ms     115 ms  115 ms         –       0 %     0 %
+    of support         50     86 ms     165 ms  165 ms       0 %      10 %    50 %
+    for batch          50     36 ms     115 ms  115 ms         –       0 %     0 %
+    for premium        50     86 ms     165 ms  165 ms       0 %      10 %    50 %
+  wifi                100    166 ms     115 ms  245 ms      20 %       5 %    25 %
+    of chat            50     36 ms     115 ms  115 ms         –       0 %     0 %
+    of support         50    166 ms     245 ms  245 ms      20 %      10 %    50 %
+    for batch          50     36 ms     115 ms  115 ms         –       0 %     0 %
+    for premium        50    166 ms     245 ms  245 ms      20 %      10 %    50 %
+"""
+
+
+def shown(tmp_path: Path, made: Made, width: int = 100) -> str:
+    """What a terminal of this width shows of the run."""
+    stream = io.StringIO()
+    render(analyse(made.write(tmp_path / "run")), Screen(stream, width))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def test_a_row_for_each_workflow_and_class(tmp_path: Path) -> None:
+    """Only columns that tell something."""
+    assert EXPECTED in shown(tmp_path, chain_run())
+
+
+def test_hops_and_what_was_waited_for(tmp_path: Path) -> None:
+    """The slow link with its size, the outcomes of retrieval, and why first tokens were late."""
+    text = shown(tmp_path, chain_run())
+
+    for told in (
+        "  retrieval vectors     50 ms  130 ms     50 ms\n",
+        "  wifi  retrieval vectors: 50 calls, 10 timeout\n",
+        "  wifi      38 hit, 2 miss, 10 timeout; answered instead: 10 by no-context\n",
+        "network gateway–vectors 34.3 % (+82 ms)",
+        "  wifi  40 later than 86 ms: 40 network gateway–vectors (+82 ms)\n",
+    ):
+        assert told in text
+
+
+def test_eighty_columns_are_enough(tmp_path: Path) -> None:
+    """No line is wider, and no number is cut."""
+    text = shown(tmp_path, chain_run(), 80)
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text[text.index("Requests by workflow") : text.index("Median TTFT")]
+
+
+def test_a_run_without_tiers_has_no_such_section(tmp_path: Path) -> None:
+    """Neither a table nor a dash."""
+    text = shown(tmp_path, Made(plan()).phases().many(0, 29_000, 100))
+
+    assert "workflow" not in text
+    assert "Spans" not in text
