@@ -17,6 +17,7 @@ import real_programs
 from clocks import known
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.chains.chain_results import Requests
 from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.result import Metrics, Result
 from chaoskit.records.jsonl import read
@@ -67,6 +68,15 @@ class Run:
     def ttft(self, phase: str) -> float:
         """The median time to the first token in a phase, ms."""
         return known(self.metrics(phase).ttft.p50_ms)
+
+    def waits(self, name: str, phase: str) -> list[float]:
+        """The times to the first token of a class in a phase, ms, of those who were answered."""
+        begin, end = next((each.ready, each.until) for each in read(self.path, Phase) if each.name == phase)
+        return [
+            (each.first_token - each.scheduled) / 1e6
+            for each in self.requests
+            if each.traffic_class == name and begin <= each.scheduled < end and each.first_token is not None
+        ]
 
     def hops(self, operation: Operation, phase: str) -> list[Span]:
         """The gateway's hops, without their attempts, of workflows that began in a phase."""
@@ -256,6 +266,52 @@ def incident_retry_storm(runs: list[Run]) -> None:
     assert known(calm.result.objectives[0].observed.value) < 10_000
 
 
+def spike_three_policies(runs: list[Run]) -> None:
+    """Premium waits for the backlog, or goes first; with shedding nobody waits, and the least important are refused."""
+    fcfs, priority, shed = runs
+
+    def row(run: Run, name: str, phase: str = "spike") -> Requests:
+        found = run.result.phase(phase)
+        assert found is not None
+        assert found.tiers is not None
+        return next(each for each in found.tiers.rows if each.traffic_class == name)
+
+    assert [run.verdict for run in runs] == ["broken", "met", "met"]
+    first = [known(row(run, "premium").ttft.p90_ms) for run in runs]
+    assert first[0] > 10 * max(first[1:])
+    assert known(row(priority, "batch").ttft.p50_ms) > 20 * first[1]
+    assert known(row(fcfs, "batch").ttft.p50_ms) > 5000
+    assert median(shed.waits("batch", "spike")) < 1000
+    refused = {name: row(shed, name).shed / row(shed, name).started for name in ("premium", "standard", "batch")}
+    assert refused["premium"] == 0 < refused["standard"] < 0.5 < refused["batch"]
+    assert row(fcfs, "batch").shed == row(priority, "batch").shed == 0
+    assert row(fcfs, "batch").inversions > row(fcfs, "standard").inversions > 0 == row(fcfs, "premium").inversions
+    assert [row(run, "batch").inversions for run in (priority, shed)] == [0, 0]
+    assert known(row(fcfs, "premium", "recovery").ttft.p50_ms) > 10 * known(
+        row(shed, "premium", "recovery").ttft.p50_ms
+    )
+
+
+def degradation_ladder(runs: list[Run]) -> None:
+    """Each step is reached, buys latency, is told, and is released in the reverse order; none comes back."""
+    without, run = runs
+
+    assert [without.verdict, run.verdict] == ["broken", "met"]
+    assert without.result.ladders == ()
+    assert without.ttft("surge") > 10 * run.ttft("surge")
+    (ladder,) = run.result.ladders
+    assert (ladder.switches, ladder.oscillates, ladder.in_force_at_end) == (6, False, ())
+    assert [(step.step, step.entered, step.released, step.unmarked) for step in ladder.steps] == [
+        ("breadth", 1, 1, ()),
+        ("single-tool", 1, 1, ()),
+        ("concise", 1, 1, ()),
+    ]
+    assert all(step.signals[0] >= step.trigger for step in ladder.steps)
+    assert known(ladder.steps[0].prompt_tokens) < known(ladder.steps[0].prompt_tokens_before) / 3
+    assert [step.seconds for step in ladder.steps] == sorted((step.seconds for step in ladder.steps), reverse=True)
+    assert {each.degraded for each in run.requests} >= {None, "breadth,single-tool,concise"}
+
+
 def soft_saturation(runs: list[Run]) -> None:
     """The GPU is as busy at six times the requests; first tokens are six times as late, and the queue shows it."""
     (run,) = runs
@@ -291,6 +347,7 @@ def kv_cliff(runs: list[Run]) -> None:
 
 CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "cut-mid-stream": cut_mid_stream,
+    "degradation-ladder": degradation_ladder,
     "failover-model": failover_model,
     "failover-nginx": failover_nginx,
     "failover-retrieval": failover_retrieval,
@@ -299,6 +356,7 @@ CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "kv-cliff": kv_cliff,
     "own-gateway-spans": own_gateway_spans,
     "retrieval-timeout-inversion": retrieval_timeout_inversion,
+    "spike-three-policies": spike_three_policies,
     "tool-chain-under-loss": tool_chain_under_loss,
     "soft-saturation-healthy-gpu": soft_saturation,
     "vpn-on-retrieval-not-model": vpn_on_retrieval,
