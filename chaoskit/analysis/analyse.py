@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.beside import with_workloads
+from chaoskit.analysis.chains.inversions import inversions
+from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
 from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
+from chaoskit.analysis.chains.model_queue import model_queues
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
@@ -103,7 +106,11 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     in_lab = raw.plan is not None and raw.plan.interface is None
     asked = raw.plan or raw.probe
     traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
-    hops = by_user(measure(raw.requests, traced, raw.numbering), streams.ended)
+    classes = raw.plan.classes if raw.plan is not None else {}
+    measured = replace(
+        measure(raw.requests, traced, raw.numbering), inversions=inversions(raw.requests, raw.spans, classes)
+    )
+    hops = by_user(measured, streams.ended)
     is_cut_short = raw.status == "interrupted"
     samples = phase_samples(streams, run_timeline, is_cut_short, more=hops.latencies, told=hops.told)
     populations = SamplesByPopulation(samples, raw.requests)
@@ -159,8 +166,10 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         objectives=verdicts,
         intermediaries=intermediaries,
         compression=compare_compression(raw, uncompressed),
+        models=model_queues(raw.model_states, raw.spans, run_timeline),
         tiers=tiers.get(WHOLE_RUN),
         spans=span_counts(hops),
+        ladders=tuple(_ladders(raw)),
         fidelity=checks,
         tokens_per_event=streams.table.token_counts.told,
         health=client_health,
@@ -215,6 +224,14 @@ def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:
     if not isinstance(plan, Plan) or clock != "virtual" or all(host.spec.run is None for host in plan.hosts):
         return ()
     return ("in virtual time computing takes no time: a program that its processor slows down looks fast",)
+
+
+def _ladders(raw: RawRecords) -> Iterator[LadderResult]:
+    """What the degradation of each gateway did."""
+    for host in raw.plan.hosts if raw.plan is not None else ():
+        keys = host.spec.gateway.degradation if host.spec.gateway is not None else None
+        if keys is not None and keys.settings is not None:
+            yield ladder_result(host.name, keys.settings, raw.requests, raw.spans)
 
 
 def _of_unseen_connections(raw: RawRecords) -> Iterator[str]:
