@@ -96,7 +96,8 @@ def _ready(words: Any) -> Any:
             return words
 
 
-WrittenReady = Annotated[Ready, BeforeValidator(_ready, json_schema_input_type=Ready | Port | str)]
+_HttpPath = Annotated[str, Field(pattern=f"^{_HTTP.pattern}$")]
+WrittenReady = Annotated[Ready, BeforeValidator(_ready, json_schema_input_type=Ready | Port | _HttpPath)]
 
 
 def _command(words: Any) -> Any:
