@@ -48,8 +48,8 @@ def answer(asked: Asked) -> bytes:
 
 
 def test_spans_of_a_target_are_received(tmp_path: Path) -> None:
-    """By default where exporters send them; those of the run's requests are recorded, and others counted. A port that is
-    in use is told before anything is changed."""
+    """By default where exporters send them; those of the run's requests are recorded, and others counted. A port that
+    is in use is told before anything is changed."""
     file = tmp_path / "x.yaml"
     environment = os.environ | {"CHAOSKIT_STATE": str(tmp_path / "state")}
 
