@@ -88,6 +88,10 @@ def _ready(words: Any) -> Any:
             return {"tcp": words}
         case str() if words.startswith(":"):
             return {"http": words}
+        case str():
+            raise ValueError(
+                f"found {words[:60]!r}, expected a port (8080), a port and a path (:8080/healthz), or {{output: TEXT}}"
+            )
         case _:
             return words
 
