@@ -111,11 +111,11 @@ LengthsName = Literal["azure-2023-conversation", "azure-2023-code"]
 """The names of `token_lengths`."""
 
 
-def _lengths(name: str, expected: str) -> TokenLengths:
+def _lengths(name: str) -> TokenLengths:
     if name not in TOKEN_LENGTHS:
-        near = suggestion(name[:60], TOKEN_LENGTHS)
-        known = near if near.startswith("did you mean") else f"such as {next(iter(TOKEN_LENGTHS))}"
-        raise ValueError(f"found {name[:60]!r}, expected {expected}, or the name of a distribution; {known}")
+        hint = suggestion(name[:60], TOKEN_LENGTHS)
+        expected = "a number, {median, p99}, or the name of a distribution"
+        raise ValueError(f"found {name[:60]!r}, expected {expected}; {hint}")
     return TOKEN_LENGTHS[name]
 
 
@@ -125,14 +125,14 @@ def _bytes(tokens: float) -> Size:
 
 def _prompt_sizes(words: Any) -> Any:
     if isinstance(words, str):
-        found = _lengths(words, "a size").prompt
+        found = _lengths(words).prompt
         return {"median": _bytes(found.median), "p99": _bytes(found.p99)}
     return words
 
 
 def _token_counts(words: Any) -> Any:
     if isinstance(words, str):
-        found = _lengths(words, "a whole number").output
+        found = _lengths(words).output
         return {"median": round(found.median), "p99": round(found.p99)}
     return words
 
