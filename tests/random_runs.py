@@ -21,6 +21,7 @@ from chaoskit.records.model import (
     UnackedSample,
     Vitals,
 )
+from chaoskit.records.spans import ModelState
 
 OBJECTIVES = (
     "ttft_p95 < 800ms during wifi",
@@ -64,6 +65,7 @@ def random_run(seed: int, streams: int = 12) -> Made:
     made.records += [record for _, record in sorted(timed, key=lambda pair: pair[0])]
     if seed % 2:
         _add_spans(made, random.Random(seed))
+        made.records += _queue(random.Random(seed))
     return made.counters("wifi", 900, 100, 10_000, 20_000)
 
 
@@ -72,6 +74,17 @@ def _add_spans(made: Made, chance: random.Random) -> None:
     made.records = [traced(each, chance) if isinstance(each, Request) else each for each in made.records]
     for request in [each for each in made.records if isinstance(each, Request)]:
         made.records += malformed([*spans_of(request, chance)], chance)
+
+
+def _queue(chance: random.Random) -> Iterator[ModelState]:
+    """The queue of a model each second, which was started again once."""
+    busy = preemptions = 0
+    for second in range(chance.randint(0, 30)):
+        if second == 13:
+            busy = preemptions = 0
+        busy, preemptions = busy + chance.randint(0, 1000 * MS), preemptions + chance.choice((0, 0, 5))
+        running, waiting, used = (chance.randint(0, most) for most in (50, 9, 1000))
+        yield ModelState("model", ns(second * 1000), running, waiting, used, 1000, busy, preemptions, busy // MS)
 
 
 def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: bool) -> Iterator[tuple[int, Record]]:

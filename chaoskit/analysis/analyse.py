@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.beside import with_workloads
+from chaoskit.analysis.chains.inversions import inversions
+from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
 from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
+from chaoskit.analysis.chains.model_queue import model_queues
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
@@ -58,7 +61,8 @@ from chaoskit.spec.objectives import Objective
 from chaoskit.spec.phases import CLEAN_PHASES
 from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
-from chaoskit.telemetry.traces import clock_sentence, traces
+from chaoskit.telemetry.traces import traces
+from chaoskit.telemetry.traces import warnings as span_warnings
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
@@ -100,8 +104,13 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     in_lab = raw.plan is not None and raw.plan.interface is None
+    asked = raw.plan or raw.probe
     traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
-    hops = by_user(measure(raw.requests, traced, raw.numbering), streams.ended)
+    classes = raw.plan.classes if raw.plan is not None else {}
+    measured = replace(
+        measure(raw.requests, traced, raw.numbering), inversions=inversions(raw.requests, raw.spans, classes)
+    )
+    hops = by_user(measured, streams.ended)
     is_cut_short = raw.status == "interrupted"
     samples = phase_samples(streams, run_timeline, is_cut_short, more=hops.latencies, told=hops.told)
     populations = SamplesByPopulation(samples, raw.requests)
@@ -157,8 +166,10 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         objectives=verdicts,
         intermediaries=intermediaries,
         compression=compare_compression(raw, uncompressed),
+        models=model_queues(raw.model_states, raw.spans, run_timeline),
         tiers=tiers.get(WHOLE_RUN),
         spans=span_counts(hops),
+        ladders=tuple(_ladders(raw)),
         fidelity=checks,
         tokens_per_event=streams.table.token_counts.told,
         health=client_health,
@@ -167,7 +178,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
             *_of_unseen_connections(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
-            *map(clock_sentence, traced.shifts),
+            *span_warnings(traced, is_asked=asked is not None and asked.telemetry is not None),
         ),
     )
 
@@ -213,6 +224,14 @@ def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:
     if not isinstance(plan, Plan) or clock != "virtual" or all(host.spec.run is None for host in plan.hosts):
         return ()
     return ("in virtual time computing takes no time: a program that its processor slows down looks fast",)
+
+
+def _ladders(raw: RawRecords) -> Iterator[LadderResult]:
+    """What the degradation of each gateway did."""
+    for host in raw.plan.hosts if raw.plan is not None else ():
+        keys = host.spec.gateway.degradation if host.spec.gateway is not None else None
+        if keys is not None and keys.settings is not None:
+            yield ladder_result(host.name, keys.settings, raw.requests, raw.spans)
 
 
 def _of_unseen_connections(raw: RawRecords) -> Iterator[str]:

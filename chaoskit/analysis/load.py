@@ -122,7 +122,7 @@ def load_records(run: Path) -> RawRecords:
     status, detail = read_outcome(run, plan is not None or probe is not None)
     provenance, provenance_warnings = load_provenance(run)
     asked = plan or probe
-    reader = Reader.of(asked.workload if asked else None)
+    reader = Reader.of(asked.workload if asked else None, excuses_plan=plan is None or not plan.has_engine)
     spans = read(run, Span)
     every_request = named(_requests(run), spans)
     requests = [request for request in every_request if not request.warmup]
@@ -167,6 +167,7 @@ def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawReco
     requests = [request for request in every_request if not request.warmup]
     warmups = [request for request in every_request if request.warmup]
     assert raw.plan is not None, "a probe has one workload"
+    reader = Reader.of(other.workload, excuses_plan=not raw.plan.has_engine)
     return replace(
         raw,
         plan=raw.plan.model_copy(
@@ -181,9 +182,7 @@ def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawReco
         requests=requests,
         warmups=warmups,
         has_requests_file=lexists(folder / FILES[Request]),
-        streams=assemble_streams(
-            requests, *without(warmups, read_tokens(folder), read_signs(folder)), Reader.of(other.workload)
-        ),
+        streams=assemble_streams(requests, *without(warmups, read_tokens(folder), read_signs(folder)), reader),
         infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(folder, TcpInfo)],
         vitals=read(folder, Vitals),
         numbering=read_numbering(folder, candidates(requests, raw.spans)),

@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from chaoskit.analysis.chains.chain_results import PhaseTiers, SpanCounts
+from chaoskit.analysis.chains.ladder import LadderResult
+from chaoskit.analysis.chains.queue_result import ModelQueue
 from chaoskit.analysis.findings import Closing, Evidence, Intermediary, PathMtu
 from chaoskit.analysis.finite_json import FiniteJson
 from chaoskit.analysis.provenance import Provenance
@@ -316,7 +318,9 @@ class Result(FiniteJson):
     compression: tuple[Delivery, ...] = Field(
         default=(), description="The compressed answers of a probe, and those to more requests without compression."
     )
+    models: tuple[ModelQueue, ...] = Field(default=(), description="The queues of hosts with an engine.")
     tiers: PhaseTiers | None = Field(default=None, description="Of the whole run but its warm-up.")
+    ladders: tuple[LadderResult, ...] = Field(default=(), description="What the degradation of each gateway did.")
     spans: SpanCounts | None = Field(default=None, description="The spans of the hops behind the target.")
     fidelity: tuple[FidelityCheck, ...]
     tokens_per_event: float | None = Field(default=None, description="By the usage that the server told.")

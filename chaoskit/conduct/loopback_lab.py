@@ -15,7 +15,7 @@ from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.server.app import listen, serve
 from chaoskit.server.schedule import Script
-from chaoskit.spec.load import load
+from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.stage import ServiceStage
 from chaoskit.terminal import say
 from chaoskit.tiers.serving import serve_tier
@@ -35,10 +35,11 @@ class _Served:
 def serve_lab(path: Path, port: int) -> int:
     """Serve the lab of this experiment file until SIGINT or SIGTERM; returns its number.
 
-    Every host listens on this port of 127.0.0.1, 127.0.0.2, and so on; the one that clients ask is the first. Raises
-    SpecError for a file without a service lab, or with a host that runs a command; RefusedError for a port in use.
+    Every host listens on this port of 127.0.0.1, 127.0.0.2, and so on; the one that clients ask is the first. Of a file
+    with a matrix it is the lab of the first variant. Raises SpecError for a file without a service lab, or with a host
+    that runs a command; RefusedError for a port in use.
     """
-    experiment = load(path)
+    experiment = load_variants(path).each[0].experiment
     if not isinstance(experiment.stage, ServiceStage):
         raise SpecError(f"{path}: no service lab; --lab serves the hosts of stage: {{lab: service, hosts: ...}}")
     program = next((name for name, host in experiment.stage.hosts.items() if host.run is not None), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from chaoskit.plan.model import Plan, PlannedHost
@@ -10,9 +10,11 @@ from chaoskit.spec.carriage import workflow_header
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.tier_places import asked_hosts
 from chaoskit.spec.tiers import GatewayHost, Generate, HopTimers, PolicyHost, RetrievalHost, Step, ToolHost
+from chaoskit.tiers.endpoints import endpoint
 from chaoskit.tiers.settings import (
     Breaker,
     CallTimers,
+    Controls,
     Count,
     GatewaySettings,
     GenerateStage,
@@ -35,7 +37,8 @@ def tier_settings(plan: Plan, host: PlannedHost) -> TierSettings:
         case ServiceHost(gateway=GatewayHost() as gateway):
             names = {name for each in plan.hosts for name in (each.name, each.group)}
             addresses = {name: plan.topology.resolve(name, plan.ip) for name in sorted(names)}
-            found = _gateway(hosts, host.group, gateway, addresses, plan.seed)
+            controls = _controls(plan, hosts, host.group, gateway)
+            found = _gateway(hosts, host.group, gateway, addresses, controls, plan.seed)
             header = workflow_header(plan.workload.carry.workflow)
             return found if header is None else replace(found, workflow_header=header)
         case ServiceHost(policy=PolicyHost() as policy):
@@ -61,6 +64,7 @@ def _gateway(
     name: str,
     keys: GatewayHost,
     addresses: dict[str, tuple[str, ...]],
+    controls: Controls,
     seed: int,
 ) -> GatewaySettings:
     return GatewaySettings(
@@ -73,7 +77,29 @@ def _gateway(
         mid_stream=keys.mid_stream,
         retry_budget=keys.retry_budget.fraction,
         breaker=None if keys.breaker is None else Breaker(keys.breaker.failures, int(keys.breaker.open)),
+        controls=controls,
     )
+
+
+def _controls(plan: Plan, hosts: Mapping[str, ServiceHost], name: str, keys: GatewayHost) -> Controls:
+    """Whom a gateway admits. It reads the metrics of every replica of the models that its workflows ask."""
+    steps = [step for workflow in keys.workflows for step in keys.stages(workflow) if step.generate is not None]
+    asked = {place for step in steps for place in asked_hosts(hosts, name, step)}
+    return Controls(
+        admission=keys.admission.settings(plan.classes),
+        ladder=None if keys.degradation is None else keys.degradation.settings,
+        carriage=plan.workload.carry.class_place.carriage(plan.classes) if plan.classes else None,
+        models=tuple(where for place in sorted(asked) for where in _replicas(plan, place)),
+        tells_priority=keys.admission.tells_priority,
+    )
+
+
+def _replicas(plan: Plan, place: str) -> Iterator[str]:
+    """Each host that a place leads to, with its port."""
+    found = endpoint(place, "/")
+    for host in plan.hosts:
+        if found.host in (host.name, host.group):
+            yield f"{host.name}:{found.port}"
 
 
 def _stage(step: Step, hosts: tuple[str, ...]) -> Stage:

@@ -14,6 +14,10 @@
 | `chaoskit.admission`                     | a workflow      | `admitted`, `queued` and then admitted, or `shed`   |
 | `chaoskit.queue_ns`                      | a workflow      | the time that it waited to be admitted              |
 | `chaoskit.degraded`                      | a workflow      | steps of the ladder in force, with commas           |
+| `chaoskit.ladder.step`                   | a switch        | the step that came into force or was released       |
+| `chaoskit.ladder.switch`                 | a switch        | `entered` or `released`                             |
+| `chaoskit.ladder.signal`                 | a switch        | the signal then, a number; ns of a first token      |
+| `chaoskit.ladder.threshold`              | a switch        | what it reached, or had not been above              |
 | `chaoskit.service_tier.asked`            | workflow, model | the tier that was asked for                         |
 | `chaoskit.service_tier.served`           | workflow, model | the tier that answered                              |
 | `chaoskit.model.queue_ns`                | a model         | waiting, before the first step with tokens of it    |
@@ -43,6 +47,10 @@ TRAFFIC_CLASS = "chaoskit.class"
 ADMISSION = "chaoskit.admission"
 ADMISSION_QUEUE = "chaoskit.queue_ns"
 DEGRADED = "chaoskit.degraded"
+LADDER_STEP = "chaoskit.ladder.step"
+LADDER_SWITCH = "chaoskit.ladder.switch"
+LADDER_SIGNAL = "chaoskit.ladder.signal"
+LADDER_THRESHOLD = "chaoskit.ladder.threshold"
 TIER_ASKED = "chaoskit.service_tier.asked"
 TIER_SERVED = "chaoskit.service_tier.served"
 MODEL_QUEUE = "chaoskit.model.queue_ns"

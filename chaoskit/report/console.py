@@ -20,6 +20,7 @@ from chaoskit.report import beside, retries, sparkline
 from chaoskit.report.chains import chain_sections
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
+from chaoskit.report.model_queue import queue_tables
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import COULD_BE_CHANCE, footnotes_needed, row_label, tables
 from chaoskit.units import counted, plural
@@ -71,6 +72,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Between client and server", two_columns(_intermediaries(result)))
     if result.compression:
         yield section("With and without compression", side_by_side(result.compression))
+    if result.models:
+        yield section("Model queue", queue_tables(result.models))
     if any(phase.path_mtu for phase in result.phases):
         yield section("Path MTU", two_columns(_path_mtu(result.phases)))
     yield from _ttft_over_time(result, console.width)
@@ -157,11 +160,15 @@ def _token_counts(result: Result) -> Iterator[Text]:
 
 
 def _planned_pace(result: Result) -> Iterator[Text]:
-    """The server's own pace, where it is slower than reading, and so neither a stall nor waiting."""
+    """The server's own pace, where it is slower than reading: with a script it is neither a stall nor waiting."""
     pace = result.overall.planned_pace.p50_ms
     if pace is not None and pace > 1000 / result.reading_rate:
         planned = f"{format_value(pace, 'ms')} per token (p50)"
-        yield styled(f"the server's own pace, as it planned: {planned}; that is neither a stall nor waiting", "dim")
+        if result.models:
+            told = f"the pace of the server's engine: {planned}"
+        else:
+            told = f"the server's own pace, as it planned: {planned}; that is neither a stall nor waiting"
+        yield styled(told, "dim")
 
 
 def _summary(result: Result, width: int) -> Text:

@@ -8,18 +8,21 @@ the same everywhere is one line. The last line is the verdict of the matrix.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.analysis.chains.model_queue import compare_gauges
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report import sparkline
 from chaoskit.report.console import UNBOUNDED_WIDTH, headline, print_sections, section, sentence, two_columns
+from chaoskit.report.model_queue import queue_table
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled, titled
 from chaoskit.report.table import COULD_BE_CHANCE, change_cells, is_inconclusive, metric_cell, plain_table
 from chaoskit.units import counted
@@ -86,6 +89,8 @@ def _parts(matrix: MatrixResult, console: Console) -> Iterator[RenderableType]:
     elif phases:
         for metric in HEADLINES:
             yield from _of_one_metric(matrix, phases, metric, fits)
+    if any(result.models for result in matrix.results):
+        yield section("Model queue", _queues(matrix))
     yield from _notes(matrix)
     yield _verdicts(matrix)
     yield two_columns(
@@ -195,6 +200,29 @@ def _latency(result: Result | None, phase: str, metric: str) -> float | None:
         getattr(phase_result.metrics.ttft, f"{metric.removeprefix('ttft_')}_ms") if phase_result else None
     )
     return matrix
+
+
+def _queues(matrix: MatrixResult) -> RenderableType:
+    """A row for each variant, model and phase, as far as there are several, and what the gauges say of them all."""
+    found = [
+        (axes, row, queue.host, phase)
+        for row, axes in zip(matrix.variants, _axes(matrix), strict=True)
+        for queue in (row.result.models if row.result else ())
+        for phase in queue.phases
+    ]
+    are_told = [len({host for _, _, host, _ in found}) > 1, len({phase.name for *_, phase in found}) > 1]
+    labels = [label for label, is_told in zip(("model", "phase"), are_told, strict=True) if is_told]
+    rows = [([*axes, *compress((styled(host), styled(phase.name)), are_told)], phase) for axes, _, host, phase in found]
+    words = [
+        (f"with {_named(matrix, row)}" + (f" during {phase.name}" if are_told[1] else ""), phase)
+        for _, row, host, phase in found
+        if host == found[0][2]
+    ]
+    return Group(queue_table([*matrix.axes, *labels], rows), Padding(styled(compare_gauges(words)), (0, 0, 0, 2)))
+
+
+def _named(matrix: MatrixResult, row: VariantResult) -> str:
+    return " and ".join(f"{axis} {value}" for axis, value in zip(matrix.axes, row.values, strict=True))
 
 
 def _notes(matrix: MatrixResult) -> Iterator[RenderableType]:

@@ -24,6 +24,7 @@ from chaoskit.faults.schema import (
 )
 from chaoskit.knobs import Knob
 from chaoskit.spec.classes import Classes, class_errors
+from chaoskit.spec.control_checks import control_errors, senders
 from chaoskit.spec.demand_mismatches import demand_mismatches
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse
@@ -189,6 +190,9 @@ class Experiment(SpecModel):
 
     def _class_mismatches(self) -> Iterator[PydanticCustomError]:
         work = self.workload
+        if isinstance(self.stage, ServiceStage):
+            for sentence, keys in control_errors(self.stage.hosts, self.classes, self.server):
+                yield error_at(sentence, "stage", *keys)
         asked: dict[tuple[str, ...], str | None] = {}
         asked |= {("workloads", name): each.class_ for name, each in self.workloads.items()}
         asked |= {("workload", "demand", name): each.class_ for name, each in work.demand.items()}
@@ -206,6 +210,10 @@ class Experiment(SpecModel):
         requests = None if work.request_rate is None else work.request_rate.per_second * length
         for sentence, where in class_errors(self.classes, work.carry.class_place, requests, list(asked.values())):
             yield error_at(sentence, "classes", *where)
+        sent = senders(work.demand, [each.class_ for each in self.workloads.values()])
+        for name in () if sent is None else [name for name in self.classes if name not in sent]:
+            sentence = f"nobody sends {name}: every workflow of demand has another class; remove it, or give it one"
+            yield error_at(sentence, "classes", name)
         place = work.carry.class_place
         headers = self.stage.headers if not isinstance(self.stage, EdgeStage) else {}
         if place.kind == "header" and place.name in map(str.lower, headers):

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one
+from chaoskit.spec.admission import AdmissionKeys, DegradationKeys
 from chaoskit.spec.asking import Tokens
 from chaoskit.spec.server import FirstToken, Pace
 from chaoskit.spec.workload import Timeout
@@ -194,6 +195,10 @@ class GatewayHost(SpecModel):
         Share.parse("20%"), description="Retries and hedges for each request on average, ten at once."
     )
     breaker: BreakerKeys | None = Field(None, description="Leaves hosts alone that keep failing. Default: never.")
+    admission: AdmissionKeys = Field(AdmissionKeys(), description="Who waits and who is refused. Default: nobody.")
+    degradation: DegradationKeys | None = Field(
+        None, description="What it does less of for each request while a signal is high. Default: nothing."
+    )
 
     @model_validator(mode="after")
     def _workflows_end_with_an_answer(self) -> GatewayHost:

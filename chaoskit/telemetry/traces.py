@@ -49,6 +49,14 @@ def why_none(exports: Sequence[Exports], shifts: Sequence[ClockShift] = ()) -> s
     return ""
 
 
+def warnings(traces: Traces, is_asked: bool) -> list[str]:
+    """For people: what was done about clocks, and why there are no spans. `is_asked`: the run was to receive some."""
+    told = [clock_sentence(each) for each in traces.shifts]
+    if not traces.spans and (traces.reason or is_asked):
+        told.append(f"spans: {traces.reason or 'no program exported any'}")
+    return told
+
+
 def clock_sentence(shift: ClockShift) -> str:
     """For people: what was done about a program's clock."""
     if shift.shift is None:

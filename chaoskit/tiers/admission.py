@@ -174,9 +174,10 @@ class Admission:
         self._sample(number, now, "first-token")
         return ()
 
-    def ended(self, number: int, now: int) -> tuple[Decision, ...]:
-        """A request that ran has ended, in whatever way."""
-        self._sample(number, now, "answer")
+    def ended(self, number: int, now: int, is_whole: bool = True) -> tuple[Decision, ...]:
+        """A request that ran has ended. The time of one that is not `is_whole` tells a limiter nothing."""
+        if is_whole:
+            self._sample(number, now, "answer")
         return tuple(self._dispatch(now)) if self._running.pop(number, None) is not None else ()
 
     def abandoned(self, number: int, now: int) -> tuple[Decision, ...]:
@@ -187,7 +188,7 @@ class Admission:
                 counts.abandoned += 1
                 counts.waited += now - gone.arrived
                 return ()
-        return self.ended(number, now)
+        return self.ended(number, now, is_whole=False)
 
     def telemetry_changed(self, now: int) -> tuple[Decision, ...]:
         """The model's metrics were read, or could not be."""

@@ -1,7 +1,7 @@
-"""Defines what decides over a gateway's requests: admission, and the service that they get.
+"""Defines what a gateway's admission is asked and told, and how much service its ladder leaves.
 
-`Admission.admit` is asked once before a request runs, and told when it has ended. `Ladder.service` is asked before each
-stage, so that a step that comes into force holds for what is still to be done.
+Admission is asked once before a request runs, and told when it has ended. `Ladder.service` is asked before each stage,
+so that a step that comes into force holds for what is still to be done.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
-
-from chaoskit.tiers.tracing import OpenSpan
 
 
 @dataclass(frozen=True)
@@ -21,32 +19,6 @@ class Asked:
     headers: Mapping[str, str]
     body: Mapping[str, Any]
     received: int
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How an admitted request ended: when, when its first bytes went to the client, and its `error.type`."""
-
-    at: int
-    first_token: int | None
-    error: str | None
-
-
-class Ticket(Protocol):
-    """An admitted request."""
-
-    def first_token(self, at: int) -> None:
-        """The first bytes of its answer are sent."""
-
-    def ended(self, ended: Ended) -> None:
-        """It has ended, in whatever way."""
-
-
-class Admission(Protocol):
-    """Lets requests in."""
-
-    async def admit(self, asked: Asked, span: OpenSpan) -> Ticket:
-        """Return when the request may run. Raises RequestError for one that is shed."""
 
 
 @dataclass(frozen=True)
@@ -70,29 +42,3 @@ class Ladder(Protocol):
 
     def service(self, asked: Asked) -> Service:
         """What requests get now."""
-
-
-class _Unnoticed:
-    def first_token(self, at: int) -> None:
-        """Nothing."""
-
-    def ended(self, ended: Ended) -> None:
-        """Nothing."""
-
-
-class AdmitsAll:
-    """Admits every request at once."""
-
-    async def admit(self, asked: Asked, span: OpenSpan) -> Ticket:
-        """At once."""
-        del asked, span
-        return _Unnoticed()
-
-
-class NoLadder:
-    """Always the full service."""
-
-    def service(self, asked: Asked) -> Service:
-        """All."""
-        del asked
-        return FULL

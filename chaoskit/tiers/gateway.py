@@ -15,9 +15,11 @@ from chaoskit.server.formats.api import CREATED
 from chaoskit.server.limits import Limits
 from chaoskit.server.requests import Reply, Request, json_reply
 from chaoskit.tiers.calls import Caller
-from chaoskit.tiers.controls import Admission, AdmitsAll, Asked, Ended, Ladder, NoLadder
+from chaoskit.tiers.controls import Asked
 from chaoskit.tiers.endpoints import Resolver
 from chaoskit.tiers.failures import RequestError
+from chaoskit.tiers.gatekeeper import Gatekeeper
+from chaoskit.tiers.metrics_reader import MetricsReader
 from chaoskit.tiers.outgoing import Pool
 from chaoskit.tiers.relay import Relay
 from chaoskit.tiers.settings import GatewaySettings
@@ -36,18 +38,20 @@ class Gateway(Tier):
 
     def __init__(self, host: str, settings: GatewaySettings, timer: AbsoluteTimer, log: Log | None, limits: Limits):
         super().__init__(host, timer, log, limits)
-        self.read_headers |= {settings.workflow_header}
+        carriage = settings.controls.carriage
+        carried = {carriage.name} if carriage is not None and carriage.place == "header" else set()
+        self.read_headers |= {settings.workflow_header, *carried}
         self._settings = settings
         self._pool = Pool()
-        caller = Caller(
-            timer, self._pool, Resolver(settings.addresses, settings.port), settings.retry_budget, settings.breaker
-        )
-        ladder: Ladder = NoLadder()
-        self._admission: Admission = AdmitsAll()
-        self._workflows = Workflows(settings, caller, Relay(caller, timer), ladder)
+        resolver = Resolver(settings.addresses, settings.port)
+        caller = Caller(timer, self._pool, resolver, settings.retry_budget, settings.breaker)
+        self._keeper = Gatekeeper(settings.controls, timer, MetricsReader(timer, self._pool, resolver), self.tracer)
+        self._workflows = Workflows(settings, caller, Relay(caller, timer), self._keeper)
+        self._keeper.start()
 
     def close(self) -> None:
         """Reset its connections to other hosts."""
+        self._keeper.close()
         self._pool.close()
 
     def get(self, path: str) -> Reply | None:
@@ -73,25 +77,20 @@ class Gateway(Tier):
     async def _admitted(
         self, span: OpenSpan, asked: Asked, body: dict[str, Any], request: Request, response: TierResponse
     ) -> None:
-        ticket = await self._admission.admit(asked, span)
-        first: list[int] = []
+        ticket = await self._keeper.admit(asked, span)
 
         def first_token(at: int) -> None:
-            first.append(at)
             span.attributes[FIRST_TOKEN] = at - span.begin
             ticket.first_token(at)
 
         model = "chaoskit" if body["model"] in self._settings.workflows else body["model"]
-        talk = Conversation(asked, body | {"model": model}, _carried(request), response, first_token)
-        error: str | None = "cancelled"
+        talk = Conversation(asked, body | {"model": model, **ticket.fields}, _carried(request), response, first_token)
+        is_whole = False
         try:
             await self._workflows.run(span, talk)
-            error = span.error
-        except RequestError as problem:
-            error = problem.kind
-            raise
+            is_whole = span.error is None
         finally:
-            ticket.ended(Ended(now(), first[0] if first else None, error))
+            ticket.ended(now(), is_whole)
 
     def _workflow(self, request: Request, body: dict[str, Any]) -> str:
         """The name of the workflow that is asked for. Raises RequestError."""

@@ -30,18 +30,19 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True)
 class OutgoingRequest:
-    """A request: the path and host that it names, its header fields, its body."""
+    """A request: the path and host that it names, its header fields, its body, its method."""
 
     host: str
     path: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    method: str = "POST"
 
     @property
     def head(self) -> h11.Request:
         """Its head, for h11."""
         own = [("host", self.host), ("content-type", "application/json"), ("content-length", str(len(self.body)))]
-        return h11.Request(method="POST", target=self.path, headers=[*own, *self.headers])
+        return h11.Request(method=self.method, target=self.path, headers=[*own, *self.headers])
 
 
 class Exchange:

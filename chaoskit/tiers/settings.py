@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from chaoskit.seed import Random
+from chaoskit.tiers.admission import AdmissionSettings
+from chaoskit.tiers.carriage import Carriage
+from chaoskit.tiers.ladder import LadderSettings
 
 MidStream = Literal["break", "error", "resume", "end"]
 Fallback = Literal["no-context", "cached"]
@@ -128,6 +131,26 @@ class Breaker:
 
 
 @dataclass(frozen=True)
+class Controls:
+    """Whom a gateway admits, and when it degrades its service; it reads the metrics of `models` where these need them.
+
+    `carriage` tells the class of a request. `tells_priority`: models get it as vLLM's `priority`, lower first.
+    """
+
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    ladder: LadderSettings | None = None
+    carriage: Carriage | None = None
+    models: tuple[str, ...] = ()
+    tells_priority: bool = False
+
+    @property
+    def needs_telemetry(self) -> bool:
+        """Whether anything is decided by the models' metrics."""
+        is_looked_at = self.ladder is not None and self.ladder.signal in ("saturation", "queue")
+        return self.admission.needs_telemetry or is_looked_at
+
+
+@dataclass(frozen=True)
 class GatewaySettings:
     """A gateway: its workflows, of which the first is the default, and how it calls other hosts.
 
@@ -144,6 +167,7 @@ class GatewaySettings:
     breaker: Breaker | None = None
     workflow_header: str = "x-workflow"
     port: int = 8000
+    controls: Controls = field(default_factory=Controls)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class TierResponse:
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Start the task."""
         self._task = asyncio.get_running_loop().create_task(work)
+        self._task.add_done_callback(self._done)
 
     def open(self, status: int, headers: tuple[tuple[str, str], ...], data: bytes) -> None:
         """Send the head and the first bytes of the body."""
@@ -63,6 +64,13 @@ class TierResponse:
     def resume(self) -> None:
         """The client reads again."""
         self._readable.set()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """Tell of a mistake in this code, and end the connection of a client that would wait without end."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            told = {"message": "a response of a tier failed", "exception": error, "task": task}
+            task.get_loop().call_exception_handler(told)
+            self.writer.break_off("reset")
 
     def stop(self, outcome: Outcome) -> None:
         """The client has left, or the server ends: cancel the task."""

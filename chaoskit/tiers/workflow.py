@@ -29,7 +29,7 @@ from chaoskit.tiers.tier import TierResponse
 from chaoskit.tiers.tracing import OpenSpan
 
 MODEL_PATH = "/v1/chat/completions"
-DEGRADED_HEADER, RETRIEVAL_HEADER = "x-chaoskit-degraded", "x-chaoskit-retrieval"
+DEGRADED_HEADER, RETRIEVAL_HEADER = "x-degraded", "x-chaoskit-retrieval"
 _LIMITS = ("max_completion_tokens", "max_tokens")
 
 

@@ -11,7 +11,7 @@ import argparse
 import secrets
 import sys
 
-from fuzz import client, endpoint, files, streams
+from fuzz import client, endpoint, exports, files, streams
 from fuzz.target import Outcome, Target, run, save_case
 
 TARGETS: tuple[Target, ...] = (
@@ -24,6 +24,8 @@ TARGETS: tuple[Target, ...] = (
     streams.OBJECTS,
     streams.FRAMES,
     streams.PACKETS,
+    exports.JSON,
+    exports.PROTOBUF,
     client.SERVER,
     endpoint.ENDPOINT,
     endpoint.RUNS,

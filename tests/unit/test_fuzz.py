@@ -16,6 +16,8 @@ COUNTS = {
     "objects": 800,
     "frames": 400,
     "packets": 20_000,
+    "otlp-json": 3000,
+    "otlp-protobuf": 3000,
     "serve": 600,
     "endpoint": 40,
     "runs": 80,

@@ -17,6 +17,8 @@ import real_programs
 from clocks import known
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.chains.chain_results import Requests
+from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.result import Metrics, Result
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request
@@ -57,9 +59,24 @@ class Run:
         assert found is not None
         return found.metrics
 
+    @property
+    def queue(self) -> tuple[ModelPhase, ...]:
+        """The phases of its one model."""
+        (model,) = self.result.models
+        return model.phases
+
     def ttft(self, phase: str) -> float:
         """The median time to the first token in a phase, ms."""
         return known(self.metrics(phase).ttft.p50_ms)
+
+    def waits(self, name: str, phase: str) -> list[float]:
+        """The times to the first token of a class in a phase, ms, of those who were answered."""
+        begin, end = next((each.ready, each.until) for each in read(self.path, Phase) if each.name == phase)
+        return [
+            (each.first_token - each.scheduled) / 1e6
+            for each in self.requests
+            if each.traffic_class == name and begin <= each.scheduled < end and each.first_token is not None
+        ]
 
     def hops(self, operation: Operation, phase: str) -> list[Span]:
         """The gateway's hops, without their attempts, of workflows that began in a phase."""
@@ -103,6 +120,10 @@ class Run:
     def all_completions(self) -> Counter[str]:
         """How all requests ended."""
         return Counter(each.completion for each in self.requests)
+
+    def slowest(self, operation: Operation, phase: str) -> float:
+        """The longest time of such hops, ms."""
+        return max(each.end - each.begin for each in self.hops(operation, phase)) / 1e6
 
     def took(self, operation: Operation, phase: str) -> float:
         """The median time of such hops, ms."""
@@ -167,6 +188,17 @@ def fan_out_tail(runs: list[Run]) -> None:
     outcomes = [run.outcomes("baseline") for run in runs]
     assert [outcome.keys() for outcome in outcomes[:3]] == [{"hit"}] * 3
     assert outcomes[3]["degraded"] > outcomes[3]["hit"]
+
+
+def tool_chain_under_loss(runs: list[Run]) -> None:
+    """In sequence every lost packet of a chain adds up; in parallel the slowest call decides."""
+    sequence, parallel = runs
+
+    assert [run.verdict for run in runs] == ["broken", "met"]
+    for run in runs:
+        assert run.took("tool", "lossy") < 1.5 * run.took("tool", "baseline") + 60
+    assert sequence.took("workflow", "lossy") > 2 * parallel.took("workflow", "lossy")
+    assert sequence.slowest("workflow", "lossy") > sequence.slowest("workflow", "baseline") + 500
 
 
 def failover_model(runs: list[Run]) -> None:
@@ -234,15 +266,99 @@ def incident_retry_storm(runs: list[Run]) -> None:
     assert known(calm.result.objectives[0].observed.value) < 10_000
 
 
+def spike_three_policies(runs: list[Run]) -> None:
+    """Premium waits for the backlog, or goes first; with shedding nobody waits, and the least important are refused."""
+    fcfs, priority, shed = runs
+
+    def row(run: Run, name: str, phase: str = "spike") -> Requests:
+        found = run.result.phase(phase)
+        assert found is not None
+        assert found.tiers is not None
+        return next(each for each in found.tiers.rows if each.traffic_class == name)
+
+    assert [run.verdict for run in runs] == ["broken", "met", "met"]
+    first = [known(row(run, "premium").ttft.p90_ms) for run in runs]
+    assert first[0] > 10 * max(first[1:])
+    assert known(row(priority, "batch").ttft.p50_ms) > 20 * first[1]
+    assert known(row(fcfs, "batch").ttft.p50_ms) > 5000
+    assert median(shed.waits("batch", "spike")) < 1000
+    refused = {name: row(shed, name).shed / row(shed, name).started for name in ("premium", "standard", "batch")}
+    assert refused["premium"] == 0 < refused["standard"] < 0.5 < refused["batch"]
+    assert row(fcfs, "batch").shed == row(priority, "batch").shed == 0
+    assert row(fcfs, "batch").inversions > row(fcfs, "standard").inversions > 0 == row(fcfs, "premium").inversions
+    assert [row(run, "batch").inversions for run in (priority, shed)] == [0, 0]
+    assert known(row(fcfs, "premium", "recovery").ttft.p50_ms) > 10 * known(
+        row(shed, "premium", "recovery").ttft.p50_ms
+    )
+
+
+def degradation_ladder(runs: list[Run]) -> None:
+    """Each step is reached, buys latency, is told, and is released in the reverse order; none comes back."""
+    without, run = runs
+
+    assert [without.verdict, run.verdict] == ["broken", "met"]
+    assert without.result.ladders == ()
+    assert without.ttft("surge") > 10 * run.ttft("surge")
+    (ladder,) = run.result.ladders
+    assert (ladder.switches, ladder.oscillates, ladder.in_force_at_end) == (6, False, ())
+    assert [(step.step, step.entered, step.released, step.unmarked) for step in ladder.steps] == [
+        ("breadth", 1, 1, ()),
+        ("single-tool", 1, 1, ()),
+        ("concise", 1, 1, ()),
+    ]
+    assert all(step.signals[0] >= step.trigger for step in ladder.steps)
+    assert known(ladder.steps[0].prompt_tokens) < known(ladder.steps[0].prompt_tokens_before) / 3
+    assert [step.seconds for step in ladder.steps] == sorted((step.seconds for step in ladder.steps), reverse=True)
+    assert {each.degraded for each in run.requests} >= {None, "breadth,single-tool,concise"}
+
+
+def soft_saturation(runs: list[Run]) -> None:
+    """The GPU is as busy at six times the requests; first tokens are six times as late, and the queue shows it."""
+    (run,) = runs
+    calm, surge, _ = run.queue
+
+    assert run.verdict == "broken"
+    assert known(calm.busy) > 0.95
+    assert known(surge.busy) > 0.95
+    assert known(surge.first_token_p95_ms) > 5 * known(calm.first_token_p95_ms)
+    assert (known(calm.waiting_max), known(surge.waiting_max)) == (3, 31)
+    assert known(run.metrics("baseline").itl.p50_ms) < 15
+    assert known(run.metrics("surge").itl.p50_ms) > 140
+    assert "says nothing; requests 2.25/s -> 12.1/s, waiting 0 -> 14" in run.result.models[0].sentence
+
+
+def kv_cliff(runs: list[Run]) -> None:
+    """A cache that is too small preempts, stops answers and delays all; busy share and median gap stay the same."""
+    large, small = runs
+    (roomy,), (tight,) = large.queue, small.queue
+
+    assert [large.verdict, small.verdict] == ["met", "broken"]
+    assert (roomy.preemptions, tight.preemptions) == (0, 59)
+    assert tight.busy == pytest.approx(known(roomy.busy), abs=0.01)
+    gaps = [known(run.metrics("baseline").itl.p50_ms) for run in runs]
+    assert gaps[0] == pytest.approx(gaps[1], rel=0.05)
+    assert small.ttft("baseline") > 100 * large.ttft("baseline")
+    assert known(small.metrics("baseline").itl.max_ms) > 6000 > 200 > known(large.metrics("baseline").itl.max_ms)
+    (stalls,) = (phase.stall_attribution for phase in small.result.phases)
+    assert stalls.stalls == 7
+    assert stalls.server_ms == pytest.approx(8592, abs=10)
+    assert stalls.network_ms == 0
+
+
 CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "cut-mid-stream": cut_mid_stream,
+    "degradation-ladder": degradation_ladder,
     "failover-model": failover_model,
     "failover-nginx": failover_nginx,
     "failover-retrieval": failover_retrieval,
     "fan-out-tail": fan_out_tail,
     "incident-retry-storm": incident_retry_storm,
+    "kv-cliff": kv_cliff,
     "own-gateway-spans": own_gateway_spans,
     "retrieval-timeout-inversion": retrieval_timeout_inversion,
+    "spike-three-policies": spike_three_policies,
+    "tool-chain-under-loss": tool_chain_under_loss,
+    "soft-saturation-healthy-gpu": soft_saturation,
     "vpn-on-retrieval-not-model": vpn_on_retrieval,
 }
 

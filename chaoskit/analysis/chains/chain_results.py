@@ -54,6 +54,7 @@ class Requests(FiniteJson):
     admitted: int
     queued: int
     shed: int
+    inversions: int = Field(description="Requests that went before a waiting one of a more important class.")
     retrievals: Retrievals
     degraded: tuple[Count, ...] = Field(description="By step of the ladder: requests while it was in force.")
     downgraded: tuple[Count, ...] = Field(description="By `asked -> served`: requests of another tier.")

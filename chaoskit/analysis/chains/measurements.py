@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import get_args
 
@@ -30,7 +30,7 @@ class TierMeasurements:
     """What the spans of a run tell. `told` is, for each share, whether a request counts; of no other one is it known.
 
     `lost` are the numbers of requests that ended well and have no span, `why_lost` says why; `missing` says why metrics
-    have no value.
+    have no value; `inversions` are those of the function of this name.
     """
 
     actions: tuple[Action, ...]
@@ -42,6 +42,7 @@ class TierMeasurements:
     malformed: Malformed
     spans: int
     numbering: Mapping[int, Numbering]
+    inversions: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def lost_reason(self) -> str:

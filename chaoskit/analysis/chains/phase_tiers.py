@@ -65,7 +65,7 @@ def tiers_by_phase(
     for name, sample in samples.items():
         slow = slow_chains(sample, actions)
         summaries[name] = PhaseTiers(
-            rows=tuple(_row(each, populations.of(each)[name], actions, estimates) for each in names),
+            rows=tuple(_row(each, populations.of(each)[name], actions, found, estimates) for each in names),
             hops=tuple(_hops(sample, actions, slow)),
             slow=len(slow),
             path=path_shares(slow, usual),
@@ -88,7 +88,13 @@ def _populations(found: TierMeasurements) -> list[Population]:
     ]
 
 
-def _row(whose: Population, sample: PhaseSamples, actions: Mapping[int, Action], estimates: Estimates) -> Requests:
+def _row(
+    whose: Population,
+    sample: PhaseSamples,
+    actions: Mapping[int, Action],
+    found: TierMeasurements,
+    estimates: Estimates,
+) -> Requests:
     those = _of(sample, actions)
     admissions = Counter(action.admission for action in those)
     shares = {name: estimates.of(sample, name).scaled() for name in Requests.model_fields if name in METRICS}
@@ -103,6 +109,7 @@ def _row(whose: Population, sample: PhaseSamples, actions: Mapping[int, Action],
         admitted=admissions["admitted"],
         queued=admissions["queued"],
         shed=admissions["shed"],
+        inversions=sum(stream.number in found.inversions for stream in sample.streams),
         retrievals=_retrievals(those),
         degraded=_counted(step for action in those for step in action.steps),
         downgraded=_counted(

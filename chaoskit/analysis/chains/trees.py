@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from chaoskit.analysis.chains.ladder import is_switch
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Span
 
@@ -77,7 +78,7 @@ def build_trees(requests: Iterable[Request], spans: Iterable[Span]) -> Trees:
     for span in spans:
         total += 1
         if span.trace not in of_trace:
-            strays += 1
+            strays += not is_switch(span)
         elif span.span in (known := traces.setdefault(span.trace, {})):
             counts.duplicates += 1
         else:

@@ -6,7 +6,8 @@ that it begins with; rows are in the order of `Tokens`.
 
 What the server planned is neither a stall nor waiting: a planned gap of more than half the threshold is subtracted, so
 that a little lateness never makes a stall, and a reader takes at least the planned time for a token. Another's server
-stamps nothing, so nothing is known to be planned, and both are of the gaps as received.
+stamps nothing, so nothing is known to be planned, and both are of the gaps as received. So they are of a server with an
+engine: what it plans follows from its load, and its users wait for it.
 """
 
 from __future__ import annotations
@@ -34,18 +35,21 @@ _BATCH = 1_000_000  # rows that are processed at a time
 class Reader:
     """What a reader of a stream notices: a gap longer than `stall`, and a token later than `pace` after the one before.
 
-    Both in ns. The defaults are the Eloquent paper's threshold, and 20 tokens/s.
+    Both in ns. The defaults are the Eloquent paper's threshold, and 20 tokens/s. `excuses_plan`: what the server
+    planned counts as neither.
     """
 
     stall: int = 200_000_000
     pace: int = 50_000_000
+    excuses_plan: bool = True
 
     @classmethod
-    def of(cls, workload: Workload | None) -> Reader:
+    def of(cls, workload: Workload | None, excuses_plan: bool = True) -> Reader:
         """As the workload says; the defaults without one."""
         if workload is None:
             return cls()
-        return cls(workload.stall_threshold, max(1, _NS_PER_MEGASECOND // workload.reading_rate))
+        pace = max(1, _NS_PER_MEGASECOND // workload.reading_rate)
+        return cls(workload.stall_threshold, pace, excuses_plan)
 
 
 class Token(NamedTuple):
@@ -304,6 +308,9 @@ class _TableBuilder:
         end[lasts] = [request.ended for request in requests]
         end = np.maximum(end, at)
         length, planned = end - at, _planned(tokens, lasts)
+        self._note_planned_pace(requests, planned, firsts, sizes)
+        if not self._reader.excuses_plan:
+            planned = np.zeros_like(planned)
         pause = np.where(planned > self._reader.stall / 2, planned, 0)
         is_coalesced = np.append(tokens.read[1:] == tokens.read[:-1], False)
         is_coalesced[lasts] = False
@@ -312,7 +319,6 @@ class _TableBuilder:
         paces = [round(self._reader.pace * self._counts.of(request.stream, 1)) for request in requests]
         reading = np.maximum(np.repeat(np.array(paces, dtype=np.int64), sizes), planned)
         self.length[here], self.wait[here] = length, _waits(at, end, reading, firsts)
-        self._note_planned_pace(requests, planned, firsts, sizes)
         self.is_coalesced[here], self.is_gap[here] = is_coalesced, is_gap
         self.is_stall[here] = is_gap & (length - pause > self._reader.stall)
         rows = np.flatnonzero(pause)

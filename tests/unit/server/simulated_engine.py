@@ -35,6 +35,11 @@ class Seen:
     sequences: list[Sequence] = field(default_factory=list)
     tokens: dict[Sequence, list[int]] = field(default_factory=dict)
     end: int = 0
+    peaks: dict[str, int] = field(default_factory=dict)
+
+    def peak(self, queue: str) -> int:
+        """The most requests that were `running` or `waiting`."""
+        return self.peaks.get(queue, 0)
 
     @property
     def first_tokens(self) -> list[float]:
@@ -86,6 +91,8 @@ def run(requests: list[Asked], settings: EngineSettings = SETTINGS, **changes: o
             now = requests[number].at
             continue
         now = seen.end = step.end
+        for queue, members in (("running", engine.running), ("waiting", engine.waiting)):
+            seen.peaks[queue] = max(seen.peak(queue), len(members))
         for sequence in step.tokens:
             seen.tokens[sequence].append(now)
 
@@ -93,3 +100,32 @@ def run(requests: list[Asked], settings: EngineSettings = SETTINGS, **changes: o
 def quantile(values: list[float], share: float) -> float:
     """Of sorted values."""
     return values[min(len(values) - 1, int(share * len(values)))]
+
+
+def _seconds(ms: float) -> str:
+    """Two digits."""
+    return f"{ms / 1000:.{0 if ms > 9_950 else 1 if ms > 995 else 2}f}"
+
+
+def load_row(rate: float) -> str:
+    """A line of the table of loads in docs/tiers.md."""
+    seen = run(azure(rate, 150))
+    waits = "/".join(_seconds(quantile(seen.first_tokens, share)) for share in (0.5, 0.95))
+    gaps = "/".join(f"{quantile(seen.gaps, share):.0f}" for share in (0.5, 0.95))
+    return (
+        f"| {rate:g} | {100 * seen.busy:.0f} % | {seen.peak('running')} | {seen.peak('waiting')} | {waits} | {gaps} |"
+    )
+
+
+def cache_row(kv_cache: int, max_seqs: int = 256) -> str:
+    """A line of the table of KV caches there."""
+    seen = run(azure(5, 150), kv_cache=kv_cache, max_seqs=max_seqs)
+    cells = [
+        f"{kv_cache // 1000}k" + (f", max-num-seqs {max_seqs}" if max_seqs != 256 else ""),
+        str(seen.engine.preemptions),
+        _seconds(quantile(seen.first_tokens, 0.5)),
+        f"{quantile(seen.gaps, 0.5):.0f}",
+        _seconds(seen.gaps[-1]),
+        f"{100 * seen.busy:.0f} %",
+    ]
+    return f"| {' | '.join(cells)} |"

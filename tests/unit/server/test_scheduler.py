@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from statistics import fmean
 
 import other_engine
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from simulated_engine import A100, SECOND, SETTINGS, Asked, azure, quantile, run
+from simulated_engine import A100, SECOND, SETTINGS, Asked, azure, cache_row, load_row, quantile, run
 
 from chaoskit.seed import source
 from chaoskit.server.inference.profiles import PROFILES, StepTimes
@@ -223,6 +224,33 @@ class TestLoad:
 
         assert few.engine.preemptions < many.engine.preemptions / 5
         assert quantile(few.first_tokens, 0.5) < quantile(many.first_tokens, 0.5)
+
+
+class TestThePage:
+    """docs/tiers.md has the numbers of this engine."""
+
+    PAGE = (Path(__file__).parents[3] / "docs/tiers.md").read_text().splitlines()
+
+    @pytest.mark.parametrize("rate", [1, 2, 4, 6, 7, 8, 10])
+    def test_its_loads(self, rate: int) -> None:
+        """Each line of the table."""
+        assert load_row(rate) in self.PAGE
+
+    @pytest.mark.parametrize(
+        ("kv_cache", "most"),
+        [(412_000, 256), (100_000, 256), (60_000, 256), (40_000, 256), (20_000, 256), (40_000, 16)],
+    )
+    def test_its_caches(self, kv_cache: int, most: int) -> None:
+        """Each line of the table."""
+        assert cache_row(kv_cache, most) in self.PAGE
+
+    @pytest.mark.parametrize("name", PROFILES)
+    def test_its_profiles(self, name: str) -> None:
+        """Times of steps, size of the cache, source."""
+        profile = PROFILES[name]
+        times = " / ".join(f"{profile.steps.of_tokens(tokens) / MS:.3g}" for tokens in (1, 128, 2048))
+
+        assert f"| `{name}` | {times} ms | {profile.kv_cache:,} | {profile.source} |" in self.PAGE
 
 
 ASKED = st.builds(Asked, st.integers(0, 2 * SECOND), st.integers(1, 300), st.integers(1, 60), st.integers(-2, 2))

@@ -92,6 +92,20 @@ stage:
       gateway:
         retry-budget: 20%
         breaker: {failures: 5, open: 10s}
+        admission:
+          policy: shed
+          max-in-flight: 20
+          max-queue: 100
+          ttl: 60s
+          thresholds: {premium: 0.6, batch: 0.6}
+          limiter: {first-limit: 20, least: 3, most: 200}
+          retry-after: 1s
+          poll: 50ms
+          stale-after: 200ms
+        degradation:
+          hold: 5s
+          window: 10s
+          steps: [{breadth: 40%, at: 0.6, release: 0.3}, {max-tokens: 80, at: 1, release: 0.8}]
         workflows:
           support:
           - retrieve:

@@ -31,6 +31,10 @@ BEYOND = (
     "|a real interface has no link|add link: |end belongs to|is no end of|sysctl has |has ports|icmp has no ports"
     "|everything is all traffic|is no hop|hop of it|is a host of the lab|does not change parameters|only TCP has"
     "|a switch sends no|is no host|ends in a colon|is a URL|this URL has|a lab has its own server"
+    "|is no multiple of|shares add up|nobody |no class of|no classes in|needs classes|no place for a class| as well"
+    "|overlaps|without end|rising order|the same measure|is more important than|is no engine|in whole seconds"
+    "|expected a number such as|has no unit, and|is a time, and|expected a URL such as|say where in the lab"
+    r"|\.ready: found|a host without a server"
     r"|no traffic selected|matrix|\.netem: "
 )
 """What JSON Schema cannot say, or only clumsily: it depends on two keys, on names, on the grammar of tc or of hosts."""

@@ -7,7 +7,7 @@ import pytest
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Exports, Span
 from chaoskit.telemetry.clocks import ClockShift
-from chaoskit.telemetry.traces import clock_sentence, traces, why_none
+from chaoskit.telemetry.traces import clock_sentence, traces, warnings, why_none
 
 SECOND = 10**9
 
@@ -56,6 +56,19 @@ def test_in_a_lab_there_is_one_clock() -> None:
 
     assert [each.begin for each in moved.spans] == [10 * SECOND + SECOND // 4, 20 * SECOND + SECOND // 4]
     assert (left.spans, left.reason) == ([], "the clock of app jumped, and its spans fit no request")
+
+
+def test_a_run_without_spans_is_told_where_it_matters() -> None:
+    """Where some were asked for, or came and were of no use; else silence."""
+    foreign = [Exports("app", 1, exports=2, foreign=7)]
+    requests = [asked(0, SECOND)]
+
+    assert warnings(traces(requests, [], [], has_one_clock=True), is_asked=False) == []
+    assert warnings(traces(requests, [], [], True), is_asked=True) == ["spans: no program exported any"]
+    assert warnings(traces(requests, [], foreign, True), is_asked=False) == [
+        "spans: 7 exported spans had other traces: the program must take over traceparent"
+    ]
+    assert warnings(traces(requests, [span(0, SECOND)], foreign, True), is_asked=True) == []
 
 
 def test_what_was_done_about_a_clock_is_said() -> None:
