@@ -238,6 +238,9 @@ def cut_mid_stream(runs: list[Run]) -> None:
     assert told.all_completions()["error_event"] == cut
     assert hidden.all_completions().keys() == resumed.all_completions().keys() == {"complete"}
     assert [len([each for each in run.requests if each.tokens == 20]) for run in runs] == [cut, cut, cut, 0]
+    seen = [{each.name: each.count for each in run.result.tiers.failover} for run in runs if run.result.tiers]
+    wrong = ("error-shown", "error-shown", "truncated-as-success", "resumed-with-prefix")
+    assert seen == [{"none": len(run.requests) - cut, outcome: cut} for run, outcome in zip(runs, wrong, strict=True)]
     asked = [{each.attributes[SERVER_ADDRESS] for each in run.attempts("model")} for run in runs]
     assert asked == [{"first"}] * 3 + [{"first", "second"}]
 
