@@ -59,7 +59,8 @@ def _says_what(words: Any) -> Any:
         return words
     keys = {str(key).replace("_", "-") for key in words} if isinstance(words, dict) else set(kinds)
     if keys <= _WHERE and not keys & set(kinds):
-        raise ValueError(f"does not say what is changed; add netem: delay 30ms, or one of {', '.join(_BY_KEY)}")
+        cut = "; a cable that is cut is link: cut" if keys & {"host", "between"} else ""
+        raise ValueError(f"does not say what is changed; add netem: delay 30ms, or one of {', '.join(_BY_KEY)}{cut}")
     several = [key for key in words if str(key).replace("_", "-") in kinds] if isinstance(words, dict) else []
     if len(several) > 1:
         where = {key: value for key, value in words.items() if key not in several and isinstance(value, str)}

@@ -51,9 +51,13 @@ def chain_sections(
         ("Retrieval", _retrievals),
         ("Slow chains waited for", _paths),
         ("Failover", _failover),
+        ("Went before somebody more important", _inversions),
         ("Degraded and downgraded", _degraded),
     ):
         yield from _section(title, phases, lines, two_columns)
+    for ladder in result.ladders:
+        rows = [(styled(step.step), styled(step.sentence.removeprefix(f"{step.step} "))) for step in ladder.steps]
+        yield f"Ladder of {ladder.host}, {counted(ladder.switches, 'change')}", two_columns(rows)
     later = [each for each in phases if each[0].name != result.reference]
     yield from _section("Late first tokens", later or phases, _late, two_columns)
     if told := _spans(result):
@@ -221,6 +225,13 @@ def _failover(tiers: PhaseTiers) -> str:
         over = format_value(each.over_ms, "ms")
         moved.append(f"{each.operation} from {each.usual} to {each.instead} after {over}, {back}")
     return "; ".join(filter(None, (", ".join(told), *moved)))
+
+
+def _inversions(tiers: PhaseTiers) -> str:
+    """Priority inversions by class."""
+    return ", ".join(
+        f"{row.inversions} of {row.traffic_class}" for row in tiers.rows if row.traffic_class and row.inversions
+    )
 
 
 def _degraded(tiers: PhaseTiers) -> str:

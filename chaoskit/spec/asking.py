@@ -114,7 +114,8 @@ LengthsName = Literal["azure-2023-conversation", "azure-2023-code"]
 def _lengths(name: str) -> TokenLengths:
     if name not in TOKEN_LENGTHS:
         hint = suggestion(name[:60], TOKEN_LENGTHS)
-        raise ValueError(f"{name[:60]!r} is neither a number nor names a distribution; {hint}")
+        expected = "a number, {median, p99}, or the name of a distribution"
+        raise ValueError(f"found {name[:60]!r}, expected {expected}; {hint}")
     return TOKEN_LENGTHS[name]
 
 

@@ -180,6 +180,8 @@ class Experiment(SpecModel):
                 if host not in known:
                     sentence = f"{host!r} is no host of this lab; {suggestion(host, known)}"
                     yield error_at(sentence, "workloads", name, "target")
+                elif each.target is not None and (wrong := self.stage.wrong_port(each.target)):
+                    yield error_at(wrong, "workloads", name, "target")
         phases = dict.fromkeys(span.name for span in self.timeline)
         for name, each in self.workloads.items():
             for number, objective in enumerate(each.objectives):

@@ -88,11 +88,16 @@ def _ready(words: Any) -> Any:
             return {"tcp": words}
         case str() if words.startswith(":"):
             return {"http": words}
+        case str():
+            raise ValueError(
+                f"found {words[:60]!r}, expected a port (8080), a port and a path (:8080/healthz), or {{output: TEXT}}"
+            )
         case _:
             return words
 
 
-WrittenReady = Annotated[Ready, BeforeValidator(_ready, json_schema_input_type=Ready | Port | str)]
+_HttpPath = Annotated[str, Field(pattern=f"^{_HTTP.pattern}$")]
+WrittenReady = Annotated[Ready, BeforeValidator(_ready, json_schema_input_type=Ready | Port | _HttpPath)]
 
 
 def _command(words: Any) -> Any:

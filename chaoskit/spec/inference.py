@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from chaoskit.faults.schema import SpecModel, bounded, error_at, suggestion
+from chaoskit.faults.schema import SpecModel, bounded, error_at, short_form, suggestion
 from chaoskit.server.inference.profiles import PROFILES, StepTimes
 from chaoskit.server.inference.settings import (
     OUTPUT_LENGTHS,
@@ -21,6 +21,7 @@ from chaoskit.units import Duration, counted
 _MOST = 10_000_000  # tokens; the longest context of any model today
 _HOUR = Duration(3600 * 10**9)
 _USUAL_CONTEXT = 131_072  # tokens
+_NUMBERS = "; or write a number of tokens, or {median: 1000, p99: 4000}"
 _StepTime = Annotated[Duration, bounded(Duration(1), _HOUR, "no stream would end")]
 _Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 _Context = Annotated[int, Field(ge=1, le=_MOST)]
@@ -49,14 +50,14 @@ class StepDurations(SpecModel):
         return StepTimes(points, self.per_1000_context_tokens)
 
 
-def _one_of(known: dict[str, Any], noun: str) -> AfterValidator:
-    """A name of these."""
+def _one_of(known: dict[str, Any], noun: str, also: str = "") -> AfterValidator:
+    """A name of these; `also` is what may stand in its place."""
 
     def check(name: str) -> str:
         if name not in known:
             near = suggestion(name, list(known)) if len(name) < 100 else ""
             hint = near if near.startswith("did you mean") else f"there are {', '.join(known)}"
-            raise ValueError(f"found {name[:60]!r}, which is no {noun}; {hint}")
+            raise ValueError(f"found {name[:60]!r}, which is no {noun}; {hint}{also}")
         return name
 
     return AfterValidator(check)
@@ -74,8 +75,9 @@ WrittenProfile = Annotated[
     Annotated[_ProfileName, Tag("name")] | Annotated[StepDurations, Tag("mapping")],
     Discriminator(lambda words: "mapping" if _kind(words) == "mapping" else "name"),
 ]
-_PromptName = Annotated[str, _one_of(PROMPT_LENGTHS, "trace"), Field(json_schema_extra={"enum": [*PROMPT_LENGTHS]})]
-_OutputName = Annotated[str, _one_of(OUTPUT_LENGTHS, "trace"), Field(json_schema_extra={"enum": [*OUTPUT_LENGTHS]})]
+_Traces = Field(json_schema_extra={"enum": [*PROMPT_LENGTHS]})
+_PromptName = Annotated[str, _one_of(PROMPT_LENGTHS, "trace", _NUMBERS), _Traces]
+_OutputName = Annotated[str, _one_of(OUTPUT_LENGTHS, "trace", _NUMBERS), _Traces]
 _Number = Annotated[Tokens, Tag("number")]
 _Counts = Annotated[TokenCounts, Tag("mapping")]
 PromptTokens = Annotated[_Number | _Counts | Annotated[_PromptName, Tag("name")], Discriminator(_kind)]
@@ -157,6 +159,10 @@ class Engine(SpecModel):
             prompt=_lengths(self.prompt_tokens, PROMPT_LENGTHS),
             output=_lengths(self.output_tokens, OUTPUT_LENGTHS),
         )
+
+
+WrittenEngine = Annotated[Engine, BeforeValidator(short_form("profile"), json_schema_input_type=Engine | _ProfileName)]
+"""Its keys, or the name of its profile alone."""
 
 
 def _lengths(words: int | TokenCounts | str | None, presets: dict[str, Lengths]) -> Lengths | None:

@@ -45,6 +45,9 @@ _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "env": ("environment", "env-vars", "variables"),
     "env-from": ("env-file", "secrets"),
     "ready": ("healthcheck", "health", "health-check", "readiness", "readiness-probe", "wait-for", "port", "ports"),
+    "tcp": ("port", "tcp-socket", "tcpsocket"),
+    "output": ("log", "log-line", "stdout"),
+    "within": ("start-period", "start-timeout", "deadline"),
     "files": ("volumes", "mounts", "configs", "file"),
     "replicas": ("scale", "instances", "count"),
     "stop-after": ("stop-grace-period", "stop-timeout", "grace-period"),
@@ -90,6 +93,8 @@ OURS: Mapping[str, tuple[str, ...]] = {
 
 def advice(found: str, known: Sequence[str], where: Sequence[str | int] = (), places: Iterable[Path] = ()) -> str:
     """What to write instead of a key that is none of `known`. `where` it was found, and all `places` of the file."""
+    if found == "<<":
+        return "merge keys of YAML are not read; write the keys out"
     name, colon, value = found.partition(":")
     if colon and name in known:
         return f"write a space after the colon, {name}: {value}"

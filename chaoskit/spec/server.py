@@ -24,7 +24,7 @@ from chaoskit.faults.schema import SpecModel, bounded, error_at, exactly_one, sh
 from chaoskit.server import deviations, malformations
 from chaoskit.server.schedule import Script
 from chaoskit.spec.host_tuning import Host
-from chaoskit.spec.inference import Engine
+from chaoskit.spec.inference import WrittenEngine
 from chaoskit.units import Duration, Share
 
 HOUR = Duration(3600 * 10**9)
@@ -141,7 +141,7 @@ class Responses(SpecModel):
     With `engine` it leaves when the engine has computed it.
     """
 
-    engine: Engine | None = Field(
+    engine: WrittenEngine | None = Field(
         None, description="An engine that batches requests as vLLM does, in place of first-token and token-interval."
     )
     first_token: FirstToken = Field(

@@ -24,6 +24,7 @@ from chaoskit.spec.endpoint import redacted, secret_in
 from chaoskit.spec.hosts import MOST_HOSTS, HostName, ServiceHost
 from chaoskit.spec.injection import Interface, To, TrafficMatch
 from chaoskit.spec.tier_places import check_places
+from chaoskit.tiers.endpoints import PORT
 from chaoskit.topology.lab import CLIENT, EDGE, Topology, duplicate_names, service
 from chaoskit.units import Size
 
@@ -118,12 +119,24 @@ class ServiceStage(Access):
             found = "the client is the probe itself" if is_client else f"{self.target_host!r} is no host of this lab"
             hint = f"name another host, of {', '.join(known)}" if is_client else suggestion(self.target_host, known)
             raise error_at(f"{found}; {hint}", "target")
+        if wrong := self.wrong_port(self.target):
+            raise error_at(wrong, "target")
         for name, called in ((name, each) for name, host in self.hosts.items() for each in host.calls):
             if called not in names and called not in self.hosts:
                 hint = suggestion(called, list(self.hosts))
                 raise error_at(f"{called!r} is no host of this lab; {hint}", "hosts", name, "calls")
         check_places(self.hosts)
         return self
+
+    def wrong_port(self, target: str) -> str:
+        """That a host of chaoskit's own does not listen where this URL asks; "" where it does, or nobody knows."""
+        url = urlsplit(target)
+        host = self.hosts.get(
+            next((n for n, m in self.topology.groups.items() if url.hostname in m), url.hostname or "")
+        )
+        if host is None or host.run is not None or url.port == PORT:
+            return ""
+        return f"{url.hostname} listens on {PORT} alone; write {url.scheme}://{url.hostname}:{PORT}{url.path}"
 
 
 class InterfaceStage(TrafficMatch, Access):

@@ -110,10 +110,10 @@ def test_every_experiment_in_the_pages_is_one(page: Page, tmp_path: Path) -> Non
 
 
 def test_the_first_page_has_an_experiment() -> None:
-    """README.md shows two whole experiment files: of a service lab, and of a gate."""
+    """README.md shows three whole experiment files: of a service lab, of AI tiers, and of a gate."""
     texts = [text for kind, text in blocks((TOP / "README.md").read_text()) if kind == "yaml"]
 
-    assert [text.split()[1] for text in texts] == ["nginx-read-timeout", "release-gate"]
+    assert [text.split()[1] for text in texts] == ["nginx-read-timeout", "vpn-on-retrieval-not-model", "release-gate"]
 
 
 def test_every_experiment_is_listed() -> None:

@@ -143,3 +143,16 @@ def _starts_by_itself(node: ast.AST) -> bool:
         case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="system" | "popen")):
             return True
     return False
+
+
+@pytest.mark.parametrize(
+    "name", ["Makefile", "README.md", "CHANGELOG.md", "pyproject.toml", "docs", "experiments", ".ci"]
+)
+def test_no_file_holds_both_sides_of_a_merge(name: str) -> None:
+    """Where Python would not notice."""
+    top = HOUSE.parent / name
+    found = [top] if top.is_file() else [path for path in top.rglob("*") if path.suffix in (".md", ".yaml", ".txt", "")]
+
+    assert [
+        path for path in found if path.is_file() and re.search(rb"^(<{7}|>{7}) ", path.read_bytes(), re.MULTILINE)
+    ] == []

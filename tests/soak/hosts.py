@@ -4,14 +4,16 @@
     PYTHONPATH=tests python -m soak.hosts virtual --count 20
 
 `here` needs netem, so it runs in a guest: as root, or with --nobody as a user who has no rights but user namespaces. A
-trial kills one or several of the run's processes at a random moment: the command `run`, the conductor, a process of a
-host, or all of these, and in `virtual` the guest's kernel. Nothing may be left: no process, stopped ones included, no
-mount, and no named network namespace. Prints how many trials there were; exit code 1 when anything was left.
+trial kills one or several of the run's processes at a random moment, in every other four of them while a host is
+paused: the command `run`, the conductor, a process of a host, or all of these, and in `virtual` the guest's kernel.
+Nothing may be left: no process, stopped ones included, no mount, and no named network namespace. Prints how many trials
+there were, and in how many of them a host was paused; exit code 1 when anything was left, or no host was ever paused.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -41,6 +43,7 @@ faults:
   slow: [{host: forks, process: paused}, {host: model, direction: both, netem: {delay: 20ms}}]
 timeline: [{baseline: 3s}, {hangs: 5s}, {slow: 5s}, {hangs: 600s}]
 """
+_BEGINS = 120.0  # s until a host is paused, on a busy machine
 _ENDS = 5.0  # s that a run may take to end by itself
 VICTIMS = ("run", "conductor", "program", "all")
 _NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--")
@@ -55,21 +58,30 @@ def main() -> int:
     words.add_argument("--nobody", action="store_true")
     asked = words.parse_args()
     chance = random.Random(asked.seed)
-    counts, wrong = Counter[str](), list[str]()
+    counts, wrong, stopped = Counter[str](), list[str](), 0
     for number in range(asked.count):
         victim = VICTIMS[number % len(VICTIMS)]
         moment = chance.uniform(0, LONGEST[asked.where])
-        struck, left = trial(asked.where, asked.nobody, victim, moment)
+        awaits = number // len(VICTIMS) % 2 == 0
+        struck, was_stopped, left = trial(asked.where, asked.nobody, victim, -moment if awaits else moment)
+        stopped += was_stopped
         counts[f"{victim}{'' if struck else ', which did not run yet'}"] += 1
         if left:
             wrong.append(f"{victim} after {moment:.2f} s left {left}")
             print(wrong[-1], flush=True)
-    print(f"{asked.count} trials, {len(wrong)} left something; killed: {dict(counts)}")
-    return 1 if wrong else 0
+    print(
+        f"{asked.count} trials, {len(wrong)} left something; killed: {dict(counts)}; {stopped} while a host was paused"
+    )
+    if not stopped:
+        print("no trial met a paused host: give a larger --count")
+    return 1 if wrong or not stopped else 0
 
 
-def trial(where: str, as_nobody: bool, victim: str, moment: float) -> tuple[bool, list[str]]:
-    """Whether there was something to kill, and what is left in the end."""
+def trial(where: str, as_nobody: bool, victim: str, moment: float) -> tuple[bool, bool, list[str]]:
+    """Whether there was something to kill, whether a host was paused at that moment, and what is left in the end.
+
+    `moment`: seconds after the start; a negative one is so much of the longest time after a host was paused.
+    """
     before, mounts, names = frozenset(_parents()), _mounts(), _names()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         Path(folder).chmod(0o777)
@@ -84,8 +96,11 @@ def trial(where: str, as_nobody: bool, victim: str, moment: float) -> tuple[bool
             stderr=subprocess.DEVNULL,
             env=os.environ | ({"HOME": folder} if as_nobody else {}),  # where a built kernel is looked for
         ) as process:
-            time.sleep(moment)
+            if moment < 0:
+                _wait_for_pause(Path(folder, "run"), process)
+            time.sleep(moment if moment >= 0 else -moment / 10)
             tree = [process.pid, *_descendants(process.pid)]
+            was_stopped = _is_paused(Path(folder, "run"))
             struck = {"run": tree[:1], "conductor": tree[1:2], "program": tree[-1:], "all": tree}[victim]
             for pid in struck:
                 with suppress(ProcessLookupError):
@@ -100,9 +115,29 @@ def trial(where: str, as_nobody: bool, victim: str, moment: float) -> tuple[bool
         for pid in left:
             os.kill(pid, signal.SIGKILL)
     told = [f"process {pid}" for pid in left]
-    return bool(struck), told + [f"mount {each}" for each in _mounts() - mounts] + [
-        f"namespace {each}" for each in _names() - names
-    ]
+    return (
+        bool(struck),
+        was_stopped,
+        told + [f"mount {each}" for each in _mounts() - mounts] + [f"namespace {each}" for each in _names() - names],
+    )
+
+
+def _wait_for_pause(run: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until a host is paused; but not for longer than a run may take to begin, nor when it has ended."""
+    deadline = time.monotonic() + _BEGINS
+    while not _is_paused(run) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _is_paused(run: Path) -> bool:
+    """Whether a host of the run is paused, by its records; a torn last line does not count."""
+    states = dict[str, str]()
+    with suppress(OSError):
+        for line in (run / "host_states.jsonl").read_text().splitlines():
+            with suppress(ValueError):
+                state = json.loads(line)
+                states[state["host"]] = state["state"]
+    return "paused" in states.values()
 
 
 def _left(where: str, before: frozenset[int], tree: list[int], folder: str) -> list[int]:

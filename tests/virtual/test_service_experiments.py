@@ -175,6 +175,16 @@ def test_httpx_gives_up_a_model_that_thinks(run: Run) -> None:
     assert re.match(r"40 of 40 closed by gateway after 5\.\d\d s of silence from model", told), told
 
 
+def test_node_gives_a_silent_model_five_minutes(run: Run) -> None:
+    """Node's fetch cuts what is silent for 300 s, to its own half second; with bodyTimeout: 0 it waits."""
+    untouched, patient = results = run("undici-body-timeout")
+
+    assert verdicts(results) == ["broken", "met"]
+    assert (rate(untouched), rate(patient)) == (1, 0)
+    (told,) = closings(untouched)
+    assert re.match(r"40 of 40 closed by gateway after 30[01]\.\d\d s of silence from model", told), told
+
+
 def test_a_hung_model_closes_the_door_behind_it(run: Run) -> None:
     """Each user waits for httpx's 5 s; then nginx answers at once, and goes on after the model is back. With
     max_fails=0 it asks again."""

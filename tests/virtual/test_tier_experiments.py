@@ -305,8 +305,9 @@ def spike_three_policies(runs: list[Run]) -> None:
     refused = {name: row(shed, name).shed / row(shed, name).started for name in ("premium", "standard", "batch")}
     assert refused["premium"] == 0 < refused["standard"] < 0.5 < refused["batch"]
     assert row(fcfs, "batch").shed == row(priority, "batch").shed == 0
-    assert row(fcfs, "batch").inversions > row(fcfs, "standard").inversions > 0 == row(fcfs, "premium").inversions
-    assert [row(run, "batch").inversions for run in (priority, shed)] == [0, 0]
+    assert row(fcfs, "premium").inversions == 0
+    assert all(row(fcfs, name).inversions > 0.8 * row(fcfs, name).started for name in ("standard", "batch"))
+    assert all(row(run, "batch").inversions <= 5 for run in (priority, shed))  # in the model's own queue
     assert known(row(fcfs, "premium", "recovery").ttft.p50_ms) > 10 * known(
         row(shed, "premium", "recovery").ttft.p50_ms
     )

@@ -77,7 +77,7 @@ def test_few_streams_have_no_interval() -> None:
         for _ in range(count):
             made.stream(0, [100, 120])
 
-        found = Estimates(1, frozenset(), {}).of(PhaseSamples("x", 1.0, (), {}, made.streams().gaps, (), 0), "itl_p50")
+        found = Estimates(1, frozenset(), {}).of(PhaseSamples("x", 1.0, (), {}, made.streams().gaps, {}, {}), "itl_p50")
 
         assert (found.value, found.high) == (20 * MS, high)
 
@@ -118,7 +118,7 @@ def test_an_estimate_does_not_depend_on_earlier_ones() -> None:
     made = Made()
     for n in range(12):
         made.stream(0, [sum(20 + n * k for k in range(count)) for count in range(10)])
-    part = PhaseSamples("x", 1.0, (), {}, made.streams().gaps, (), 0)
+    part = PhaseSamples("x", 1.0, (), {}, made.streams().gaps, {}, {})
 
     one, other = Estimates(1, frozenset(), {}), Estimates(1, frozenset(), {})
     other.of(part, "itl_p99")

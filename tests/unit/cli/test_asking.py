@@ -394,7 +394,7 @@ def test_the_reference_server_sends_what_was_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ("lots", "--output-tokens: found 'lots', expected a whole number"),
+        ("lots", "--output-tokens: found 'lots', expected a number, {median, p99}, or the name of a distribution"),
         ("0", "--output-tokens: found '0', expected 1 or more"),
         ("{median: 5, p99: 2}", "p99 2 is below the median 5"),
         ("{median: 5}", "--output-tokens: p99: missing; add p99"),

@@ -9,8 +9,13 @@ from made_runs import Made, plan
 from made_spans import chain_run
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.chains.chain_results import Requests
+from chaoskit.analysis.chains.ladder import ladder_result
+from chaoskit.records.span_names import LADDER_SIGNAL, LADDER_STEP, LADDER_SWITCH
+from chaoskit.records.spans import Span
 from chaoskit.report.console import render
 from chaoskit.report.screen import Screen
+from chaoskit.tiers.ladder import LadderSettings, Step
 
 EXPECTED = """\
 Requests by workflow and class
@@ -69,3 +74,36 @@ def test_a_run_without_tiers_has_no_such_section(tmp_path: Path) -> None:
 
     assert "workflow" not in text
     assert "Spans" not in text
+
+
+def test_a_ladder_and_who_went_first_are_told(tmp_path: Path) -> None:
+    """Each step with its sentence; priority inversions by class."""
+    made = chain_run()
+    found = analyse(made.write(tmp_path / "run"))
+    settings = LadderSettings((Step("breadth", 0.6, 0.3, breadth=0.4),))
+    switches = [
+        Span(
+            f"{at}" * 32, f"{at}" * 16, None, "gateway", "degradation", "other", at * 10**9, at * 10**9, attributes=told
+        )
+        for at, told in (
+            (1, {LADDER_STEP: "breadth", LADDER_SWITCH: "entered", LADDER_SIGNAL: "0.7"}),
+            (9, {LADDER_STEP: "breadth", LADDER_SWITCH: "released", LADDER_SIGNAL: "0.1"}),
+        )
+    ]
+    phases = [
+        phase.model_copy(update={"tiers": tiers.model_copy(update={"rows": tuple(map(_inverted, tiers.rows))})})
+        for phase in found.phases
+        if (tiers := phase.tiers) is not None
+    ]
+    ladders = (ladder_result("gateway", settings, [], switches),)
+    stream = io.StringIO()
+
+    render(found.model_copy(update={"ladders": ladders, "phases": tuple(phases)}), Screen(stream, 100))
+
+    text = stream.getvalue()
+    assert "Ladder of gateway, 2 changes\n  breadth  was in force once, 8.0 s in all, first at saturation 0.7" in text
+    assert "Went before somebody more important\n  baseline  3 of batch\n" in text
+
+
+def _inverted(row: Requests) -> Requests:
+    return row.model_copy(update={"inversions": 3}) if row.traffic_class == "batch" else row

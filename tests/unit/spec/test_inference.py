@@ -65,6 +65,11 @@ def test_a_file_is_written_as_it_was_read(tmp_path: Path) -> None:
     assert type(found).model_validate_json(found.model_dump_json()) == found
 
 
+def test_a_profile_alone_is_an_engine(tmp_path: Path) -> None:
+    """`engine: NAME` in short."""
+    assert engine(tmp_path, "engine: llama-3-8b-a100") == engine(tmp_path, "engine: {profile: llama-3-8b-a100}")
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_published_profile_has_its_cache(tmp_path: Path, name: str) -> None:
     """It says how many tokens its cache holds; the rest is as vLLM has it."""
@@ -88,6 +93,8 @@ def test_a_published_profile_has_its_cache(tmp_path: Path, name: str) -> None:
         ("{profile: llama-3-8b-a100, scheduling-policy: sjf}", "'fcfs' or 'priority'"),
         ("{profile: llama-3-8b-a100, queue-full-status: 500}", "expected '429' or '503'"),
         ("{profile: llama-3-8b-a100, prompt-tokens: azure}", "is no trace; there are azure-2023-conversation"),
+        ("{profile: llama-3-8b-a100, output-tokens: 1k}", "or write a number of tokens, or {median: 1000, p99: 4000}"),
+        ("llama", "which is no profile; there are llama-"),
         ("{profile: llama-3-8b-a100, prompt-tokens: {median: 9, p99: 3}}", "p99 3 is below the median 9"),
         ("{profile: {step: {1: 10ms}}}", "a profile of your own needs kv-cache-tokens"),
         (

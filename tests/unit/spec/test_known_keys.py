@@ -65,6 +65,11 @@ def test_every_word_of_another_tool_leads_to_a_key_that_there_is() -> None:
             "gemodel: {p: 1%}, loss: {gemodel",
             "faults.wifi.netem.gemodel: unknown key; its place is faults.NAME.netem.loss.gemodel",
         ),
+        (
+            "prompt-size: 4kB",
+            "<<: {a: 1}",
+            "workload.<<: unknown key; merge keys of YAML are not read; write the keys out",
+        ),
         ("seed: 42", "colour: red", "colour: unknown key; expected one of name, question, stage"),
     ],
 )
