@@ -6,8 +6,8 @@
 |                    | runs a program: spans pass no link      |                                                     |
 | at a target        | where the file or the option says       | their own configuration                             |
 
-Rules: it is one process; it starts before the programs and ends after them, so that what they export when they are
-stopped still arrives.
+Rules: it is one process; in a lab it starts when a program first exports, because a guest's memory is small, and before
+programs are stopped; it ends after them, so that what they export when they are stopped still arrives.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 import socket
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
@@ -60,24 +61,34 @@ class ReceiverTask:
 
 
 class SpanReceiver:
-    """The process of a receiver; a context manager. Without listeners there is none."""
+    """The process of a receiver; a context manager. Without listeners there is none.
 
-    def __init__(self, task: ReceiverTask, listeners: Listeners, clock: Clock) -> None:
-        self._task, self._clock = task, clock
-        self._worker = None if not listeners else Worker("receiver of spans", nullcontext(), _work(task, listeners))
+    One that `waits` starts when `check` finds that somebody has connected, or with `await_last`.
+    """
+
+    def __init__(self, task: ReceiverTask, listeners: Listeners, clock: Clock, waits: bool = False) -> None:
+        self._task, self._listeners, self._clock = task, listeners, clock
+        self._worker: Worker | None = None
+        self._calls = select.poll()
         for each in listeners.values():
-            each.close()
+            self._calls.register(each, select.POLLIN)
+        if not waits:
+            self._start()
 
     def __enter__(self) -> SpanReceiver:
         return self
 
     def check(self) -> None:
-        """Raises what ended it early."""
-        if self._worker is not None and not self._worker.is_alive:
+        """Start it when somebody has connected. Raises what ended it early."""
+        if self._worker is None:
+            if self._listeners and self._calls.poll(0):
+                self._start()
+        elif not self._worker.is_alive:
             raise RefusedError("the receiver of spans ended early; this is a mistake in chaoskit")
 
     def await_last(self) -> None:
         """Wait as long as programs keep the spans of the last requests before they export them."""
+        self._start()
         if self._worker is not None:
             self._clock.sleep_until(self._clock.now() + min(self._task.delay, _MOST_DELAY) + _MORE)
 
@@ -87,6 +98,18 @@ class SpanReceiver:
         if self._worker is not None:
             with signals.held():
                 self._worker.stop(self._clock)
+        self._close()
+
+    def _start(self) -> None:
+        if self._worker is None and self._listeners:
+            self._worker = Worker("receiver of spans", nullcontext(), _work(self._task, self._listeners))
+            self._close()
+
+    def _close(self) -> None:
+        """The listeners here; its process has its own."""
+        for each in self._listeners.values():
+            each.close()
+        self._listeners = {}
 
 
 def trace_seed(plan: Plan, now: int) -> int | None:
@@ -109,7 +132,7 @@ def in_lab(setup: LabSetup, kernel: LinuxKernel, task: ReceiverTask, clock: Cloc
     told = {program.name: _told(program) for program in asked}
     changed = replace(setup, programs=tuple(told.get(program.name, program) for program in setup.programs))
     delays = [_delay(program) for program in told.values()]
-    return SpanReceiver(replace(task, delay=max(delays, default=0)), listeners, clock), changed
+    return SpanReceiver(replace(task, delay=max(delays, default=0)), listeners, clock, waits=True), changed
 
 
 def listeners_at_target(telemetry: Telemetry | None) -> Listeners:
