@@ -13,7 +13,7 @@ from chaoskit.timeouts.timers import Callee, Kind, Reading, Retries, Route, Time
 from chaoskit.units import Duration, counted
 
 _WAITS: dict[str, Kind] = {"connect": "connect", "per_try": "first-byte", "deadline": "total"}
-_NOTHING, _MS = Duration(0), 10**6
+_NOTHING, _STEP = Duration(0), 10**8  # ns; what is advised is a multiple
 
 
 def gateway_reading(hosts: Mapping[str, ServiceHost], name: str, gateway: GatewayHost) -> Reading:
@@ -76,12 +76,12 @@ def _timed(step: Step) -> tuple[str, HopTimers | None]:
 
 def _route(step: Step, timers: HopTimers, callees: tuple[Callee, ...], keys: str) -> Route:
     found = [
-        Timer(kind, value, key.replace("_", "-"), keys, f"{key.replace('_', '-')}: {{}}s")
+        Timer(kind, value, key.replace("_", "-"), keys, f"{key.replace('_', '-')}: {{}}", step=_STEP)
         for key, kind in _WAITS.items()
         if (value := getattr(timers, key)) is not None and (key != "connect" or key in timers.model_fields_set)
     ]
     if isinstance(timers, Generate) and timers.idle is not None:
-        found.append(Timer("gap", timers.idle, "idle", keys, "idle: {}s"))
+        found.append(Timer("gap", timers.idle, "idle", keys, "idle: {}", step=_STEP))
     return Route(callees, tuple(found), retries=_repeats(step, timers, keys))
 
 
@@ -101,5 +101,5 @@ def _fallbacks(stage: Retrieve | None) -> tuple[str, ...]:
 
 
 def _a_third(span: Duration) -> Duration:
-    """In whole milliseconds."""
-    return Duration(span // 3 // _MS * _MS)
+    """In whole steps, but for a short one."""
+    return Duration(span // 3 // _STEP * _STEP or span // 3)

@@ -186,7 +186,7 @@ def _need(timer: Timer, answer: Answer | None) -> Duration:
 def _either(inner: Timer, outer: Timer, attempts: int, answer: Answer | None) -> str:
     """The inner timer shortened, where a healthy answer still fits into it, or the outer one extended."""
     share, parts = _SLACK
-    shorter = Duration((outer.value or 0) * share // parts // attempts // SECOND * SECOND)
+    shorter = Duration((outer.value or 0) * share // parts // attempts // inner.step * inner.step)
     if shorter > _need(inner, answer) and not _is_given(outer):
         return inner.mend(shorter)
     return outer.mend(roomy(max((inner.value or 0) * attempts, _need(outer, answer))))
@@ -282,7 +282,7 @@ def _in_turn(lab: Lab, found: Sequence[Chain], budgets: Sequence[Budget]) -> Ite
         for limit, says in limits:
             if len(waits) > 1 and total >= limit and all(wait < limit for wait, _ in waits):
                 timer = max(stages, key=lambda each: each[0].route.whole(each[1]))[1]
-                share = Duration(max(limit * 4 // 5 // len(waits) // SECOND, 1) * SECOND)
+                share = Duration(max(limit * 4 // 5 // len(waits) // timer.step, 1) * timer.step)
                 yield Finding(
                     f"{name} calls {listed} in turn, up to {total} in all, but {says}: each fits, and together they do "
                     f"not; {timer.mend(share)}, or give all of them one deadline"

@@ -36,7 +36,8 @@ class Timer:
     """One timer. `value` None: it never runs out.
 
     `place` is the line of it, or, of a default, where it would be written: "nginx.conf:12". `written` is how it is
-    written, with {} for whole seconds: "proxy_read_timeout {}s;". `is_default`: the file does not have it.
+    written, with {} for whole seconds: "proxy_read_timeout {}s;"; with a shorter `step` (ns) for a time with its unit.
+    `is_default`: the file does not have it.
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class Timer:
     written: str
     is_default: bool = False
     program: str = ""
+    step: int = SECOND
 
     @property
     def source(self) -> str:
@@ -56,7 +58,8 @@ class Timer:
 
     def mend(self, value: Duration) -> str:
         """What to write so that it has this value."""
-        return mended(self.written.format(math.ceil(value / SECOND)), self.place)
+        steps = math.ceil(value / self.step)
+        return mended(self.written.format(steps if self.step == SECOND else Duration(steps * self.step)), self.place)
 
 
 def mended(line: str, place: str) -> str:

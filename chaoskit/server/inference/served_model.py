@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from chaoskit import clock
 from chaoskit.server import routes
@@ -33,7 +32,10 @@ class Model:
 
     def parse(self, request: Request) -> CompletionRequest | Reply:
         """As `routes.parse`, with the page of metrics."""
-        if urlsplit(request.target).path == _PAGE and request.method in ("GET", "HEAD"):
+        if request.target.partition("?")[0] == _PAGE:
+            if request.method not in ("GET", "HEAD"):
+                told = f"{_PAGE} takes GET, not {request.method}"
+                return routes.error(routes.DEFAULT, 405, told, (("allow", "GET"),))
             page = self._driver.page().encode()
             return Reply(200, (("content-type", CONTENT_TYPE), ("content-length", str(len(page)))), page)
         return routes.parse(request)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.chains.queue_result import ModelPhase
+from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stalls
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.streams.assemble import assemble_streams
@@ -19,6 +20,7 @@ from chaoskit.analysis.streams.columns import signs_of_life, token_columns
 from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.records.model import Request, SocketRead
 from chaoskit.records.spans import ModelState, Span
+from chaoskit.report import matrix as matrix_report
 from chaoskit.report.console import render
 from chaoskit.report.result_json import as_json
 
@@ -132,6 +134,30 @@ def test_the_screen_and_the_file_have_it(result: Result) -> None:
     assert "1 refused during wifi" in shown
     assert "says nothing" in " ".join(shown.split())
     assert document["models"][0]["phases"][1]["waiting_max"] == 18
+
+
+def test_a_matrix_compares_its_variants(result: Result, tmp_path: Path) -> None:
+    """A row for each variant and phase, and the gauges of the best and the worst of all."""
+    calm = Made(plan(timeline="[{baseline: 10s}]")).phases()
+    calm.records += [state(second, busy=0.9 * second) for second in range(11)]
+    calm.records += [span(number, number, 90) for number in range(10)]
+    variants = tuple(
+        VariantResult(name=f"kv={value}", values=(value,), result=each)
+        for value, each in (("400", analyse(calm.write(tmp_path / "calm"))), ("30", result))
+    )
+    matrix = MatrixResult(
+        chaoskit="0", name="m", question="?", status="finished", detail="", axes=("kv",), variants=variants
+    )
+    console = Console(width=100, record=True, file=StringIO())
+    matrix_report.render(matrix, console)
+    shown = console.export_text()
+
+    rows = [line.split() for line in shown.splitlines() if line.split()[:1] in (["400"], ["30"])]
+    assert ["400", "baseline", "1/s", "90", "%", "4", "0", "(0)", "40", "%", "0", "90", "ms"] in rows
+    assert ["30", "wifi", "3.1/s", "98", "%", "4", "9", "(18)", "40", "%", "30", "900", "ms"] in rows
+    assert (
+        "GPU busy 90 % with kv 400 during baseline and 98 % with kv 30 during wifi: says nothing; requests 1/s -> 3.1/s"
+    ) in " ".join(shown.split())
 
 
 def test_a_run_without_an_engine_has_none(tmp_path: Path) -> None:

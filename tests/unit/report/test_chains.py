@@ -50,7 +50,8 @@ def test_hops_and_what_was_waited_for(tmp_path: Path) -> None:
     text = shown(tmp_path, chain_run())
 
     for told in (
-        "  retrieval vectors     50 ms  130 ms     50 ms\n",
+        "            policy guard  retrieval vectors   model\n",
+        "  wifi             10 ms             130 ms  104 ms\n",
         "  wifi  retrieval vectors: 50 calls, 10 timeout\n",
         "  wifi      38 hit, 2 miss, 10 timeout; answered instead: 10 by no-context\n",
         "network gateway–vectors 34.3 % (+82 ms)",

@@ -242,10 +242,12 @@ def test_the_metrics_are_vllms(tmp_path: Path) -> None:
         post(server, "/v1/chat/completions", chat(6))
         answer = httpx.get(f"{server.url}/metrics")
         head = httpx.head(f"{server.url}/metrics")
+        refused = httpx.post(f"{server.url}/metrics")
     page = samples(answer.text)
 
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert head.status_code == 200
+    assert refused.status_code == 405
     assert page["vllm:generation_tokens_total"] == 6
     assert page["vllm:time_to_first_token_seconds_count"] == 1
     assert page["vllm:inter_token_latency_seconds_count"] == 5
