@@ -94,7 +94,7 @@ def _request(work: Made, number: int, at: float) -> None:
     chain.call(root, "guard", "policy", at + 1, at + 11, network=2)
     if is_support:
         outcome = "timeout" if has_failed else "miss" if number % 50 == 2 else "hit"
-        fallback = {"RETRIEVAL_FALLBACK": "no-context"} if has_failed else {}
+        fallback: dict[str, Any] = {"RETRIEVAL_FALLBACK": "no-context"} if has_failed else {}
         chain.call(
             root, "vectors", "retrieval", at + 11, model, 2 + longer, "timeout" if has_failed else None,
             answered=not has_failed, RETRIEVAL_OUTCOME=outcome, **fallback,

@@ -113,12 +113,12 @@ class SpanReceiver:
 
 
 def trace_seed(plan: Plan, now: int) -> int | None:
-    """What the traces of a run's requests are drawn from; None: they name none.
+    """What the traces of a run's requests are drawn from; None: they name none, where nobody would record a span.
 
     At a target each run has others, because what collects its programs' spans outlives the run.
     """
     if plan.interface is None:
-        return plan.seed if plan.hosts else None
+        return plan.seed if any(host.server is None or host.server.engine for host in plan.hosts) else None
     return None if plan.telemetry is None else derive(plan.seed, "run", now)
 
 

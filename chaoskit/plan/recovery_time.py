@@ -30,7 +30,8 @@ def _why_not(objective: Objective, table: Timetable, phase: str, share: float) -
         return f"has no value, for no clean phase stands before {phase}; write - baseline: 30s before it"
     if not after:
         return f"has no value, for no phase follows {phase}; write - recovery: 60s after it"
-    level = table.gives("interruption_rate", before.name, share).streams // table.repeats
+    alike = sum(each.length for each in table.stretches if each.name == before.name) * table.repeats
+    level = math.floor(table.gives("interruption_rate", before.name, share).streams * before.length / alike)
     if level < RECOVERY_ROW:
         longer = Duration(math.ceil(before.length * RECOVERY_ROW / max(1, level) / SECOND) * SECOND)
         gets = f"gets about {counted(level, 'stream')} in {before.name}"

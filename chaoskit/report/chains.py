@@ -45,7 +45,7 @@ def chain_sections(
         return
     yield "Requests by workflow and class", _requests(phases, fits)
     if any(tiers.hops for _, tiers in phases):
-        yield "Hops, p95 with all attempts", _indented(_hops(phases))
+        yield "Hops, p95 with all attempts", _hops(phases, fits)
     for title, lines in (
         ("Attempts and errors", _attempts),
         ("Retrieval", _retrievals),
@@ -144,18 +144,20 @@ def _time(times: LatencySummary, percent: int) -> str:
     return format_value(value, "ms") + mark
 
 
-def _hops(phases: Phases) -> Table:
-    table = plain_table()
-    table.add_column("", style="bold", no_wrap=True)
-    for phase, _ in phases:
-        table.add_column(styled(phase.name), justify="right", header_style="bold")
+def _hops(phases: Phases, fits: Callable[[Table], bool]) -> RenderableType:
+    """A row for each phase; a column for each hop, by its host alone where that is too wide."""
     names = dict.fromkeys((hop.operation, hop.host) for _, tiers in phases for hop in tiers.hops)
-    for operation, host in names:
-        found = [_hop(tiers, operation, host) for _, tiers in phases]
-        table.add_row(
-            styled(_hop_name(operation, host)), *(_time(hop.duration, 95) if hop else NO_VALUE for hop in found)
-        )
-    return table
+    for label in (_hop_name, lambda _, host: host):
+        table = plain_table()
+        table.add_column("", style="bold", no_wrap=True)
+        for operation, host in names:
+            table.add_column(styled(label(operation, host)), justify="right", header_style="bold", overflow="fold")
+        for phase, tiers in phases:
+            found = [_hop(tiers, *name) for name in names]
+            table.add_row(styled(phase.name), *(_time(hop.duration, 95) if hop else NO_VALUE for hop in found))
+        if fits(table):
+            break
+    return _indented(table)
 
 
 def _hop(tiers: PhaseTiers, operation: str, host: str) -> HopResult | None:

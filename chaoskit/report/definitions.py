@@ -169,6 +169,7 @@ _RESULT = {
     "admitted": "Requests that were admitted at once, by their spans; a number.",
     "queued": "Requests that waited to be admitted, by their spans; a number.",
     "shed": "Requests that admission refused, by their spans or HTTP status 429; a number.",
+    "inversions": "Requests that went before a waiting one of a more important class, a number.",
     "hit": "Retrievals that found something, a number.",
     "miss": "Retrievals that answered in time that they have nothing, a number.",
     "retrievals.timeout": "Retrievals that did not answer within their deadline, a number.",

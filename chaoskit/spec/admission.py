@@ -204,6 +204,11 @@ class StepKeys(SpecModel):
         return self
 
 
+def _steps(words: Any) -> Any:
+    """A list of steps in short."""
+    return {"steps": words} if isinstance(words, list | tuple) else words
+
+
 class DegradationKeys(SpecModel):
     """Steps in which the gateway does less for each request, while a signal is high."""
 
@@ -275,3 +280,8 @@ class DegradationKeys(SpecModel):
             hold=int(self.hold),
             window=int(self.window),
         )
+
+
+WrittenDegradation = Annotated[
+    DegradationKeys, BeforeValidator(_steps, json_schema_input_type=DegradationKeys | list[StepKeys])
+]

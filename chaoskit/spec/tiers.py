@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one
-from chaoskit.spec.admission import AdmissionKeys, DegradationKeys
+from chaoskit.spec.admission import AdmissionKeys, WrittenDegradation
 from chaoskit.spec.asking import Tokens
 from chaoskit.spec.server import FirstToken, Pace
 from chaoskit.spec.workload import Timeout
@@ -196,7 +196,7 @@ class GatewayHost(SpecModel):
     )
     breaker: BreakerKeys | None = Field(None, description="Leaves hosts alone that keep failing. Default: never.")
     admission: AdmissionKeys = Field(AdmissionKeys(), description="Who waits and who is refused. Default: nobody.")
-    degradation: DegradationKeys | None = Field(
+    degradation: WrittenDegradation | None = Field(
         None, description="What it does less of for each request while a signal is high. Default: nothing."
     )
 

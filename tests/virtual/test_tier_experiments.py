@@ -238,8 +238,28 @@ def cut_mid_stream(runs: list[Run]) -> None:
     assert told.all_completions()["error_event"] == cut
     assert hidden.all_completions().keys() == resumed.all_completions().keys() == {"complete"}
     assert [len([each for each in run.requests if each.tokens == 20]) for run in runs] == [cut, cut, cut, 0]
+    seen = [{each.name: each.count for each in run.result.tiers.failover} for run in runs if run.result.tiers]
+    wrong = ("error-shown", "error-shown", "truncated-as-success", "resumed-with-prefix")
+    assert seen == [{"none": len(run.requests) - cut, outcome: cut} for run, outcome in zip(runs, wrong, strict=True)]
     asked = [{each.attributes[SERVER_ADDRESS] for each in run.attempts("model")} for run in runs]
     assert asked == [{"first"}] * 3 + [{"first", "second"}]
+
+
+def each_link_of_a_chain(runs: list[Run]) -> None:
+    """Late first tokens of a phase name the link that was delayed, and what was added there."""
+    (run,) = runs
+    links = {"guard": 80, "vectors": 90, "tools": 120, "model": 110}
+
+    assert run.verdict == "met"
+    for host, delay in links.items():
+        phase = run.result.phase(f"slow-{host}")
+        assert phase is not None
+        assert phase.tiers is not None
+        assert phase.tiers.late_first_tokens is not None
+        cause = phase.tiers.late_first_tokens.causes[0]
+        assert cause.link == ("gateway", host)
+        assert cause.requests > 0.8 * phase.tiers.late_first_tokens.late
+        assert cause.mean_ms == pytest.approx(delay, abs=2)
 
 
 def failover_nginx(runs: list[Run]) -> None:
@@ -360,6 +380,7 @@ CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "spike-three-policies": spike_three_policies,
     "tool-chain-under-loss": tool_chain_under_loss,
     "soft-saturation-healthy-gpu": soft_saturation,
+    "each-link-of-a-chain": each_link_of_a_chain,
     "vpn-on-retrieval-not-model": vpn_on_retrieval,
 }
 

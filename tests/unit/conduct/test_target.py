@@ -50,11 +50,15 @@ def test_on_a_real_interface_the_sockets_have_both() -> None:
 
 
 def test_requests_name_traces_in_a_service_lab() -> None:
-    """In one with hosts, whose programs may export spans; those of the edge lab have the same bytes as ever."""
-    service = "{lab: service, hosts: {model: {reference: true}}, target: 'http://model:8000'}"
+    """In one whose programs or engines may have spans; those of other labs have the same bytes as ever."""
+    service = "{{lab: service, hosts: {{model: {}}}, target: 'http://model:8000'}}"
+    program, engine = (
+        plan(service.format(words)) for words in ("{run: ./model}", "{reference: {engine: {profile: llama-3-8b-a100}}}")
+    )
 
     assert trace_seed(plan("{lab: edge}"), 1) is None
-    assert trace_seed(plan(service), 1) == trace_seed(plan(service), 2) == 0
+    assert trace_seed(plan(service.format("{reference: true}")), 1) is None
+    assert trace_seed(program, 1) == trace_seed(program, 2) == trace_seed(engine, 1) == 0
 
 
 def test_requests_to_a_target_name_traces_where_spans_are_received() -> None:

@@ -58,6 +58,10 @@ def test_a_workflow_may_have_a_class_of_its_own(clauses: str, streams: int) -> N
             "can never be broken, for only 20s follow wifi; give them more than 30s",
         ),
         (
+            "recovers within 4s after wifi",
+            [{"baseline": "30s"}, {"wifi": "9s"}, {"baseline": "5s"}, {"wifi": "9s"}, {"recovery": "60s"}], "",
+        ),
+        (
             "recovers within 9s after rush",
             [{"baseline": "30s"}, {"rush": {"for": "9s", "demand": "5x"}}, {"recovery": "20s"}], "",
         ),

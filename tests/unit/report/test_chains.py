@@ -50,7 +50,8 @@ def test_hops_and_what_was_waited_for(tmp_path: Path) -> None:
     text = shown(tmp_path, chain_run())
 
     for told in (
-        "  retrieval vectors     50 ms  130 ms     50 ms\n",
+        "            policy guard  retrieval vectors   model\n",
+        "  wifi             10 ms             130 ms  104 ms\n",
         "  wifi  retrieval vectors: 50 calls, 10 timeout\n",
         "  wifi      38 hit, 2 miss, 10 timeout; answered instead: 10 by no-context\n",
         "network gateway–vectors 34.3 % (+82 ms)",
@@ -80,14 +81,15 @@ def test_a_ladder_and_who_went_first_are_told(tmp_path: Path) -> None:
     made = chain_run()
     found = analyse(made.write(tmp_path / "run"))
     settings = LadderSettings((Step("breadth", 0.6, 0.3, breadth=0.4),))
+    moments: tuple[tuple[int, dict[str, str | int | bool]], ...] = (
+        (1, {LADDER_STEP: "breadth", LADDER_SWITCH: "entered", LADDER_SIGNAL: "0.7"}),
+        (9, {LADDER_STEP: "breadth", LADDER_SWITCH: "released", LADDER_SIGNAL: "0.1"}),
+    )
     switches = [
         Span(
             f"{at}" * 32, f"{at}" * 16, None, "gateway", "degradation", "other", at * 10**9, at * 10**9, attributes=told
         )
-        for at, told in (
-            (1, {LADDER_STEP: "breadth", LADDER_SWITCH: "entered", LADDER_SIGNAL: "0.7"}),
-            (9, {LADDER_STEP: "breadth", LADDER_SWITCH: "released", LADDER_SIGNAL: "0.1"}),
-        )
+        for at, told in moments
     ]
     phases = [
         phase.model_copy(update={"tiers": tiers.model_copy(update={"rows": tuple(map(_inverted, tiers.rows))})})

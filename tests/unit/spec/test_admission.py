@@ -77,6 +77,18 @@ def test_the_keys_become_settings() -> None:
     )
 
 
+def test_a_list_of_steps_is_a_ladder_in_short() -> None:
+    """With the usual signal and times."""
+    start = FILE.index("        degradation:")
+    short = "        degradation: [{breadth: 40%, at: 0.6, release: 0.3}]\n"
+
+    found = settings(parse(FILE[:start] + short + FILE[FILE.index("    model:") :], "x.yaml")).controls
+
+    assert found.ladder is not None
+    assert (found.ladder.signal, found.ladder.hold) == ("saturation", 5 * 10**9)
+    assert found.ladder.steps == (Step("breadth", 0.6, 0.3, breadth=0.4),)
+
+
 def test_a_gateway_without_keys_admits_all() -> None:
     """And reads no metrics."""
     start = FILE.index("        admission:")
