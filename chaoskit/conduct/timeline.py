@@ -59,7 +59,8 @@ class TimelineRunner:
             until += planned.length
             self._enter(planned, begin, until)
             self._wait(until, probe)
-        self._phase = Phase("drain", planned.round, planned.faults, until, until, until + self._plan.drain)
+        over = max(until, self._phase.begin)  # a busy machine may enter the last phase after its planned end
+        self._phase = Phase("drain", planned.round, planned.faults, over, over, until + self._plan.drain)
         self._record_phase(self._phase)
         self._wait_for(probe, until + self._plan.drain + _GRACE)
 

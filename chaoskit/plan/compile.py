@@ -88,7 +88,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         folder=stage_plan.folder,
         ip=stage_plan.ip,
         access=stage_plan.access,
-        memory=experiment.stage.memory if isinstance(experiment.stage, ServiceStage) else None,
+        memory=experiment.stage.guest_memory if isinstance(experiment.stage, ServiceStage) else None,
         seed=experiment.seed,
         needs=needs,
         stage=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in stage_plan.changes),

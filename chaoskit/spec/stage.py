@@ -55,6 +55,10 @@ def lab_target(target: str) -> str:
     return target
 
 
+_USUAL_HOSTS = 3
+_USUAL_MEMORY, _HOST_MEMORY = 512 * 2**20, 96 * 2**20  # bytes: of a guest, of a host that runs Python
+
+
 class ServiceStage(Access):
     """A network with hosts that run programs of yours: client - edge - fabric - each host on a link of its own.
 
@@ -69,8 +73,17 @@ class ServiceStage(Access):
         description="URL that the client asks; its host is one of `hosts`. Without a path the protocol's usual one."
     )
     ip: Literal["4", "6"] = Field("4", description="IP version of the client's connections.")
-    memory: Memory | None = Field(None, description="Memory of the guest, where it runs in one. Default: 512 MB.")
+    memory: Memory | None = Field(
+        None,
+        description="Memory of its guest, if any. Default: 512 MiB, and 96 MiB for each host after the third.",
+    )
     _folder: str = PrivateAttr("")
+
+    @property
+    def guest_memory(self) -> Size | None:
+        """What the file says, or what many hosts need beyond a guest's usual memory; None: that is enough."""
+        more = sum(host.replicas for host in self.hosts.values()) - _USUAL_HOSTS
+        return self.memory if self.memory is not None or more <= 0 else Size(_USUAL_MEMORY + more * _HOST_MEMORY)
 
     @property
     def folder(self) -> str:

@@ -189,6 +189,20 @@ def test_a_slow_change_shortens_its_own_phase_and_no_other(
     assert slow.until == tuned.begin == 6 * SECOND
 
 
+def test_phases_are_in_order_however_late_they_are(
+    plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal
+) -> None:
+    """A machine that takes longer for a change than a phase lasts enters all of them, and ends last."""
+    kernel.cost = 4 * SECOND
+    for change in plan.stage:
+        apply(kernel, journal, (change.knob, change.setting))
+    walk(plan, tmp_path, kernel, journal, Endless(kernel.clock, 10**12))
+
+    begins = [phase.begin for phase in read(tmp_path, Phase)]
+    assert len(begins) == 9
+    assert begins == sorted(begins)
+
+
 def test_every_phase_sets_its_knobs_and_no_more(
     plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
 ) -> None:

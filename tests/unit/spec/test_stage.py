@@ -10,7 +10,7 @@ from chaoskit.errors import SpecError
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import To
 from chaoskit.spec.load import parse
-from chaoskit.spec.stage import InterfaceStage
+from chaoskit.spec.stage import InterfaceStage, ServiceStage
 
 GOOD = """\
 name: own-endpoint
@@ -266,3 +266,18 @@ def test_a_server_beside_a_target_is_told_with_all_other_mistakes() -> None:
     told = [line.partition(": ")[2].partition(":")[0] for line in str(refused.value).splitlines()]
     assert told == ["server.first-token", "server", "objectives.0"]
     assert "a real server, which chaoskit cannot configure; remove server" in str(refused.value)
+
+
+@pytest.mark.parametrize(("replicas", "memory", "expected"), [(1, "", None), (7, "", 1088), (7, "700MiB", 700)])
+def test_many_hosts_have_more_memory(replicas: int, memory: str, expected: int | None) -> None:
+    """Beside two other hosts; what the file says counts."""
+    file = yaml.safe_load(SERVICE.replace(":8080", ":8000"))
+    file["stage"]["hosts"] = {
+        "gateway": {"reference": True}, "model": {"reference": True}, "many": {"reference": True, "replicas": replicas}
+    }  # fmt: skip
+    if memory:
+        file["stage"]["memory"] = memory
+    stage = parse(yaml.safe_dump(file), "x.yaml").stage
+
+    assert isinstance(stage, ServiceStage)
+    assert stage.guest_memory == (None if expected is None else expected * 2**20)
