@@ -22,7 +22,7 @@
 | `chaoskit.service_tier.served`           | workflow, model | the tier that answered                              |
 | `chaoskit.model.queue_ns`                | a model         | waiting, before the first step with tokens of it    |
 | `chaoskit.model.prefill_ns`              | a model         | from that step to the first token                   |
-| `chaoskit.model.prefill_interference_ns` | a model         | the part of that for other prompts in its steps     |
+| `chaoskit.model.prefill_interference_ns` | a model         | the part of that for other requests in its steps    |
 | `chaoskit.model.preemptions`             | a model         | how often it lost its KV cache                      |
 | `chaoskit.model.preempted_ns`            | a model         | waiting and computing again because of that         |
 | `chaoskit.model.interference_ns`         | a model         | what other prompts made its decode steps longer     |

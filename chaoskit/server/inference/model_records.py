@@ -78,6 +78,7 @@ def _of_sequence(sequence: Sequence, end: int) -> dict[str, str | int | bool]:
     return told | {
         span_names.MODEL_QUEUE: scheduled - sequence.arrival,
         span_names.MODEL_PREFILL: max(0, first - scheduled),
+        span_names.MODEL_PREFILL_INTERFERENCE: sequence.prefill_interference,
         span_names.MODEL_PREEMPTIONS: sequence.preemptions,
         span_names.MODEL_PREEMPTED: sequence.preempted + frozen,
         span_names.MODEL_INTERFERENCE: sequence.interference,

@@ -195,6 +195,9 @@ class Engine:
             for sequence in decoding:
                 sequence.interference += duration - alone
         for sequence, count in chosen.items():
+            if count < tokens and sequence.first_token is None and sequence.preempted_at is None:
+                alone = self._time(count) + self.settings.steps.of_context(sequence.computed)
+                sequence.prefill_interference += duration - alone
             sequence.computed += count
             if sequence.computed < sequence.prompt + sequence.generated:
                 continue

@@ -7,7 +7,8 @@ class Sequence:
     """A prompt of `prompt` tokens and an answer of `output` tokens. Stamps are ns, None before their time.
 
     `computed` tokens are in the KV cache, `generated` ones of the answer exist. `preempted` is the time from each
-    preemption to the next token, `interference` how much longer its decode steps took because of others' prompts.
+    preemption to the next token, `interference` how much longer its decode steps took because of others' prompts, and
+    `prefill_interference` the same of the steps before its first token, because of all others.
     """
 
     __slots__ = (
@@ -25,6 +26,7 @@ class Sequence:
         "preempted",
         "preempted_at",
         "preemptions",
+        "prefill_interference",
         "prompt",
         "rank",
     )
@@ -46,6 +48,7 @@ class Sequence:
         self.preempted = 0
         self.preempted_at: int | None = None
         self.interference = 0
+        self.prefill_interference = 0
 
     @property
     def is_finished(self) -> bool:

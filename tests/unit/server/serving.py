@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -66,12 +67,11 @@ class Running:
 
 def wait_for(condition: Callable[[], bool], patience: float = 10.0) -> None:
     """Return when it holds; fail when it does not in time."""
-    pause = threading.Event()
-    for _ in range(int(patience / 0.01)):
-        if condition():
-            return
+    pause, until = threading.Event(), time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > until:
+            pytest.fail("waited in vain")
         pause.wait(0.01)
-    pytest.fail("waited in vain")
 
 
 @contextmanager

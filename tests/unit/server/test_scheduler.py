@@ -119,6 +119,20 @@ def test_a_prompt_makes_one_gap_of_its_chunks_step() -> None:
     assert first.interference == pytest.approx(step * MS - steps.of_tokens(1), abs=10_000)
     assert sum(gap > 15 for gap in gaps) == 1
     assert second.interference == 0
+    assert first.prefill_interference == 0
+    assert second.prefill_interference == pytest.approx(step * MS - steps.of_tokens(1500), abs=10_000)
+
+
+def test_a_prompt_among_prompts_is_told_what_they_cost_it() -> None:
+    """Of four prompts at once each has its own part of the time, and the rest is the others'."""
+    seen = run([Asked(0, 500, 2)] * 4)
+    steps = A100.steps
+
+    for each in seen.sequences:
+        assert each.first_scheduled is not None
+        first = seen.tokens[each][0] - each.first_scheduled
+        assert first - each.prefill_interference == pytest.approx(steps.of_tokens(500), rel=0.01)
+    assert [each.prefill_interference > 3 * steps.of_tokens(500) // 2 for each in seen.sequences] == [True] * 4
 
 
 def test_a_smaller_budget_makes_smaller_gaps() -> None:
