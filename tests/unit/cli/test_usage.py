@@ -73,7 +73,6 @@ def test_a_mistake_is_answered_with_what_to_type(line: str, said: str) -> None:
         ("probe http://x -H a:b", "chaoskit probe has no option -H; did you mean --header?"),
         ("probe http://x -k", "chaoskit probe has no option -k; did you mean --ca-file?"),
         ("probe http://x --vus 3", "chaoskit probe has no option --vus; did you mean --max-concurrency?"),
-        ("probe http://x --users 3", "chaoskit probe has no option --users; did you mean --max-concurrency?"),
         ("probe http://x -rate 5", "chaoskit probe has no option -rate; did you mean --request-rate?"),
         ("probe http://x -requests 5", "chaoskit probe has no option -requests; write --requests, with two dashes"),
         ("probe http://x --duration 5s", "chaoskit probe has no option --duration; did you mean --max-time?"),

@@ -146,7 +146,8 @@ classes:
   batch: {share: 50%, priority: 0}
 faults:
   slow: {between: [gateway, model], direction: to-gateway, netem: {delay: 80ms}}
-timeline: [{baseline: 10s}, {slow: 10s}, {surge: {for: 10s, demand: 3x}}]
+  gone: {host: gateway-1, process: killed, restart-after: 2s}
+timeline: [{baseline: 10s}, {slow: 10s}, {gone: 10s}, {surge: {for: 10s, demand: 3x}}]
 """
 FILES = {"everything": yaml.safe_load(EVERYTHING), "service": yaml.safe_load(SERVICE)}
 ABSURD = ["0", "-1", "1e400", "nan", ".inf", "99999999999999999999999999", "x"]
