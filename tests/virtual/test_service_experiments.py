@@ -192,7 +192,7 @@ def test_a_hung_model_closes_the_door_behind_it(run: Run) -> None:
 
     assert verdicts(results) == ["broken", "met"]
     assert rate(closed, "recovery") > 0.5 > 0.1 > rate(opened, "recovery")
-    assert any("by gateway, passed on by front after 5.00 s of silence" in each for each in closings(closed, "hung"))
+    assert any("by gateway, passed on by front, after 5.00 s of silence" in each for each in closings(closed, "hung"))
     assert all(" answered HTTP 502 by front 0.00 s after the request" in each for each in closings(closed, "recovery"))
     assert not any("502 by front 0.00 s" in each for phase in ("hung", "cut") for each in closings(opened, phase))
     assert rate(closed, "lossy") == rate(opened, "lossy") == 0
