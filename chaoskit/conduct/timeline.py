@@ -53,13 +53,13 @@ class TimelineRunner:
         `check` is called a few times a second; it raises what ends the run.
         """
         self._check = check
-        until = start
+        until = begin = start
         for number, planned in enumerate(self._plan.phases):
             begin = self._clock.now() if number else start
             until += planned.length
             self._enter(planned, begin, until)
             self._wait(until, probe)
-        over = max(until, self._phase.begin)  # a busy machine may enter the last phase after its planned end
+        over = max(until, begin)  # a busy machine may enter the last phase after its planned end
         self._phase = Phase("drain", planned.round, planned.faults, over, over, until + self._plan.drain)
         self._record_phase(self._phase)
         self._wait_for(probe, until + self._plan.drain + _GRACE)
