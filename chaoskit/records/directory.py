@@ -22,6 +22,7 @@ WORKLOADS = "workloads"
 """The folder of a run's other workloads; the records of each are in a folder of its name."""
 _MAX_SAME_NAME = 1000
 _OUTCOME_SIZE = 4096  # bytes: a block of most filesystems
+_BEFORE_DIFFERENCE = 60  # bytes of a line that are shown before its difference
 
 
 def create(run: Path, files: dict[str, str]) -> Path:
@@ -104,16 +105,24 @@ def kept_records(run: Path) -> str:
 
 
 def first_difference(one: Path, other: Path) -> str:
-    """The first difference between two run directories, file and line; "" when all their files are equal.
+    """The first difference between two run directories, file and line, and in what other files there are some.
 
-    Ignores `*.log`, the console output, and `provenance.json`, which has the date.
+    "" when all their files are equal. Ignores `*.log`, the console output, and `provenance.json`, which has the date.
     """
-    for name in sorted({name for run in (one, other) for name in _files(run)}):
-        if name.endswith(".log") or name == PROVENANCE:
-            continue
-        for number, (left, right) in enumerate(zip_longest(_lines(one / name), _lines(other / name)), 1):
-            if left != right:
-                return f"{name} line {number}: {_excerpt(left)} and {_excerpt(right)}"
+    names = sorted({name for run in (one, other) for name in _files(run)})
+    told = {
+        name: first
+        for name in names
+        if not name.endswith(".log") and name != PROVENANCE and (first := _first_in(one / name, other / name))
+    }
+    first, *others = [f"{name} {what}" for name, what in told.items()] or [""]
+    return f"{first}; also in {', '.join(list(told)[1:])}" if others else first
+
+
+def _first_in(one: Path, other: Path) -> str:
+    for number, (left, right) in enumerate(zip_longest(_lines(one), _lines(other)), 1):
+        if left != right:
+            return f"line {number}: {_difference(left, right)}"
     return ""
 
 
@@ -130,8 +139,15 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield from (line.rstrip(b"\n") for line in file)
 
 
-def _excerpt(line: bytes | None) -> str:
-    return "nothing" if line is None else repr(line[:100].decode(errors="replace"))
+def _difference(left: bytes | None, right: bytes | None) -> str:
+    """What two lines, or "nothing", have from shortly before the first byte that differs."""
+    same = next((at for at, (one, other) in enumerate(zip(left or b"", right or b"", strict=False)) if one != other), 0)
+    begin = max(0, same - _BEFORE_DIFFERENCE)
+    return " and ".join("nothing" if line is None else _excerpt(line, begin) for line in (left, right))
+
+
+def _excerpt(line: bytes, begin: int) -> str:
+    return ("..." if begin else "") + repr(line[begin : begin + 100].decode(errors="replace"))
 
 
 def _outcome(how: str, detail: str) -> bytes:

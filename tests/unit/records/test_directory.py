@@ -53,6 +53,11 @@ def test_a_non_empty_directory_is_refused(tmp_path: Path) -> None:
         ({"a.jsonl": "1\n2\n"}, {"a.jsonl": "1\n"}, "a.jsonl line 2: '2' and nothing"),
         ({"a.jsonl": "1\n", "b": "x"}, {"a.jsonl": "1\n"}, "b line 1: 'x' and nothing"),
         ({"guest.log": "1"}, {"guest.log": "2"}, ""),
+        (
+            {"a.jsonl": "1\n" + "x" * 200 + "1" + "y" * 100, "b": "x"},
+            {"a.jsonl": "1\n" + "x" * 200 + "2" + "y" * 100, "b": "y"},
+            f"a.jsonl line 2: ...'{'x' * 60}1{'y' * 39}' and ...'{'x' * 60}2{'y' * 39}'; also in b",
+        ),
     ],
 )
 def test_the_first_difference_is_named(one: dict[str, str], other: dict[str, str], says: str, tmp_path: Path) -> None:
