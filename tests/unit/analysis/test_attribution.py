@@ -181,7 +181,7 @@ def test_only_a_late_process_of_the_client_is_held_against_its_streams() -> None
 def test_what_may_have_waited_for_a_client_that_did_not_look_is_the_clients(looked: float, client: float) -> None:
     """A token 900 ms later in transit: what the client had not looked is its own; 15 ms are nothing."""
     made = stamped((0, 0, 1, 1), (20, 20, 921, 921))
-    made.records[-1] = replace(made.records[-1], looked_at=ns(looked))
+    made.records[-1] = made.read(0, 1, 921, looked=looked, seq=1, due=ns(20), sent=ns(20))
 
     found = judged(made)
 
