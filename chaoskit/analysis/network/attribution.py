@@ -6,7 +6,7 @@
 |                     | the token before (network), read later than it arrived (client)                 |            |
 | does not            | the gap ended in a burst, on a connection with out-of-order segments: what      | likely     |
 |                     | followed the lost segment had arrived and waited for it (network)               |            |
-| has an engine       | what it planned is a part of a gap, too: the time of its steps (server)         | exact      |
+| computed it         | what it planned is a part of a gap, too: the time of its steps (server)         | exact      |
 | either              | something between client and server held the stream back (`buffering`)          | its own    |
 | does not            | anything else: the server may have paused, or everything arrived later          | none       |
 
@@ -43,7 +43,7 @@ import numpy as np
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.result import Confidence, StallAttribution
 from chaoskit.analysis.statistics.quantiles import MS
-from chaoskit.analysis.streams.gaps import Gap, Gaps, Reader, Token
+from chaoskit.analysis.streams.gaps import Gap, Gaps, GapTable, Token
 from chaoskit.records.model import ServedResponse, TcpInfo, Vitals
 from chaoskit.units import counted
 
@@ -142,7 +142,7 @@ def attribute_stalls(gaps: Gaps, evidence: StreamEvidence) -> StallAttribution:
     bursts = _bursts(gaps)
     stalls = [Stall(gap, *gaps.table.tokens_around(gap), gap.row in bursts) for gap in gaps.stalls]
     doubts = _Doubts()
-    latenesses = [_held(_lateness(stall, gaps.table.reader, evidence, doubts), stall, evidence) for stall in stalls]
+    latenesses = [_held(_lateness(stall, gaps.table, evidence, doubts), stall, evidence) for stall in stalls]
     confidence, reason = _confidence(stalls, latenesses, doubts)
     return StallAttribution(
         stalls=len(latenesses),
@@ -196,16 +196,16 @@ def _streams_died(count: int) -> str:
     return f"{counted(count, 'stream')} died"
 
 
-def _lateness(stall: Stall, reader: Reader, evidence: StreamEvidence, doubts: _Doubts) -> Lateness:
+def _lateness(stall: Stall, table: GapTable, evidence: StreamEvidence, doubts: _Doubts) -> Lateness:
     gap, before, after, ends_in_a_burst = stall
-    time = float(gap.excess - reader.stall)
+    time = float(gap.excess - table.reader.stall)
     if after is None:
         return _of_death(gap, time, before, evidence, doubts)
     if after.due is None or after.sent is None or before.due is None or before.sent is None:
         is_network = ends_in_a_burst and gap.stream in evidence.out_of_order
         return Lateness(network=time) if is_network else Lateness(unknown=time)
     server = max(0, (after.sent - after.due) - (before.sent - before.due))
-    if not reader.excuses_plan:
+    if gap.stream in table.computed:
         server = max(0, after.sent - before.sent)
     network = max(0, (after.at - after.sent) - (before.at - before.sent))
     client = max(0, (after.user - after.at) - (before.user - before.at))
