@@ -16,8 +16,8 @@ from random_runs import random_run
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
-from chaoskit.records.connection_records import ConnectionEnd
 from chaoskit.records.directory import UNCOMPRESSED
+from chaoskit.records.host_records import ConnectionEnd
 from chaoskit.report.definitions import table
 from chaoskit.report.null_reasons import explained
 from chaoskit.report.result_json import as_json
