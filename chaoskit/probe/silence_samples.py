@@ -1,4 +1,6 @@
-"""Samples the socket of one stream in its silences: what changes from one sample to the next tells whose they were.
+"""Samples the socket of one stream in its silences.
+
+What changes from one sample to the next tells whose they were.
 
 | sample    | taken                                                   | kept                           |
 |-----------|---------------------------------------------------------|--------------------------------|

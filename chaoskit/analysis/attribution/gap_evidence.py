@@ -1,4 +1,4 @@
-"""Collects what the client's own socket tells of a stall, without any right and whatever the server is.
+"""Collects what the client's own socket tells of a stall, whatever the server is.
 
 Samples of TCP_INFO are taken when a silence begins to be long, and at the read that ends it. What waits in the socket
 meanwhile and cannot be read has arrived behind a segment that is missing.

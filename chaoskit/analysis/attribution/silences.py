@@ -1,4 +1,6 @@
-"""Says whose a stall is by the client's own socket, where the server stamps nothing and nobody captured packets.
+"""Says whose a stall is by the client's own socket alone.
+
+For a server that stamps nothing, where nobody captured packets.
 
 | what is seen                                                                                      | whose        |
 |---------------------------------------------------------------------------------------------------|--------------|

@@ -28,7 +28,7 @@ def judged(
     made = Made()
     last = after[-1][0] if after else END
     made.stream(0, [], "complete" if after else "idle_timeout", ended=last)
-    reads = [(at, made.read(0, number, at)) for number, at in enumerate(STEADY)]
+    reads: list[tuple[float, SocketRead]] = [(at, made.read(0, number, at)) for number, at in enumerate(STEADY)]
     reads += [(at, SocketRead(0, 900 + n, ns(at), ns(at), ns(at), 9, (Event("ping"),))) for n, at in enumerate(pings)]
     for number, (at, count) in enumerate(after, 100):
         seen = looked if number == 100 else at - 1
