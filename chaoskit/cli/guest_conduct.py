@@ -14,12 +14,14 @@ def main() -> int:
 
     lock_memory()
 
-    from chaoskit.clock import RealClock
+    from chaoskit.clock import RealClock, begin_alike
     from chaoskit.conduct.conductor import (
         conduct,
     )  # after `stay_resident`: this import loads most of what must be resident
 
-    return conduct(Path(sys.argv[1]), RealClock())
+    clock = RealClock()
+    begin_alike(clock)
+    return conduct(Path(sys.argv[1]), clock)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import crash_report
+from chaoskit.clock import RealClock, begin_alike, is_virtual
 from chaoskit.kernel import cgroups, modules, oom
 from chaoskit.terminal import complain
 
@@ -75,6 +76,9 @@ def main(scratch: Path) -> None:
         abandoned = not _is_running(job.host)
         _mount_filesystems(job)
         stdin = None if abandoned else _receive_stdin(job, console)
+        if is_virtual():
+            _schedule_alike()
+            begin_alike(RealClock())
         code = None if stdin is None else _run(job, console, stdin)
         if code is None:
             shutil.rmtree(job.scratch, ignore_errors=True)
@@ -118,6 +122,14 @@ def _mount_filesystems(job: Job) -> None:
     if job.modules is not None:
         modules.load((*modules.LAB_MODULES, _OVERLAY), Path(job.modules))
     Path(_ALGORITHMS.format("allowed")).write_text(Path(_ALGORITHMS.format("available")).read_text())
+
+
+def _schedule_alike() -> None:
+    """Give this process and all its children the processor in the order in which they became ready.
+
+    The fair scheduler's order depends on what each has used, down to what was imported before.
+    """
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
 
 def _receive_stdin(job: Job, console: int) -> bytes | None:
