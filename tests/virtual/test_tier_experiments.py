@@ -246,9 +246,9 @@ def cut_mid_stream(runs: list[Run]) -> None:
 
 
 def each_link_of_a_chain(runs: list[Run]) -> None:
-    """Late first tokens of a phase name the link that was delayed, and what was added there."""
+    """Late first tokens of a phase name the link that was delayed, and what was added there, handshakes apart."""
     (run,) = runs
-    links = {"guard": 80, "vectors": 90, "tools": 120, "model": 110}
+    links = {"client": 70, "guard": 80, "vectors": 90, "tools": 120, "model": 110}
 
     assert run.verdict == "met"
     for host, delay in links.items():
@@ -257,7 +257,7 @@ def each_link_of_a_chain(runs: list[Run]) -> None:
         assert phase.tiers is not None
         assert phase.tiers.late_first_tokens is not None
         cause = phase.tiers.late_first_tokens.causes[0]
-        assert cause.link == ("gateway", host)
+        assert cause.link == (("client", "gateway") if host == "client" else ("gateway", host))
         assert cause.requests > 0.8 * phase.tiers.late_first_tokens.late
         assert cause.mean_ms == pytest.approx(delay, abs=2)
 
@@ -346,6 +346,8 @@ def soft_saturation(runs: list[Run]) -> None:
     assert known(run.metrics("baseline").itl.p50_ms) < 15
     assert known(run.metrics("surge").itl.p50_ms) > 140
     assert "says nothing; requests 2.25/s -> 12.1/s, waiting 0 -> 14" in run.result.models[0].sentence
+    assert run.result.spans is not None
+    assert (run.result.spans.requests, run.result.spans.without_span) == (len(run.requests), 0)
 
 
 def kv_cliff(runs: list[Run]) -> None:
