@@ -190,8 +190,8 @@ class Document:
 
     @property
     def key_lines(self) -> KeyLines:
-        """Where the keys stand."""
-        return KeyLines(self.tree.name, self.tree.lines)
+        """Where the keys stand, in the file without its folder, as files beside it are named."""
+        return KeyLines(Path(self.tree.name).name, self.tree.lines)
 
     @contextmanager
     def every_error(self) -> Iterator[None]:

@@ -59,7 +59,7 @@ def test_nothing_is_said_of_a_sound_workflow() -> None:
     [
         (retrieve("deadline: 6s, fallback: no-context"), "the fallback is never reached in time"),
         (retrieve("deadline: 3s, fallback: spare"), "the fallback is never reached in time"),
-        (retrieve("fallback: no-context"), "nothing ends a retrieval that hangs; write deadline: 1s in workflows"),
+        (retrieve("fallback: no-context"), "nothing ends a retrieval that hangs; write deadline: 1s in x.yaml:6"),
         (retrieve("deadline: 5s"), "both wait 5s"),
         (retrieve("per-try: 2s, retries: 2"), "tries vectors 3 times 2s"),
         (retrieve("per-try: 400ms, retries: 2, deadline: 1s"), "the last tries never happen"),
@@ -135,9 +135,9 @@ def test_each_timer_has_its_own_line() -> None:
     }
 
     assert told == (
-        "gateway falls back on no-context after 6s (deadline in a/x.yaml:13), and client waits 5s for gateway "
-        "(first-token in a/x.yaml:22): the fallback is never reached in time; write deadline: 1.6s in a/x.yaml:13"
+        "gateway falls back on no-context after 6s (deadline in x.yaml:13), and client waits 5s for gateway "
+        "(first-token in x.yaml:22): the fallback is never reached in time; write deadline: 1.6s in x.yaml:13"
     )
-    assert whole.key_lines.place(("workload", "timeouts"), "idle") == "a/x.yaml:22"
+    assert whole.key_lines.place(("workload", "timeouts"), "idle") == "x.yaml:22"
     assert whole.key_lines.place(("workload", "users"), "retry") == "workload.users"
     assert whole == whole.with_lines(KeyLines())
