@@ -1,4 +1,4 @@
-"""Says where a key of an experiment stands in its file, for sentences about what is allowed and yet looks wrong."""
+"""Says where a key of an experiment stands in its file, for warnings about what is allowed."""
 
 from __future__ import annotations
 
