@@ -14,6 +14,7 @@ from chaoskit.cli.conduct import conduct
 from chaoskit.cli.doctor import doctor
 from chaoskit.cli.double_dash import CommandWithDoubleDash
 from chaoskit.cli.exec import exec
+from chaoskit.cli.explain import explain
 from chaoskit.cli.group import Group
 from chaoskit.cli.init import init
 from chaoskit.cli.inject import inject
@@ -47,7 +48,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for one in (init, run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore, shell, up):
+for one in (
+    init,
+    run,
+    plan,
+    validate,
+    schema,
+    report,
+    explain,
+    probe,
+    pmtu,
+    serve,
+    doctor,
+    inject,
+    status,
+    restore,
+    shell,
+    up,
+):
     app.command(cls=Command)(one)
 app.command(cls=CommandWithDoubleDash)(exec)
 app.command(cls=Command, hidden=True)(conduct)
