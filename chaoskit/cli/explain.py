@@ -15,7 +15,10 @@ def explain(
     ] = None,
     worst: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="So many with the longest stalls.")] = 5,
 ) -> None:
-    """Tell single streams of a run: when tokens came, and whose each stall was, with the evidence."""
+    """Tell streams of a run, and whose stalls they had.
+
+    When tokens came, and for each stall its cause, the evidence and the records.
+    """
     from chaoskit.analysis.attribution.stories import stories
     from chaoskit.report.screen import Screen
     from chaoskit.report.stories import render

@@ -1,15 +1,13 @@
-"""Shows the stories of single streams: a small timeline of each, and a sentence for each of its stalls."""
+"""Shows the stories of single streams: a small timeline of each, and a sentence for each stall."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from rich.console import Console
 
 from chaoskit.analysis.attribution.stories import Stories, Story
 from chaoskit.analysis.attribution.verdict import CAUSES, Verdict, shown
-from chaoskit.analysis.streams.columns import Ints
 from chaoskit.records.model import Request
 from chaoskit.report.styles import styled
 from chaoskit.units import counted
@@ -51,12 +49,11 @@ def _told(story: Story) -> Iterator[str]:
         f"after {length}, {counted(request.tokens, 'token')}"
     )
     yield f"  first token: {_first_token(request)}"
-    step = (story.end - story.begin) / _WIDTH
     yield f"  {_at(story, story.begin):<{_WIDTH // 2}}{_at(story, story.end):>{_WIDTH - _WIDTH // 2}}"
-    yield f"  {_tokens(story, step)}"
-    if faults := _faults(story, step):
+    yield f"  {_tokens(story)}"
+    if faults := _faults(story):
         yield f"  {faults}"
-    yield f"  ({shown(step)} each)"
+    yield f"  ({shown((story.end - story.begin) / _WIDTH)} each)"
     for verdict in story.verdicts:
         yield from _verdict(verdict)
     if not story.verdicts:
@@ -82,16 +79,13 @@ def _first_token(request: Request) -> str:
     return f"after {shown(total)}: {', '.join(parts)}, then {shown(rest)}"
 
 
-def _tokens(story: Story, step: float) -> str:
-    counts = np.bincount(_columns(story, story.tokens, step), minlength=_WIDTH)
-    drawn = [_digit(int(count)) for count in counts]
-    first = _columns(story, story.tokens[:1], step)
-    before = int(first[0]) if len(first) else _WIDTH
-    drawn = ["." if place < before else sign for place, sign in enumerate(drawn)]
+def _tokens(story: Story) -> str:
+    counts = story.tokens_in(_WIDTH)
+    first = next((place for place, count in enumerate(counts) if count), _WIDTH)
+    drawn = ["." if place < first else _digit(count) for place, count in enumerate(counts)]
     for verdict in story.verdicts:
         gap = verdict.stall.gap
-        begin, end = _columns(story, np.array([gap.begin, gap.end]), step)
-        for place in range(int(begin), int(end) + 1):
+        for place in range(_place(story, gap.begin), _place(story, gap.end) + 1):
             drawn[place] = "_" if drawn[place] == "-" else drawn[place]
     return "".join(drawn)
 
@@ -100,18 +94,18 @@ def _digit(count: int) -> str:
     return "-" if not count else str(count) if count < 10 else "+"
 
 
-def _columns(story: Story, stamps: Ints, step: float) -> Ints:
-    """The place of each stamp on the timeline."""
-    return np.clip(((stamps - story.begin) / step).astype(np.int64), 0, _WIDTH - 1)
+def _place(story: Story, stamp: int) -> int:
+    """Where on the timeline this time is."""
+    return max(0, min(_WIDTH - 1, (stamp - story.begin) * _WIDTH // (story.end - story.begin)))
 
 
-def _faults(story: Story, step: float) -> str:
+def _faults(story: Story) -> str:
     """Where faults were in force; "" where there were none."""
     drawn = [" "] * _WIDTH
     for span in story.spans:
         if span.faults:
-            begin, end = _columns(story, np.array([span.ready, span.cleared - 1]), step)
-            drawn[int(begin) : int(end) + 1] = "~" * (int(end) + 1 - int(begin))
+            begin, end = _place(story, span.ready), _place(story, span.cleared - 1)
+            drawn[begin : end + 1] = "~" * (end + 1 - begin)
     return "".join(drawn).rstrip()
 
 

@@ -1,4 +1,4 @@
-"""Collects the evidence of a whole run: who ended streams, what stands in between, what is known of each stream."""
+"""Collects the evidence of a whole run: who ended streams, and what stands in between."""
 
 from __future__ import annotations
 

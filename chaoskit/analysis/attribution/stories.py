@@ -1,4 +1,4 @@
-"""Tells single streams from the records of a run: their tokens, phases and stalls, and whose these were."""
+"""Tells single streams from the records: their tokens, phases and stalls, and whose these were."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+
+import numpy as np
 
 from chaoskit.analysis.attribution.run_evidence import run_evidence, timeline_of
 from chaoskit.analysis.attribution.stalls import verdicts
@@ -42,10 +44,11 @@ class Story:
         """When it ended."""
         return max(self.request.ended, self.begin + 1)
 
-    @property
-    def stall_time(self) -> int:
-        """The time of its stalls beyond the threshold, ns."""
-        return sum(verdict.stall.time for verdict in self.verdicts)
+    def tokens_in(self, parts: int) -> list[int]:
+        """How many tokens came in each part of its time, all parts being equally long."""
+        step = (self.end - self.begin) / parts
+        places = np.clip((self.tokens - self.begin) / step, 0, parts - 1).astype(np.int64)
+        return np.bincount(places, minlength=parts).tolist()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
