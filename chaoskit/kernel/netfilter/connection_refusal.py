@@ -1,11 +1,11 @@
 """Answers new TCP connections and new requests from other hosts with a RST, by nftables.
 
-So does a host on which nothing listens. The first rule is that of `nft add rule inet T input iifname != lo tcp flags & (fin | syn | rst | ack) == syn reject
-with tcp reset`. The others are for packets with data to a port on which the host listens, so that a connection that was
-kept open is no way around. Answers under way go on, for their client only acknowledges; so do the host's own calls, and
-its connections with itself. A packet has data if it is longer than its headers, which nftables cannot add up: there is
-a rule for each length of a TCP header. The table disappears with its creator. Each function acts in the namespace
-behind `fd`.
+So does a host on which nothing listens. The first rule is that of `nft add rule inet T input iifname != lo tcp flags &
+(fin | syn | rst | ack) == syn reject with tcp reset`. The others are for packets with data to a port on which the host
+listens, so that a connection that was kept open is no way around. Answers under way go on, for their client only
+acknowledges; so do the host's own calls, and its connections with itself. A packet has data if it is longer than its
+headers, which nftables cannot add up: there is a rule for each length of a TCP header. The table disappears with its
+creator. Each function acts in the namespace behind `fd`.
 """
 
 from __future__ import annotations
