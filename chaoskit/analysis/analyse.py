@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os.path import lexists
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.attribution.evidence import StreamEvidence
