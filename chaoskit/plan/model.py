@@ -40,6 +40,7 @@ from chaoskit.records.untrusted_files import damage_error, parse_json, read_docu
 from chaoskit.spec.access import Access
 from chaoskit.spec.classes import TrafficClass
 from chaoskit.spec.demand_curve import Surges
+from chaoskit.spec.evidence import Evidence
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
@@ -218,6 +219,7 @@ class Plan(_Frozen):
     classes: dict[str, TrafficClass] = {}
     client: Client = Client()
     telemetry: Telemetry | None = None
+    evidence: Evidence = Evidence()
     server: Server | None = Field(description="None: the target is the user's own server.")
     objectives: tuple[Objective, ...]
     expectations: tuple[Expectation, ...]
