@@ -11,7 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chaoskit import __version__
+from chaoskit.analysis.attribution.evidence import StreamEvidence, out_of_order_streams, stream_evidence
+from chaoskit.analysis.attribution.stalls import attribute_stalls
 from chaoskit.analysis.beside import with_workloads
+from chaoskit.analysis.capture_warnings import capture_warnings
 from chaoskit.analysis.chains.inversions import inversions
 from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
 from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
@@ -22,12 +25,6 @@ from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, w
 from chaoskit.analysis.findings import Intermediary
 from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records, load_workload
-from chaoskit.analysis.network.attribution import (
-    StreamEvidence,
-    attribute_stalls,
-    out_of_order_streams,
-    stream_evidence,
-)
 from chaoskit.analysis.network.buffering import held_back
 from chaoskit.analysis.network.closings import EndedStream, closings, ended_streams
 from chaoskit.analysis.network.connection_faults import with_own_timer
@@ -38,6 +35,7 @@ from chaoskit.analysis.network.timers import timers
 from chaoskit.analysis.objectives import UndecidedReason, evaluate
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
+from chaoskit.analysis.segments.connections import Capture
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.metrics import metrics
@@ -133,7 +131,14 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     held, intermediaries = _intermediaries(raw, run_timeline, ended, seen.intermediaries)
     arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
     cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
-    evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
+    evidence = replace(
+        stream_evidence(arrived, raw.infos, raw.served, raw.vitals),
+        held_back=held,
+        cut_off=cut_off,
+        has_between=not in_lab or (raw.plan is not None and raw.plan.asks_program),
+        capture=raw.capture or Capture(),
+        ports={each.stream: each.port for each in raw.requests if each.port is not None},
+    )
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
     tiers = tiers_by_phase(hops, populations, estimates, run_timeline, spec.reference)
     phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)
@@ -176,6 +181,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         warnings=(
             *raw.warnings,
             *_of_unseen_connections(raw),
+            *capture_warnings(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
             *span_warnings(traced, is_asked=asked is not None and asked.telemetry is not None),

@@ -113,6 +113,10 @@ class StallAttribution(FiniteJson):
     unknown_ms: float
     confidence: Confidence = "exact"
     reason: str = ""
+    network_kinds: dict[str, float] = Field(
+        default_factory=dict, description="The network's time by what it did, ms, where packets were captured."
+    )
+    longest: str = Field("", description="What the packets tell of the longest stall.")
 
 
 class Round(FiniteJson):

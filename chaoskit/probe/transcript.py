@@ -99,8 +99,7 @@ class Transcript:
     def write(self) -> None:
         """Record the last read."""
         if self._stamp is not None and self._events:
-            number, at, read_at, size = self._stamp
-            self._recorder.read(SocketRead(self._stream, number, at, read_at, size, tuple(self._events)))
+            self._recorder.read(SocketRead(self._stream, *self._stamp, tuple(self._events)))
         self._events = []
 
     def _update(self, at: int, event: ProtocolEvent) -> None:

@@ -107,6 +107,8 @@ class SocketRead:
     """When the kernel received it; `read_at` if it gave no stamp."""
     read_at: int
     """When the probe read it."""
+    looked_at: int
+    """When its event loop had last found nothing there: all of this read came after that. Not known: `at`."""
     size: int
     """Bytes."""
     events: tuple[Event, ...]

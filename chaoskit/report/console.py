@@ -5,7 +5,7 @@ The last line is the verdict: it stands above the next prompt. Colour only repea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from rich.console import Console, Group, RenderableType
@@ -254,17 +254,25 @@ def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
         total = sum(shares.values())
         if not attribution.stalls or not total:
             continue
-        causes = ", ".join(
-            f"{name} {format_value(share / total, 'share')}"
-            for name, share in sorted(shares.items(), key=lambda item: -item[1])
-            if share / total >= 0.005
-        )
+        causes = _shares(shares, total)
+        if kinds := _shares(attribution.network_kinds, total):
+            causes = causes.replace("network ", f"network ({kinds}) ", 1)
         severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
         text = (
             f"{counted(attribution.stalls, 'stall')}{severe}; {format_value(total, 'ms')} beyond {threshold}: {causes}"
         )
+        longest = f"\n{safe(attribution.longest)}" if attribution.longest else ""
         caveat = _caveat(attribution.confidence, attribution.reason)
-        yield styled(phase.name), styled(text).append(caveat, style="dim")
+        yield styled(phase.name), styled(text).append(f"{longest}{caveat}", style="dim")
+
+
+def _shares(parts: Mapping[str, float], total: float) -> str:
+    """The largest first, in shares of a total."""
+    return ", ".join(
+        f"{name} {format_value(part / total, 'share')}"
+        for name, part in sorted(parts.items(), key=lambda item: -item[1])
+        if part / total >= 0.005
+    )
 
 
 def _intermediaries(result: Result) -> Iterator[tuple[Text, Text]]:

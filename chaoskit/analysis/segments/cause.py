@@ -39,12 +39,13 @@ _EXACT = 5 * MS  # ns: ticks, and the jitter of a kernel
 
 @dataclass(frozen=True)
 class WireCause:
-    """The side with most of the silence, the parts of both in ns, and one sentence of evidence."""
+    """The side with most of the silence, the part of each in ns, and one sentence of evidence."""
 
     side: Side
     kind: NetworkKind | None
     network: int
     server: int
+    client: int
     confidence: float
     sentence: str
 
@@ -54,19 +55,21 @@ def cause(evidence: WireEvidence) -> WireCause:
     if evidence.ending != "segment":
         return _of_death(evidence)
     if evidence.is_window_closed:
-        return WireCause("client", None, 0, 0, CERTAIN, "the client had told the server that it had no room (window 0)")
+        return WireCause(
+            "client", None, 0, 0, evidence.silence, CERTAIN, "the client had told the server that it had no room"
+        )
     split = _split(evidence)
     if split is None:
         why = "; ".join(evidence.doubts) or "the capture does not tell when it was sent"
-        return WireCause("unknown", None, 0, 0, 0.0, why)
+        return WireCause("unknown", None, 0, 0, 0, 0.0, why)
     server, confidence = split
     network = evidence.silence - server
     if evidence.dropped:
         confidence = min(confidence, WEAK)
     if server > network:
-        return WireCause("server", None, network, server, confidence, f"{_sent_late(evidence)}{_unsure(evidence)}")
+        return WireCause("server", None, network, server, 0, confidence, f"{_sent_late(evidence)}{_unsure(evidence)}")
     kind = _kind(evidence)
-    return WireCause("network", kind, network, server, confidence, f"{_told(kind, evidence)}{_unsure(evidence)}")
+    return WireCause("network", kind, network, server, 0, confidence, f"{_told(kind, evidence)}{_unsure(evidence)}")
 
 
 def _split(evidence: WireEvidence) -> tuple[int, float] | None:
@@ -171,12 +174,14 @@ def _of_death(evidence: WireEvidence) -> WireCause:
     match evidence.ending:
         case "fin":
             words = f"the server's side closed the connection (FIN) after {_ms(evidence.silence)} without data"
-            return WireCause("server", None, 0, evidence.silence, LIKELY, words)
+            return WireCause("server", None, 0, evidence.silence, 0, LIKELY, words)
         case "rst":
-            return WireCause("unknown", None, 0, 0, 0.0, "the connection was reset; a reset does not tell who sent it")
+            return WireCause(
+                "unknown", None, 0, 0, 0, 0.0, "the connection was reset; a reset does not tell who sent it"
+            )
         case _:
             words = "nothing more arrived: a server that hangs and a path that died look alike here"
-            return WireCause("unknown", None, 0, 0, 0.0, words)
+            return WireCause("unknown", None, 0, 0, 0, 0.0, words)
 
 
 def _ms(span: int) -> str:

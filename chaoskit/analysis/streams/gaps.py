@@ -20,6 +20,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from chaoskit.analysis.streams.bursts import burst_ends
 from chaoskit.analysis.streams.columns import UNKNOWN, Bools, Ints, Tokens, narrow_dtype
 from chaoskit.analysis.streams.token_counts import TokenCounts, count_tokens
 from chaoskit.records.model import Request
@@ -53,10 +54,14 @@ class Reader:
 
 
 class Token(NamedTuple):
-    """One token: `at` is the kernel's stamp, `user` the probe's, `due` and `sent` the reference server's."""
+    """One token: `at` is the kernel's stamp, `user` the probe's, `due` and `sent` the reference server's.
+
+    Nothing was there at `looked`, when the probe's event loop looked for the last time before.
+    """
 
     at: int
     user: int
+    looked: int
     due: int | None
     sent: int | None
 
@@ -85,8 +90,9 @@ class GapTable:
     """A row for each token: the gap that begins with it, where `is_gap`.
 
     Most gaps are neither pauses nor stalls, so only their rows are kept for these: `pauses` with the pauses' lengths in
-    ns, and `ends` with the tokens around a stall. `planned_pace` has the mean planned time for a token of each stream,
-    ns.
+    ns, `stalls` with the row of the last token that came together with the one that ended it, and `ends` with the
+    tokens of all these rows and those that ended a stall. `planned_pace` has the mean planned time for a token of each
+    stream, ns.
     """
 
     reader: Reader
@@ -100,6 +106,7 @@ class GapTable:
     is_gap: Bools
     is_stall: Bools
     pauses: tuple[Ints, Ints]
+    stalls: tuple[Ints, Ints]
     ends: tuple[Ints, Tokens]
 
     def is_last(self, row: int) -> bool:
@@ -112,12 +119,20 @@ class GapTable:
         place = int(np.searchsorted(rows, gap.row))
         return _token(tokens, place), None if gap.is_last else _token(tokens, place + 1)
 
+    def burst_after(self, gap: Gap) -> tuple[int, Token]:
+        """How many tokens came together at the end of a stall that a token ended, and the last of them."""
+        stalls, lasts = self.stalls
+        last = int(lasts[np.searchsorted(stalls, gap.row)])
+        rows, tokens = self.ends
+        return last - gap.row, _token(tokens, int(np.searchsorted(rows, last)))
+
 
 def _token(tokens: Tokens, row: int) -> Token:
     at, due, sent = int(tokens.at[row]), int(tokens.due_ago[row]), int(tokens.sent_ago[row])
     return Token(
         at=at,
         user=at + int(tokens.read_delay[row]),
+        looked=at - int(tokens.looked_ago[row]),
         due=None if due == UNKNOWN else at - due,
         sent=None if sent == UNKNOWN else at - sent,
     )
@@ -243,7 +258,8 @@ def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]
     for batch in _batches([(request, first) for request, (first, after) in pairs if after > first], count):
         builder.fill(*batch)
     stalls = np.flatnonzero(builder.is_stall)
-    ends = np.union1d(stalls, np.minimum(stalls + 1, count - 1))
+    lasts = burst_ends(stalls, tokens.at, bounds)
+    ends = np.union1d(np.union1d(stalls, np.minimum(stalls + 1, count - 1)), lasts)
     return GapTable(
         reader=reader,
         token_counts=counts,
@@ -256,6 +272,7 @@ def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]
         is_gap=builder.is_gap,
         is_stall=builder.is_stall,
         pauses=builder.pauses,
+        stalls=(stalls, lasts),
         ends=(ends, Tokens(*(column[ends] for column in tokens))),
     )
 

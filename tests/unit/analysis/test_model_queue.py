@@ -11,9 +11,10 @@ from made_runs import Made, ns, plan
 from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.stalls import attribute_stalls
 from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
-from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stalls
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.streams.assemble import assemble_streams
 from chaoskit.analysis.streams.columns import signs_of_life, token_columns

@@ -1,0 +1,107 @@
+"""Gives the verdict on each stall, and adds them up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from chaoskit.analysis.attribution.deaths import of_death
+from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.headers import by_headers
+from chaoskit.analysis.attribution.stamps import by_stamps
+from chaoskit.analysis.attribution.verdict import Doubt, DoubtKind, Lateness, Stall, Verdict, stalls_of
+from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.result import Confidence, StallAttribution
+from chaoskit.analysis.statistics.quantiles import MS
+from chaoskit.analysis.streams.gaps import Gaps, Reader
+from chaoskit.units import counted
+
+_LIKELY = "the target stamps no events; gaps that ended in a burst after out-of-order segments count as the network's"
+_UNKNOWN = "the target stamps no events, and no gap ended in a burst after out-of-order segments"
+
+
+def attribute_stalls(gaps: Gaps, evidence: StreamEvidence) -> StallAttribution:
+    """The attribution of the stalls among these gaps."""
+    reader = gaps.table.reader
+    verdicts = [_verdict(stall, reader, evidence) for stall in stalls_of(gaps)]
+    sums = Lateness(*(sum(each) for each in zip(Lateness(), *(verdict.parts for verdict in verdicts), strict=True)))
+    confidence, reason = _confidence(verdicts)
+    return StallAttribution(
+        stalls=len(verdicts),
+        server_ms=sums.server / MS,
+        between_ms=sums.between / MS,
+        network_ms=sums.network / MS,
+        client_ms=sums.client / MS,
+        unknown_ms=sums.unknown / MS,
+        confidence=confidence,
+        reason=reason,
+        network_kinds=_kinds(verdicts),
+        longest=_longest_told(verdicts),
+    )
+
+
+def _kinds(verdicts: Sequence[Verdict]) -> dict[str, float]:
+    """The network's time by what it did, ms, as far as it is known."""
+    found: dict[str, float] = {}
+    for each in verdicts:
+        if each.kind is not None:
+            found[each.kind] = found.get(each.kind, 0.0) + each.parts.network / MS
+    return found
+
+
+def _longest_told(verdicts: Sequence[Verdict]) -> str:
+    """What the packets tell of the longest stall of which they tell anything."""
+    told = max((each for each in verdicts if each.sentence), key=lambda each: each.stall.time, default=None)
+    return f"{format_value(told.stall.gap.length / MS, 'ms')} in {told.sentence}" if told is not None else ""
+
+
+def _verdict(stall: Stall, reader: Reader, evidence: StreamEvidence) -> Verdict:
+    """By the strongest evidence that there is."""
+    if stall.after is None:
+        found = of_death(stall, evidence)
+        return by_headers(stall, evidence) or found if found.confidence == "none" else found
+    return by_stamps(stall, reader, evidence) or by_headers(stall, evidence) or _by_bursts(stall, evidence)
+
+
+def _by_bursts(stall: Stall, evidence: StreamEvidence) -> Verdict:
+    """Without stamps: what followed a lost segment had arrived, and waited for it."""
+    stream, time = stall.gap.stream, float(stall.time)
+    doubt = Doubt("no-stamps")
+    if stream in evidence.held_back:
+        return Verdict(stall, Lateness(between=time), "likely", doubt)
+    if stall.ends_in_burst and stream in evidence.out_of_order:
+        return Verdict(stall, Lateness(network=time), "likely", doubt)
+    return Verdict(stall, Lateness(unknown=time), "none", doubt)
+
+
+def _confidence(verdicts: Sequence[Verdict]) -> tuple[Confidence, str]:
+    if all(each.confidence == "exact" for each in verdicts):
+        return "exact", ""
+    is_known = any(each.parts.unknown < sum(each.parts) for each in verdicts)
+    return "likely" if is_known else "none", "; ".join(_reasons(verdicts))
+
+
+def _reasons(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """What limits the confidence, one sentence for each kind."""
+    found: dict[DoubtKind, list[Verdict]] = {}
+    for each in verdicts:
+        if each.doubt is not None:
+            found.setdefault(each.doubt.kind, []).append(each)
+    if seen := found.get("packets"):
+        yield f"by the headers of their packets: {counted(len(seen), 'stall')}"
+    if unstamped := found.get("no-stamps"):
+        yield _LIKELY if any(each.parts.network or each.parts.between for each in unstamped) else _UNKNOWN
+    if dead := found.get("dead-while-late"):
+        yield f"{_streams_died(dead)} while the server was up to {_longest(dead)} behind its own schedule"
+    if dead := found.get("dead-without-record"):
+        yield f"{_streams_died(dead)} of which the server left no record"
+    if deaf := found.get("client"):
+        stalls = counted(len(deaf), "stall")
+        yield f"the client itself did not look at its sockets for up to {_longest(deaf)} during {stalls}"
+
+
+def _longest(verdicts: Sequence[Verdict]) -> str:
+    return format_value(max(each.doubt.late for each in verdicts if each.doubt is not None) / MS, "ms")
+
+
+def _streams_died(verdicts: Sequence[Verdict]) -> str:
+    return f"{counted(len(verdicts), 'stream')} died"
