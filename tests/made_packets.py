@@ -114,12 +114,12 @@ class Talk:
             ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + size, ident % 2**16, 0x4000, 64, 6, 0) + b"".join(ends)
         self.found.append(PacketHeaders(round(at * MS) + OFFSET, 0, is_outgoing, len(ip) + size, ip + tcp))
 
-    def written(self, folder: Path, dropped: int = 0) -> Path:
-        """The capture as a file, in the order of time."""
+    def written(self, folder: Path, dropped: int = 0, start: int = 0) -> Path:
+        """The capture as a file, in the order of time; `start` is when it began, ns of the monotonic clock."""
         path = folder / pcapng.CAPTURE
         packets = sorted(self.found, key=lambda packet: packet.at)
         path.write_bytes(
-            pcapng.section("chaoskit test", OFFSET)
+            pcapng.section("chaoskit test", OFFSET - start)
             + pcapng.interface("eth0")
             + pcapng.packets(packets)
             + pcapng.statistics(packets[-1].at, len(packets) + dropped, dropped)

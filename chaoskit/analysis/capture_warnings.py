@@ -27,6 +27,6 @@ def capture_warnings(raw: RawRecords) -> Iterator[str]:
     missing = sum(capture.connection(each.port, each.sent or 0) is None for each in connected)
     if missing and not capture.is_torn:
         yield (
-            f"{counted(missing, 'stream')} of {len(connected)} are not in the capture, which has the addresses that the "
+            f"{counted(missing, 'stream')} of {len(connected)} are not in the capture: it has the addresses that the "
             "target had when it began"
         )

@@ -230,6 +230,8 @@ class Request:
     """The `service_tier` that the answer tells."""
     degraded: str | None = None
     """What the answer's header `x-degraded` tells: how it is less than what was asked for."""
+    computed: int | None = None
+    """The tokens that an engine of the reference server meant its answer to have; null without one."""
 
 
 @dataclass(frozen=True, slots=True)

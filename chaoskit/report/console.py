@@ -256,7 +256,7 @@ def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
             continue
         causes = _shares(shares, total)
         if kinds := _shares(attribution.network_kinds, total):
-            causes = causes.replace("network ", f"network ({kinds}) ", 1)
+            causes += f"; network: {kinds}"
         severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
         text = (
             f"{counted(attribution.stalls, 'stall')}{severe}; {format_value(total, 'ms')} beyond {threshold}: {causes}"

@@ -12,7 +12,7 @@ from chaoskit.analysis.attribution.verdict import Doubt, DoubtKind, Lateness, St
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.result import Confidence, StallAttribution
 from chaoskit.analysis.statistics.quantiles import MS
-from chaoskit.analysis.streams.gaps import Gaps, Reader
+from chaoskit.analysis.streams.gaps import Gaps
 from chaoskit.units import counted
 
 _LIKELY = "the target stamps no events; gaps that ended in a burst after out-of-order segments count as the network's"
@@ -21,8 +21,8 @@ _UNKNOWN = "the target stamps no events, and no gap ended in a burst after out-o
 
 def attribute_stalls(gaps: Gaps, evidence: StreamEvidence) -> StallAttribution:
     """The attribution of the stalls among these gaps."""
-    reader = gaps.table.reader
-    verdicts = [_verdict(stall, reader, evidence) for stall in stalls_of(gaps)]
+    computed = gaps.table.computed
+    verdicts = [_verdict(stall, stall.gap.stream in computed, evidence) for stall in stalls_of(gaps)]
     sums = Lateness(*(sum(each) for each in zip(Lateness(), *(verdict.parts for verdict in verdicts), strict=True)))
     confidence, reason = _confidence(verdicts)
     return StallAttribution(
@@ -54,12 +54,12 @@ def _longest_told(verdicts: Sequence[Verdict]) -> str:
     return f"{format_value(told.stall.gap.length / MS, 'ms')} in {told.sentence}" if told is not None else ""
 
 
-def _verdict(stall: Stall, reader: Reader, evidence: StreamEvidence) -> Verdict:
+def _verdict(stall: Stall, is_computed: bool, evidence: StreamEvidence) -> Verdict:
     """By the strongest evidence that there is."""
     if stall.after is None:
         found = of_death(stall, evidence)
         return by_headers(stall, evidence) or found if found.confidence == "none" else found
-    return by_stamps(stall, reader, evidence) or by_headers(stall, evidence) or _by_bursts(stall, evidence)
+    return by_stamps(stall, is_computed, evidence) or by_headers(stall, evidence) or _by_bursts(stall, evidence)
 
 
 def _by_bursts(stall: Stall, evidence: StreamEvidence) -> Verdict:

@@ -2,7 +2,7 @@
 
 | part                                                                                        | whose        |
 |---------------------------------------------------------------------------------------------|--------------|
-| sent later than due, compared with the token before                                         | the server's |
+| sent later than due, compared with the token before; of a computed answer all of the time   | the server's |
 | longer in transit than the token before                                                     | the network's |
 | read later than it arrived, compared with the token before                                  | the client's |
 | of the transit, as long as the client had not looked at its sockets                         | the client's |
@@ -20,18 +20,17 @@ from __future__ import annotations
 from chaoskit.analysis.attribution.evidence import DEAF, LATE, StreamEvidence
 from chaoskit.analysis.attribution.verdict import Doubt, Lateness, Stall, Verdict
 from chaoskit.analysis.result import Confidence
-from chaoskit.analysis.streams.gaps import Reader
 
 _BURST = 3  # tokens
 
 
-def by_stamps(stall: Stall, reader: Reader, evidence: StreamEvidence) -> Verdict | None:
-    """The verdict; None where a token around the stall has no stamps."""
+def by_stamps(stall: Stall, is_computed: bool, evidence: StreamEvidence) -> Verdict | None:
+    """The verdict; None where a token around the stall has no stamps. `is_computed`: an engine computed the answer."""
     before, after = stall.before, stall.after
     if after is None or after.due is None or after.sent is None or before.due is None or before.sent is None:
         return None
     server = max(0, (after.sent - after.due) - (before.sent - before.due))
-    if not reader.excuses_plan:
+    if is_computed:
         server = max(0, after.sent - before.sent)
     transit = max(0, (after.at - after.sent) - (before.at - before.sent))
     client = max(0, (after.user - after.at) - (before.user - before.at))

@@ -6,13 +6,13 @@ that it begins with; rows are in the order of `Tokens`.
 
 What the server planned is neither a stall nor waiting: a planned gap of more than half the threshold is subtracted, so
 that a little lateness never makes a stall, and a reader takes at least the planned time for a token. Another's server
-stamps nothing, so nothing is known to be planned, and both are of the gaps as received. So they are of a server with an
-engine: what it plans follows from its load, and its users wait for it.
+stamps nothing, so nothing is known to be planned, and both are of the gaps as received. So they are of an answer that
+an engine computed, as its stamps tell: what it plans follows from its load, and its users wait for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, cast
@@ -36,21 +36,19 @@ _BATCH = 1_000_000  # rows that are processed at a time
 class Reader:
     """What a reader of a stream notices: a gap longer than `stall`, and a token later than `pace` after the one before.
 
-    Both in ns. The defaults are the Eloquent paper's threshold, and 20 tokens/s. `excuses_plan`: what the server
-    planned counts as neither.
+    Both in ns. The defaults are the Eloquent paper's threshold, and 20 tokens/s.
     """
 
     stall: int = 200_000_000
     pace: int = 50_000_000
-    excuses_plan: bool = True
 
     @classmethod
-    def of(cls, workload: Workload | None, excuses_plan: bool = True) -> Reader:
+    def of(cls, workload: Workload | None) -> Reader:
         """As the workload says; the defaults without one."""
         if workload is None:
             return cls()
         pace = max(1, _NS_PER_MEGASECOND // workload.reading_rate)
-        return cls(workload.stall_threshold, pace, excuses_plan)
+        return cls(workload.stall_threshold, pace)
 
 
 class Token(NamedTuple):
@@ -92,12 +90,13 @@ class GapTable:
     Most gaps are neither pauses nor stalls, so only their rows are kept for these: `pauses` with the pauses' lengths in
     ns, `stalls` with the row of the last token that came together with the one that ended it, and `ends` with the
     tokens of all these rows and those that ended a stall. `planned_pace` has the mean planned time for a token of each
-    stream, ns.
+    stream, ns; `computed` are the streams that an engine computed.
     """
 
     reader: Reader
     token_counts: TokenCounts
     planned_pace: Mapping[int, float]
+    computed: Set[int]
     stream: Ints
     at: NDArray[np.int64]
     length: NDArray[np.int64]
@@ -264,6 +263,7 @@ def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]
         reader=reader,
         token_counts=counts,
         planned_pace=builder.planned_pace,
+        computed=frozenset(request.stream for request in requests if request.computed is not None),
         stream=tokens.stream,
         at=tokens.at.astype(np.int64, copy=False),
         length=builder.length,
@@ -326,8 +326,7 @@ class _TableBuilder:
         end = np.maximum(end, at)
         length, planned = end - at, _planned(tokens, lasts)
         self._note_planned_pace(requests, planned, firsts, sizes)
-        if not self._reader.excuses_plan:
-            planned = np.zeros_like(planned)
+        planned[np.repeat([request.computed is not None for request in requests], sizes)] = 0
         pause = np.where(planned > self._reader.stall / 2, planned, 0)
         is_coalesced = np.append(tokens.read[1:] == tokens.read[:-1], False)
         is_coalesced[lasts] = False
