@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
-from chaoskit.analysis.segments.connections import Segments, load_capture
+from chaoskit.analysis.segments.captured_connections import Segments, load_capture
 from chaoskit.records import pcapng
 from chaoskit.records.pcapng import PacketHeaders
 

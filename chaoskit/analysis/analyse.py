@@ -35,7 +35,7 @@ from chaoskit.analysis.network.timers import timers
 from chaoskit.analysis.objectives import UndecidedReason, evaluate
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
-from chaoskit.analysis.segments.connections import Capture
+from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.metrics import metrics

@@ -14,7 +14,7 @@ from chaoskit.analysis.chains.measurements import named
 from chaoskit.analysis.chains.repeated_text import Numbering, candidates, read_numbering
 from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
-from chaoskit.analysis.segments.connections import Capture, load_capture
+from chaoskit.analysis.segments.captured_connections import Capture, load_capture
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams, without
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
 from chaoskit.analysis.streams.gaps import Reader

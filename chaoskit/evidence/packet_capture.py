@@ -1,4 +1,4 @@
-"""Writes the headers of the target's packets to `capture.pcapng`, as the client's namespace sent and received them.
+"""Writes the headers of the target's packets, as the client sent and received them, to a file.
 
 Rules: a block of the kernel's ring is one write(2), so that a kill tears the last one at most; the file is bounded, and
 what is beyond its bound is counted as dropped; what was dropped is written within a second.

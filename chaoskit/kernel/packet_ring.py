@@ -1,4 +1,4 @@
-"""Captures the headers of connections' packets, in both directions, in a ring that the kernel shares (TPACKET_V3).
+"""Captures the headers of connections' packets, in both directions, in a ring (TPACKET_V3).
 
 Rules: the kernel filters, cuts off and stamps each packet, and hands over whole blocks of them: no copy and no system
 call for a packet; a block that is not full is handed over after a tenth of a second. What finds no room is dropped,

@@ -1,4 +1,4 @@
-"""Checks the rights to change a network namespace (CAP_NET_ADMIN), to read its packets (CAP_NET_RAW), to enter one."""
+"""Checks the rights to change a network namespace, to read its packets, and to enter one."""
 
 from __future__ import annotations
 

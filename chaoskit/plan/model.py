@@ -40,9 +40,9 @@ from chaoskit.records.untrusted_files import damage_error, parse_json, read_docu
 from chaoskit.spec.access import Access
 from chaoskit.spec.classes import TrafficClass
 from chaoskit.spec.demand_curve import Surges
-from chaoskit.spec.evidence import Evidence
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.hosts import ServiceHost
+from chaoskit.spec.kept_evidence import Evidence
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
 from chaoskit.spec.telemetry import Telemetry

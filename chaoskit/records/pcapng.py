@@ -1,4 +1,4 @@
-"""Writes `capture.pcapng`: the headers of a run's packets, for Wireshark, tshark, scapy and our own analysis.
+"""Writes the headers of a run's packets, for Wireshark, tshark, scapy and our own analysis.
 
 Rules (draft-ietf-opsawg-pcapng): integers are little-endian; an interface per link, of raw IP packets, with stamps in
 ns; a packet's original length is that of the whole packet, its bytes the headers; what the capture dropped so far is in

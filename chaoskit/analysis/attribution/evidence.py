@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from chaoskit.analysis.segments.connections import Capture
+from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.gaps import Gap
 from chaoskit.records.model import ServedResponse, TcpInfo, Vitals

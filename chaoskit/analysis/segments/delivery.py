@@ -1,4 +1,4 @@
-"""What of a connection's segments reached the reader, and when: the receiver's side of TCP, done again.
+"""What of a connection's segments could be read, and when: the receiver's side of TCP, again.
 
 Rules: data counts from the first segment on; a segment behind a hole waits until the hole is filled; what our own
 acknowledgement covers has arrived, even where the capture does not have it.

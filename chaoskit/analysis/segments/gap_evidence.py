@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 
+from chaoskit.analysis.segments.captured_connections import Segments
 from chaoskit.analysis.segments.columns import MS, Column
-from chaoskit.analysis.segments.connections import Segments
 from chaoskit.analysis.segments.packets import FIN, RST
 
 Ending = Literal["segment", "fin", "rst", "nothing"]

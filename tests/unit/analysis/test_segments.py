@@ -16,7 +16,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
 
 from chaoskit.analysis.segments.capture_file import read_capture
-from chaoskit.analysis.segments.connections import load_capture
+from chaoskit.analysis.segments.captured_connections import load_capture
 from chaoskit.analysis.segments.delivery import delivered
 from chaoskit.analysis.segments.gap_evidence import gap_evidence
 from chaoskit.analysis.segments.packets import NONE, decode

@@ -33,6 +33,7 @@ class Segments:
 
     `round_trip` is that of the handshake, ns, None where none was captured; `mss` the most data of one packet.
     `reset_at`: when the server's side reset it, 0 if never. `dropped` packets of the whole capture are missing.
+    `begin`: when its first packet was captured.
     """
 
     down: Packets
@@ -41,11 +42,7 @@ class Segments:
     mss: int
     reset_at: int
     dropped: int
-
-    @property
-    def begin(self) -> int:
-        """The stamp of the first packet."""
-        return min(int(part.at[0]) for part in (self.up, self.down) if len(part.at))
+    begin: int
 
     @cached_property
     def seq(self) -> Column:
@@ -171,5 +168,6 @@ def _segments(packets: Packets, dropped: int) -> Segments:
     round_trip = int(answer.at[0] - syn.at[-1]) if len(answer.at) and len(syn.at) else None
     data = down.select(down.flags & (SYN | RST) == 0)
     resets = down.at[down.flags & RST != 0]
+    begin = int(packets.at[0])
     reset_at = int(resets[0]) if len(resets) else 0
-    return Segments(data, up, round_trip if (round_trip or 0) > 0 else None, max(mss, 1), reset_at, dropped)
+    return Segments(data, up, round_trip if (round_trip or 0) > 0 else None, max(mss, 1), reset_at, dropped, begin)
