@@ -1,7 +1,8 @@
 """Opens packet sockets that see every link of a network namespace.
 
 Rules: the namespace is that of the calling thread; a filter (classic BPF) is attached before the socket is bound, so
-that no other packet is ever copied; a packet begins with its IP header, whatever the link. See packet(7) and the kernel's filter.rst.
+that no other packet is ever copied; a packet begins with its IP header, whatever the link. See packet(7) and the
+kernel's filter.rst.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def require_sys_admin(option: str) -> None:
 
 def _remedy(words: str, capability: str = "NET_ADMIN") -> str:
     """How to get a capability: root without it is in a container that was started so."""
-    return f"{sudo()} {words}" if os.geteuid() else f"start the container with --cap-add {capability}"
+    return f"{sudo()} {words}" if os.geteuid() else f"start the container with docker run --cap-add {capability}"
 
 
 def has_sys_admin() -> bool:

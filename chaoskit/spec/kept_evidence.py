@@ -8,7 +8,7 @@ from chaoskit.faults.schema import SpecModel
 
 
 class Evidence(SpecModel):
-    """What is recorded beside the streams."""
+    """The evidence of a run, beside its streams, that tells whose its stalls were."""
 
     capture: bool = Field(
         False,
