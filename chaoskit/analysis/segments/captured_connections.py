@@ -98,6 +98,12 @@ class Segments:
         return packet_ids(unwrapped(self.down.ident, 16), self.seq, self.end, self.parts, soon)
 
     @cached_property
+    def is_lossy(self) -> bool:
+        """Whether any segment had to wait behind a hole, or a timer of the server had run out."""
+        changes = self.label_changes
+        return bool((self.seq[1:] > self.delivered[:-1]).any()) or (len(changes) > 0 and int(changes[-1]) > 0)
+
+    @cached_property
     def label_changes(self) -> Column:
         """How often the server's flow label had changed; empty where that tells nothing."""
         return label_changes(self.down.label)

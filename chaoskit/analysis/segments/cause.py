@@ -151,7 +151,7 @@ def _of_loss(evidence: WireEvidence) -> Iterator[str]:
     if evidence.waited:
         yield f"{counted(evidence.waited, 'later segment')} waited behind the hole"
     if evidence.restarted and not evidence.lost:
-        yield "one segment came alone, and the rest a round trip later, as after a retransmission timeout"
+        yield "one segment came alone, as after a retransmission timeout"
 
 
 def _sent_late(evidence: WireEvidence) -> str:

@@ -24,6 +24,7 @@ Ending = Literal["segment", "fin", "rst", "nothing"]
 _SAME = MS  # ns between the stamp of a read and that of its segment
 _TOGETHER = 3 * MS  # ns between segments that were sent at once
 _ROUND_TRIP = 0.6  # of one; a segment that arrives so much later was sent after our acknowledgement of the one before
+_TIMER = (180 * MS, 280 * MS)  # ns: Linux waits at least 200 ms more than a round trip (TCP_RTO_MIN), and ticks
 _PACED, _PACED_SPREAD = 5, 1.6
 _FAR_BACK = 32  # segments before a gap
 _USUAL = 50 * MS
@@ -40,8 +41,7 @@ class WireEvidence:
     `lost`: packets that were sent between these two and never arrived; `overtaken`: those that arrived later. `hole`:
     how many segments of usual length were missing before the first one. `is_sent_again`: the segment that ended it had
     been sent before; `timeouts`: how often the sender's retransmission timer ran out. `waited`: segments that waited
-    behind the hole. `restarted`: one segment came alone, and the next ones about a round trip later, as after a
-    timeout.
+    behind the hole. `restarted`: one segment came alone, as after a timeout.
 
     `delay`: by how much the first packet was longer on its way than the fastest one; `delay_before`: the one before.
     `is_paced`: segments came one after the other at a steady rate, each as long after the one before as it is long.
@@ -158,9 +158,7 @@ class _Silence:
         missing = int(self.segments.seq[first] - self.segments.delivered[self.before])
         if missing <= 0:
             return 0
-        lengths = self.segments.down.length[max(0, self.before - _FAR_BACK) : self.before + 1]
-        usual = max(1, int(np.median(lengths[lengths > 0]))) if (lengths > 0).any() else self.segments.mss
-        return max(1, round(missing / usual))
+        return max(1, round(missing / self._usual_length()))
 
     def _is_sent_again(self) -> bool:
         """Whether later data had been sent before the segment that ended the silence."""
@@ -176,20 +174,32 @@ class _Silence:
         return False
 
     def _restarted(self) -> bool:
-        """Whether a window of one segment began here: the rest follows our acknowledgement of it."""
-        segments, trip = self.segments, self.segments.round_trip
+        """Whether one segment came alone, as a retransmission after a timeout does.
+
+        Either the rest follows our acknowledgement of it, a round trip later, for a window begins with one segment; or,
+        where segments were lost before, it came as long after the one before as a timer takes, and nothing with it.
+        """
+        segments, trip, after = self.segments, self.segments.round_trip, self.after
         if trip is None or trip < 2 * _TOGETHER:
             return False
-        rows = np.arange(self.after + 1, min(len(segments.seq), self.after + 1 + _FAR_BACK))
-        rows = rows[segments.down.length[rows] > 0]
-        if len(rows) < 2:
+        rows = np.arange(after + 1, min(len(segments.seq), after + 1 + _FAR_BACK))
+        rows = rows[segments.end[rows] > segments.seq[rows]]
+        if not len(rows):
             return False
-        wait = int(segments.down.at[rows[0]] - segments.down.at[self.after])
-        at_once = segments.down.at[rows] - segments.down.at[rows[0]] < _TOGETHER
-        size = int(segments.down.length[rows[at_once]].sum())
-        lengths = segments.down.length[max(0, self.before - _FAR_BACK) : self.before + 1]
-        usual = float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else segments.mss
-        return _ROUND_TRIP * trip < wait < 2 * trip and size >= 2 * usual
+        wait = int(segments.down.at[rows[0]] - segments.down.at[after])
+        at_once = rows[segments.down.at[rows] - segments.down.at[rows[0]] < _TOGETHER]
+        is_more = int(segments.down.length[at_once].sum()) >= 2 * self._usual_length()
+        is_end = bool((segments.down.flags[at_once] & FIN != 0).any())
+        if _ROUND_TRIP * trip < wait < 2 * trip and (is_more or is_end):
+            return True
+        usual = self._usual()
+        timer = int(segments.down.at[after] - segments.down.at[self.before]) - usual - trip
+        return wait > 2 * usual + _TOGETHER and _TIMER[0] < timer < _TIMER[1] and segments.is_lossy
+
+    def _usual_length(self) -> float:
+        """How long segments usually are, by those before the gap."""
+        lengths = self.segments.down.length[max(0, self.before - _FAR_BACK) : self.before + 1]
+        return float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else float(self.segments.mss)
 
     def _is_paced(self) -> bool:
         """Whether the segments around the end took as long as they are long, none of them with room to spare."""
