@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -35,6 +36,8 @@ class Talk:
     label: int = 0xABCDE
     stamp: int = 2**32 - 300
     seq: int = 2**32 - 700
+    fault: tuple[float, float, float] = (0, 0, 0)
+    """A fault of this machine on what comes in, behind an ifb: from when until when, and by how many ms it delays."""
     found: list[PacketHeaders] = field(default_factory=list)
     sent: int = 0
     """Bytes of data that the server had sent."""
@@ -90,6 +93,9 @@ class Talk:
         if ident is None:
             ident, self.ident = self.ident, self.ident + 1
         self._add(at, False, ident, tcp, length)
+        begin, end, delay = self.fault
+        if begin <= at < end and delay < math.inf:
+            self._add(at + delay, False, ident, tcp, length, behind=True)
 
     def _options(self, sent: float, echoed: float) -> bytes:
         if not self.has_stamps:
@@ -104,7 +110,7 @@ class Talk:
         seq, ack = (number % 2**32 for number in numbers)
         return struct.pack("!HHIIBBHHH", source, destination, seq, ack, words << 4, flags, window, 0, 0) + options
 
-    def _add(self, at: float, is_outgoing: bool, ident: int, tcp: bytes, length: int) -> None:
+    def _add(self, at: float, is_outgoing: bool, ident: int, tcp: bytes, length: int, behind: bool = False) -> None:
         index = self.version == 6
         ends = [ip_address(side[index]).packed for side in ((CLIENT, SERVER) if is_outgoing else (SERVER, CLIENT))]
         size = len(tcp) + length
@@ -112,7 +118,7 @@ class Talk:
             ip = struct.pack("!IHBB", 6 << 28 | self.label, size, 6, 64) + b"".join(ends)
         else:
             ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + size, ident % 2**16, 0x4000, 64, 6, 0) + b"".join(ends)
-        self.found.append(PacketHeaders(round(at * MS) + OFFSET, 0, is_outgoing, len(ip) + size, ip + tcp))
+        self.found.append(PacketHeaders(round(at * MS) + OFFSET, 0, is_outgoing or behind, len(ip) + size, ip + tcp))
 
     def written(self, folder: Path, dropped: int = 0, start: int = 0) -> Path:
         """The capture as a file, in the order of time; `start` is when it began, ns of the monotonic clock."""

@@ -1,7 +1,6 @@
 """Puts the captured packets of one connection together: `Segments`, from which evidence is read.
 
-A port of the client may have been used again: a connection begins with the client's SYN. Where this machine's own
-faults are behind an ifb, each packet is captured on both sides of them: the later one is what TCP received.
+A port of the client may have been used again: a connection begins with the client's SYN.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from chaoskit.analysis.segments.behind_faults import as_received
 from chaoskit.analysis.segments.capture_file import read_capture
 from chaoskit.analysis.segments.columns import MS, Column, unwrapped
 from chaoskit.analysis.segments.delivery import delivered
@@ -163,9 +163,7 @@ def _again(packets: Packets) -> Iterator[Packets]:
 
 
 def _segments(packets: Packets, dropped: int) -> Segments:
-    down, up = packets.select(packets.is_down), packets.select(~packets.is_down)
-    if down.is_outgoing.any() and not down.is_outgoing.all():
-        down = down.select(down.is_outgoing)
+    down, up = as_received(packets.select(packets.is_down)), packets.select(~packets.is_down)
     if up.is_outgoing.any() and not up.is_outgoing.all():
         up = up.select(up.is_outgoing)
     syn, answer = up.select(up.flags & SYN != 0), down.select(down.flags & SYN != 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 from pathlib import Path
@@ -207,3 +208,17 @@ def test_what_is_no_capture_has_no_packets(tmp_path: Path, raw: bytes) -> None:
 
     assert found is not None
     assert (found.packets, found.is_torn) == (0, True)
+
+
+def test_behind_a_fault_of_this_machine_packets_are_what_tcp_received(tmp_path: Path) -> None:
+    """Delayed by 80 ms for a while; what the fault lost between is not there, and what came before and after is."""
+    talk = Talk()
+    talk.handshake()
+    for sent in range(100, 1000, 20):
+        talk.fault = (400, 700, math.inf if 480 <= sent < 560 else 80)
+        talk.token(sent)
+
+    found = talk.segments(tmp_path)
+
+    arrived = [20 + sent + (80 if 380 <= sent < 680 else 0) for sent in range(100, 1000, 20) if not 480 <= sent < 560]
+    assert (found.down.at[found.down.length > 0] // 10**6).tolist() == sorted(arrived)
