@@ -5,10 +5,12 @@ A lossy path (bursts, so that whole flights are lost) and a server that pauses, 
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -78,7 +80,7 @@ def tokens(run: Path) -> dict[int, list[tuple[int, int]]]:
 def stalls(run: Path) -> Iterator[tuple[int, int, int, str]]:
     """Each stall's stream, begin and end, and whose it was by the stamps."""
     for stream, seen in tokens(run).items():
-        for (begin, sent), (end, sent_after) in zip(seen, seen[1:], strict=False):
+        for (begin, sent), (end, sent_after) in pairwise(seen):
             if end - begin > STALL:
                 server = sent_after - sent
                 yield stream, begin, end, "server" if server > end - begin - server else "network"
@@ -136,8 +138,6 @@ def without_stamps(run: Path, folder: Path) -> Path:
     for path in run.iterdir():
         if path.is_file() and path.name not in ("served.jsonl", FILES[SocketRead], "result.json"):
             (bare / path.name).write_bytes(path.read_bytes())
-    import json
-
     with (bare / FILES[SocketRead]).open("w") as file:
         for line in (run / FILES[SocketRead]).open():
             head, events = json.loads(line)[:6], json.loads(line)[6:]
