@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
 from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.gaps import Gap
@@ -13,8 +14,6 @@ from chaoskit.records.model import ServedResponse, TcpInfo, Vitals
 
 LATE = 20 * MS
 """Lateness counts from it on, in ns, as `health` has it."""
-DEAF = 50 * MS
-"""ns: a probe that has nothing to do wakes by its own timer each 20 ms."""
 _VITALS_INTERVAL = 500 * MS  # a line has the longest wait since the line before
 _RISE = 50_000  # us: more than an acknowledgement is delayed by
 
@@ -29,8 +28,9 @@ class StreamEvidence:
     between ended. `server_late` is how far the server was behind its schedule at most, ns, by stream: a stream without
     it has no record of the server. `client_late` is when the event loop of one of the client's `processes` had woken
     late, in order of time, by how much, ns, and which one. The processes took the streams in turn. `has_between`:
-    something that holds streams back may stand between the client and the server. `capture` has the packets of the
-    streams' connections, which had these `ports` of the client.
+    something that holds streams back may stand between the client and the server. `sockets` has what the client's own
+    tell of each stall; `origin` is when the run began, ns. `capture` has the packets of the streams' connections, which
+    had these `ports` of the client.
     """
 
     server_kept_sending: Set[int] = frozenset()
@@ -42,6 +42,8 @@ class StreamEvidence:
     processes: int = 1
     cut_off: Set[int] = frozenset()
     has_between: bool = True
+    sockets: SocketEvidence = field(default_factory=SocketEvidence)
+    origin: int = 0
     capture: Capture = field(default_factory=Capture)
     ports: Mapping[int, int] = field(default_factory=dict)
 

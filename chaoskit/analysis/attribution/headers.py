@@ -8,13 +8,15 @@ Where something in between held the stream back, what would be the server's is i
 
 from __future__ import annotations
 
-from chaoskit.analysis.attribution.evidence import DEAF, StreamEvidence
-from chaoskit.analysis.attribution.verdict import Doubt, Lateness, Stall, Verdict
-from chaoskit.analysis.segments.cause import WireCause, cause
+from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.silences import DEAF
+from chaoskit.analysis.attribution.verdict import Doubt, GapEvidence, Lateness, Stall, Verdict, shown
+from chaoskit.analysis.segments.cause import cause
 from chaoskit.analysis.segments.gap_evidence import gap_evidence
+from chaoskit.records.pcapng import CAPTURE
 
 
-def by_headers(stall: Stall, evidence: StreamEvidence) -> Verdict | None:
+def by_headers(stall: Stall, evidence: StreamEvidence, socket: GapEvidence) -> Verdict | None:
     """The verdict; None where the stall's connection was not captured, or its packets tell nothing."""
     stream, gap, after = stall.gap.stream, stall.gap, stall.after
     connection = evidence.capture.connection(evidence.ports.get(stream), gap.begin)
@@ -24,9 +26,8 @@ def by_headers(stall: Stall, evidence: StreamEvidence) -> Verdict | None:
     told = cause(found)
     if told.side == "unknown":
         return None
-    left, deaf = max(0, gap.length - found.silence), 0
-    if after is not None and after.at - after.looked > DEAF:
-        deaf = min(left, after.at - after.looked)
+    left = max(0, gap.length - found.silence)
+    deaf = min(left, socket.deaf) if socket.deaf > DEAF else 0
     total = told.network + told.server + told.client + left
     part = stall.time / total if total else 0.0
     server = part * (told.server + left - deaf)
@@ -37,8 +38,8 @@ def by_headers(stall: Stall, evidence: StreamEvidence) -> Verdict | None:
         client=part * (told.client + deaf),
         between=server if is_held else 0.0,
     )
-    return Verdict(stall, parts, "likely", Doubt("packets"), told.kind, _sentence(told, stall))
-
-
-def _sentence(told: WireCause, stall: Stall) -> str:
-    return f"stream {stall.gap.stream}: {told.sentence}"
+    sentence = told.sentence
+    if parts.cause == "client" and deaf:
+        sentence = f"the client itself had not looked at its sockets for {shown(deaf)}, while segments arrived"
+    records = (stall.records, f"{CAPTURE}: packets {', '.join(map(str, found.packets))}")
+    return Verdict(stall, parts, "likely", sentence, records, told.kind, Doubt("headers"))

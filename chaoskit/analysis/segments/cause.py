@@ -30,7 +30,7 @@ from chaoskit.analysis.segments.gap_evidence import WireEvidence
 from chaoskit.units import counted
 
 Side = Literal["network", "server", "client", "unknown"]
-NetworkKind = Literal["loss", "reorder", "delay", "queueing", "rate"]
+WireKind = Literal["loss", "reorder", "delay", "queueing", "rate"]
 CERTAIN, LIKELY, WEAK = 0.98, 0.85, 0.6
 """Confidences: two kinds of evidence agree; one has it; only a pattern does."""
 _QUEUED = 100 * MS  # ns of a standing queue
@@ -42,7 +42,7 @@ class WireCause:
     """The side with most of the silence, the part of each in ns, and one sentence of evidence."""
 
     side: Side
-    kind: NetworkKind | None
+    kind: WireKind | None
     network: int
     server: int
     client: int
@@ -108,7 +108,7 @@ def _by_clock(evidence: WireEvidence, sent_apart: int) -> tuple[int, float]:
     return server, CERTAIN
 
 
-def _kind(evidence: WireEvidence) -> NetworkKind:
+def _kind(evidence: WireEvidence) -> WireKind:
     if evidence.is_sent_again or evidence.timeouts or evidence.lost or (evidence.hole and not evidence.overtaken):
         return "loss"
     if evidence.overtaken or evidence.waited:
@@ -120,7 +120,7 @@ def _kind(evidence: WireEvidence) -> NetworkKind:
     return "loss" if evidence.restarted else "delay"
 
 
-def _told(kind: NetworkKind, evidence: WireEvidence) -> str:
+def _told(kind: WireKind, evidence: WireEvidence) -> str:
     """The evidence for the network."""
     match kind:
         case "loss":

@@ -6,12 +6,18 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_packets import Talk
 from made_runs import MS, START, Made
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.stalls import verdicts
+from chaoskit.analysis.load import load_records
 from chaoskit.analysis.result import Result, StallAttribution
+from chaoskit.analysis.segments.captured_connections import Capture
+from chaoskit.analysis.streams.gaps import Gaps
 from chaoskit.records.pcapng import CAPTURE
 from chaoskit.report import console
 from chaoskit.report.screen import Screen
@@ -55,29 +61,29 @@ def test_a_stall_is_whose_its_packets_say(tmp_path: Path, is_lost: bool) -> None
 
     assert found.stalls == 1
     assert (found.network_ms, found.server_ms) == pytest.approx((200, 0) if is_lost else (0, 200), abs=6)
-    assert (found.confidence, found.reason) == ("likely", "by the headers of their packets: 1 stall")
+    assert (found.confidence, found.reason) == ("likely", "by the headers of the packets: 1 stall")
     assert found.network_kinds == ({"loss": pytest.approx(200)} if is_lost else {})
-    assert found.longest.startswith("400 ms in stream 0: ")
 
 
 def test_it_is_shown(tmp_path: Path) -> None:
-    """The kind beside the network's share, and the evidence."""
+    """The kind beside the network's share, and what it rests on."""
     shown = io.StringIO()
 
     console.render(analyse(run_of(tmp_path, talk_of(4, True))), Screen(shown, 100))
 
-    assert "network 100 %; network: loss 100 %" in shown.getvalue()
-    assert "10 packets of the server never arrived" in " ".join(shown.getvalue().split())
+    assert "beyond 200 ms: network (loss) 100 %" in shown.getvalue()
+    assert "likely: by the headers of the packets: 1 stall" in shown.getvalue()
 
 
-def test_without_its_packets_a_stall_is_unknown(tmp_path: Path) -> None:
-    """Those of another connection are no evidence, and the run says that it was not captured."""
+def test_packets_of_another_connection_are_no_evidence(tmp_path: Path) -> None:
+    """The stall is judged without, and the run says that its stream was not captured."""
     run = run_of(tmp_path, talk_of(4, True))
     talk_of(4, True, port=50_000).written(run, start=START)
 
     result = analyse(run)
 
-    assert attribution(result).unknown_ms == pytest.approx(200)
+    assert attribution(result).network_ms == 0
+    assert "headers" not in attribution(result).reason
     assert any("1 stream of 1 are not in the capture" in each for each in result.warnings), result.warnings
 
 
@@ -135,3 +141,15 @@ def test_millions_of_packets_are_read_at_once(tmp_path: Path) -> None:
     assert len(found.down.at) == 20_000 + 26
     assert found.deliveries.tolist() == list(range(20_026))
     assert int(found.down.at[-1]) == round((1000 + 19_999 + 20) * MS)
+
+
+def test_a_verdict_names_its_packets(tmp_path: Path) -> None:
+    """Those before the silence and at its end, as Wireshark counts them; and the evidence in one sentence."""
+    raw = load_records(run_of(tmp_path, talk_of(4, True)))
+    evidence = StreamEvidence(capture=raw.capture or Capture(), ports={0: 40_000})
+    table = raw.streams.table
+
+    (found,) = verdicts(Gaps(table, np.flatnonzero(table.is_gap)), evidence)
+
+    assert found.sentence == "10 packets of the server never arrived"
+    assert found.records == ("tokens.jsonl: stream 0, tokens 21 and 22", "capture.pcapng: packets 25, 26")
