@@ -93,8 +93,8 @@ class Talk:
         if ident is None:
             ident, self.ident = self.ident, self.ident + 1
         self._add(at, False, ident, tcp, length)
-        begin, end, delay = self.fault
-        if begin <= at < end and delay < math.inf:
+        since, until, delay = self.fault
+        if since <= at < until and delay < math.inf:
             self._add(at + delay, False, ident, tcp, length, behind=True)
 
     def _options(self, sent: float, echoed: float) -> bytes:

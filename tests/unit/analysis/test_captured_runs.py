@@ -39,11 +39,11 @@ def talk_of(version: int, is_lost: bool, port: int = 40_000) -> Talk:
     return talk
 
 
-def run_of(folder: Path, talk: Talk, **more: object) -> Path:
+def run_of(folder: Path, talk: Talk) -> Path:
     """The run of a stream whose tokens are these packets, without stamps."""
     arrivals = [20 + sent for sent in (*range(100, LAST + 1, 20), *range(LAST + 400, LAST + 500, 20))]
     made = Made(plan=None)
-    made.stream(0, arrivals, port=talk.port, **more)
+    made.stream(0, arrivals, port=talk.port)
     run = made.write(folder / "run")
     talk.written(run, start=START)
     return run

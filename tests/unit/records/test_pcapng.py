@@ -36,4 +36,5 @@ def test_a_reader_is_told_the_link_and_its_clock(tmp_path: Path) -> None:
     with RawPcapNgReader(str(talk.written(tmp_path))) as reader:
         _, told = reader._read_packet()
 
-    assert (told.linktype, told.tsresol, told.wirelen) == (101, 10**9, len(talk.found[0].headers))
+    read = told._asdict()
+    assert (read["linktype"], read["tsresol"], read["wirelen"]) == (101, 10**9, len(talk.found[0].headers))
