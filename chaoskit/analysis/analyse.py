@@ -13,6 +13,7 @@ from chaoskit.analysis.attribution.evidence import StreamEvidence
 from chaoskit.analysis.attribution.run_evidence import SINGLE_PHASE, run_evidence, timeline_of
 from chaoskit.analysis.attribution.stalls import attribute_stalls
 from chaoskit.analysis.beside import with_workloads
+from chaoskit.analysis.capture_warnings import capture_warnings
 from chaoskit.analysis.chains.inversions import inversions
 from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
 from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
@@ -162,6 +163,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         warnings=(
             *raw.warnings,
             *_of_unseen_connections(raw),
+            *capture_warnings(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
             *span_warnings(traced, is_asked=asked is not None and asked.telemetry is not None),
