@@ -357,8 +357,12 @@ def boot_line(substrate: Uml, scratch: Path) -> list[str]:
 
 
 def virtual_time(entropy: int) -> tuple[str, ...]:
-    """Boot parameters for virtual time: time jumps to the next timer when idle; date and randomness are fixed."""
-    return ("time-travel=inf-cpu", f"time-travel-start={_BOOT_DATE}", f"chaoskit.entropy={entropy}")
+    """Boot parameters for virtual time: time jumps to the next timer when idle; date and randomness are fixed.
+
+    So are addresses, which decide the order of a program's sets: how many random numbers were drawn before it started
+    depends on the environment.
+    """
+    return ("time-travel=inf-cpu", f"time-travel-start={_BOOT_DATE}", f"chaoskit.entropy={entropy}", "norandmaps")
 
 
 def _job(command: Command, scratch: Path, kernel: GuestKernel, encoded: int) -> guest_init.Job:
