@@ -18,12 +18,14 @@ from typing import Any
 import pytest
 from lab import give_addresses, run, state
 
+from chaoskit.analysis.segments.captured_connections import load_capture
 from chaoskit.clock import RealClock, now
 from chaoskit.engine.journal import Journal
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Mtu, Sysctl
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import Phase, Request, TcpInfo
+from chaoskit.records.model import Phase, Request, SocketRead, TcpInfo
+from chaoskit.records.pcapng import CAPTURE
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -44,6 +46,7 @@ faults:
     - {{direction: down, netem: {{delay: 40ms, loss: 5%}}}}
     - {{direction: up, netem: {{delay: 10ms}}}}
 timeline: [{{baseline: {baseline}}}, {{slow: {length}}}, {{recovery: 1s}}]
+evidence: {{capture: true}}
 objectives:
   - ttft_p50 during slow < 10s
   - ttft_p50 during slow < 1.01x baseline
@@ -276,7 +279,24 @@ def test_a_run_hits_its_target_and_leaves_nothing(setting: Setting, begin: Run) 
     requests = read(experiment.directory, Request)
     assert [each for each in requests if each.completion == "complete"]
     assert {each["confidence"] for phase in result["phases"] for each in [phase["stall_attribution"]]} == {"exact"}
+    late = lateness_of_reads(experiment.directory, requests)
+    assert len(late) > 100
+    assert sorted(late)[len(late) * 9 // 10] < DELAY / 2, "packets are captured behind the fault, as TCP gets them"
     assert setting.looks() == before
+
+
+def lateness_of_reads(run: Path, requests: list[Request]) -> list[int]:
+    """How long before each read its segment had been delivered, by the capture, ns."""
+    ports = {each.stream: each.port for each in requests if each.port is not None}
+    capture = load_capture(run / CAPTURE, set(ports.values()))
+    assert capture is not None
+    found = []
+    for each in (one for one in read(run, SocketRead) if one.stream in ports):
+        connection = capture.connection(ports[each.stream], each.at)
+        assert connection is not None
+        times = connection.down.at[connection.deliveries]
+        found.append(int(each.read_at - times[times <= each.read_at][-1]))
+    return found
 
 
 @only_v4_cable
