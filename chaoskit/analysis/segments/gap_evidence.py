@@ -18,7 +18,7 @@ import numpy as np
 
 from chaoskit.analysis.segments.captured_connections import Segments
 from chaoskit.analysis.segments.columns import MS, Column
-from chaoskit.analysis.segments.packets import FIN, RST
+from chaoskit.analysis.segments.packets import FIN, RST, SYN
 
 Ending = Literal["segment", "fin", "rst", "nothing"]
 _SAME = MS  # ns between the stamp of a read and that of its segment
@@ -28,6 +28,7 @@ _TIMER = (180 * MS, 280 * MS)  # ns: Linux waits at least 200 ms more than a rou
 _PACED, _PACED_SPREAD = 5, 1.6
 _FAR_BACK = 32  # segments before a gap
 _USUAL = 50 * MS
+_SMALL = 536  # bytes: the least that a segment may be long everywhere
 
 
 @dataclass(frozen=True)
@@ -225,11 +226,15 @@ def _is_rising(delays: Column) -> bool:
 
 
 def _is_window_closed(segments: Segments, begin: int, end: int) -> bool:
-    """Whether we told the sender that there was no room, while the gap lasted or just before it."""
+    """Whether we told the sender that there was no room for a segment, while the gap lasted or just before it.
+
+    A sender does not send less than a segment into a small window (RFC 9293, section 3.8.6.2.1).
+    """
     up = segments.up
     last = max(0, int(np.searchsorted(up.at, begin, side="right")) - 1)
     rows = slice(last, int(np.searchsorted(up.at, end, side="right")))
-    return bool(((up.window[rows] == 0) & (up.flags[rows] & (RST | FIN) == 0)).any())
+    windows = up.window[rows] << np.where(up.flags[rows] & SYN != 0, 0, segments.scale)
+    return bool(((windows < min(segments.mss, _SMALL)) & (up.flags[rows] & (RST | FIN) == 0)).any())
 
 
 def _last_word(segments: Segments, begin: int, end: int) -> Ending:
