@@ -41,8 +41,9 @@ class WireEvidence:
 
     `lost`: packets that were sent between these two and never arrived; `overtaken`: those that arrived later. `hole`:
     how many segments of usual length were missing before the first one. `is_sent_again`: the segment that ended it had
-    been sent before; `timeouts`: how often the sender's retransmission timer ran out. `waited`: segments that waited
-    behind the hole. `restarted`: one segment came alone, as after a timeout.
+    been sent before; `timeouts`: how often the sender's retransmission timer ran out, `timeouts_first` until the first
+    one was sent. `waited`: segments that waited behind the hole. `restarted`: one segment came alone, as after a
+    timeout.
 
     `delay`: by how much the first packet was longer on its way than the fastest one; `delay_before`: the one before.
     `is_paced`: segments came one after the other at a steady rate, each as long after the one before as it is long.
@@ -60,6 +61,7 @@ class WireEvidence:
     hole: int = 0
     is_sent_again: bool = False
     timeouts: int | None = None
+    timeouts_first: int | None = None
     waited: int = 0
     restarted: bool = False
     delay: int | None = None
@@ -122,6 +124,7 @@ class _Silence:
             hole=self._hole(first),
             is_sent_again=self._is_sent_again(),
             timeouts=int(changes[after] - changes[before]) if len(changes) else None,
+            timeouts_first=int(changes[first] - changes[before]) if len(changes) else None,
             waited=int((segments.seq[before + 1 : after] > segments.delivered[before]).sum()),
             restarted=self._restarted(),
             delay=None if delays is None else int(delays[first]),
