@@ -24,7 +24,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Mtu, Sysctl
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import Phase, Request, SocketRead, TcpInfo
+from chaoskit.records.model import Phase, Request, TcpInfo
 from chaoskit.records.pcapng import CAPTURE
 
 MS = 1_000_000
@@ -279,24 +279,19 @@ def test_a_run_hits_its_target_and_leaves_nothing(setting: Setting, begin: Run) 
     requests = read(experiment.directory, Request)
     assert [each for each in requests if each.completion == "complete"]
     assert {each["confidence"] for phase in result["phases"] for each in [phase["stall_attribution"]]} == {"exact"}
-    late = lateness_of_reads(experiment.directory, requests)
-    assert len(late) > 100
-    assert sorted(late)[len(late) * 9 // 10] < DELAY / 2, "packets are captured behind the fault, as TCP gets them"
+    trips = captured_round_trips(experiment.directory, requests)
+    assert DELAY <= trips[len(trips) // 2] < 2 * DELAY, "packets are captured behind the fault, as TCP gets them"
     assert setting.looks() == before
 
 
-def lateness_of_reads(run: Path, requests: list[Request]) -> list[int]:
-    """How long before each read its segment had been delivered, by the capture, ns."""
-    ports = {each.stream: each.port for each in requests if each.port is not None}
-    capture = load_capture(run / CAPTURE, set(ports.values()))
+def captured_round_trips(run: Path, requests: list[Request]) -> list[int]:
+    """Those of the handshakes during the fault, by the capture, in order, ns."""
+    (slow,) = (each for each in read(run, Phase) if each.name == "slow")
+    begun = [each for each in requests if each.port is not None and slow.ready < each.started < slow.until - SECOND]
+    capture = load_capture(run / CAPTURE, {each.port for each in begun if each.port is not None})
     assert capture is not None
-    found = []
-    for each in (one for one in read(run, SocketRead) if one.stream in ports):
-        connection = capture.connection(ports[each.stream], each.at)
-        assert connection is not None
-        times = connection.down.at[connection.deliveries]
-        found.append(int(each.read_at - times[times <= each.read_at][-1]))
-    return found
+    found = [capture.connection(each.port, each.sent or each.ended) for each in begun]
+    return sorted(each.round_trip for each in found if each is not None and each.round_trip is not None)
 
 
 @only_v4_cable

@@ -123,8 +123,8 @@ def judged(kernel: uml.GuestKernel, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("side", ["network", "server"])
 def test_verdicts_are_right(judged: Callable[[int], Judged], version: int, side: str) -> None:
-    """Precision and recall of 95 % and more; 90 % over IPv6, which does not count packets."""
-    found, least = judged(version), 0.95 if version == 4 else 0.9
+    """Precision and recall of 95 % and more; 85 % over IPv6, which does not count packets."""
+    found, least = judged(version), 0.95 if version == 4 else 0.85
 
     assert sum(found.pairs.values()) > 60, found.pairs
     assert found.precision(side) >= least, found.pairs
