@@ -19,7 +19,7 @@ TARGETS ?=
 # What make quotes renews; without a name all that takes a few minutes.
 QUOTES ?=
 
-.PHONY: help modules demo test soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package distributions bench parity \
+.PHONY: help modules demo test soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package distributions bench coverage parity \
 	docs reference quotes pins audit clean
 
 help:  ## this list
@@ -102,6 +102,9 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/spans.py
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
+
+coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth; exit 1 if any holds it too seldom. Minutes
+	@nice -n 10 $(PYTHON_IN) tests/bench/coverage.py
 
 parity: .venv/.tests .venv/.parity  ## measure the same streams with chaoskit, AIPerf and GuideLLM; prints a table
 	@$(PYTHON_IN) tests/bench/parity.py

@@ -41,10 +41,11 @@ _CONNECTIONS = ("dns", "connect", "tls")
 
 @dataclass(frozen=True)
 class Supply:
-    """How many streams have a value of a metric, and how many minutes they stream together."""
+    """How many streams have a value of a metric, how many minutes they stream and how many gaps they have together."""
 
     streams: int
     minutes: float
+    gaps: int
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ class Timetable:
     def gives(self, metric: str, phase: str | None, share: float = 1.0) -> Supply:
         """What this phase gives to a metric of this share of the requests; None: all phases but the warm-up."""
         found = self._gives(metric, phase)
-        return Supply(math.floor(found.streams * share), found.minutes * share) if share < 1 else found
+        if share >= 1:
+            return found
+        return Supply(math.floor(found.streams * share), found.minutes * share, math.floor(found.gaps * share))
 
     def _gives(self, metric: str, phase: str | None) -> Supply:
         if self._is_counted:
@@ -167,7 +170,9 @@ class Timetable:
             streams = 0
         if name in _CONNECTIONS and self.workload.connections != "fresh":
             streams = min(streams, self._connections())
-        return Supply(math.floor(streams), streams * gaps * self._interval(metric) / SECOND / 60)
+        events = gaps / (self._paced.tokens_per_event if self._paced is not None else 1)
+        minutes = streams * gaps * self._interval(metric) / SECOND / 60
+        return Supply(math.floor(streams), minutes, math.floor(streams * events))
 
     def assumption(self, metric: str) -> str:
         """What the numbers take for granted of a server that is not the lab's; "" when nothing."""
