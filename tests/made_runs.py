@@ -124,9 +124,15 @@ class Made:
         return number
 
     @staticmethod
-    def read(stream: int, read: int, at: float, late: float = 0, **event: int) -> SocketRead:
-        """One read of one token, `late` ms after the kernel received it; the event's stamps in ns."""
-        return SocketRead(stream, read, ns(at), ns(at + late), 100, (Event("content", **event),))
+    def read(
+        stream: int, read: int, at: float, late: float = 0, looked: float | None = None, **event: int
+    ) -> SocketRead:
+        """One read of one token, `late` ms after the kernel received it; nothing was there at `looked`.
+
+        The event's stamps are in ns.
+        """
+        seen = at if looked is None else looked
+        return SocketRead(stream, read, ns(at), ns(at + late), ns(seen), 100, (Event("content", **event),))
 
     def many(self, begin: float, end: float, every: float, ttft: float = 100, pace: float = 20) -> Made:
         """Add complete streams of five tokens, one every `every` ms."""

@@ -90,7 +90,7 @@ def _queue(chance: random.Random) -> Iterator[ModelState]:
 def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: bool) -> Iterator[tuple[int, Record]]:
     begin = at = chance.uniform(0, 30_000)
     at += chance.expovariate(1 / 200)
-    reads = [SocketRead(number, 0, ns(at - 1), ns(at), 300, (Event("meta"),))]
+    reads = [SocketRead(number, 0, ns(at - 1), ns(at), ns(at - 2), 300, (Event("meta"),))]
     due, tokens = at - 5, 0
     for _ in range(chance.choice((0, 1, 2, 20, 40))):
         events = []
@@ -104,11 +104,13 @@ def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: boo
             due += 700 if chance.random() < 0.03 else 20
         stamp = ns(at) - (600_000 if chance.random() < 0.02 else 0)
         held = 3000 * MS if chance.random() < 0.01 else chance.randrange(3 * MS)
-        reads.append(SocketRead(number, len(reads), stamp, stamp + held, chance.randint(50, 3000), tuple(events)))
+        looked = stamp - round(chance.choice((0, 10, 4000)) * MS)
+        size = chance.randint(50, 3000)
+        reads.append(SocketRead(number, len(reads), stamp, stamp + held, looked, size, tuple(events)))
         at += chance.expovariate(1 / 30) + (chance.expovariate(1 / 600) if chance.random() < 0.08 else 0)
     completion = chance.choice(_ENDINGS)
     if completion == "complete":
-        reads.append(SocketRead(number, len(reads), ns(at), ns(at), 40, (Event("finish"), Event("done"))))
+        reads.append(SocketRead(number, len(reads), ns(at), ns(at), ns(at), 40, (Event("finish"), Event("done"))))
     told = [read.at for read in reads if any(event.kind in TOKENS for event in read.events)]
     flag: Flag | None = "empty" if not tokens else "short" if number % 9 == 4 else None
     ended = ns(at + chance.choice((0, 1, 150, 300, 5000)))

@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chaoskit import __version__
+from chaoskit.analysis.attribution.evidence import StreamEvidence, out_of_order_streams, stream_evidence
+from chaoskit.analysis.attribution.stalls import attribute_stalls
 from chaoskit.analysis.beside import with_workloads
 from chaoskit.analysis.chains.inversions import inversions
 from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
@@ -22,12 +24,6 @@ from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, w
 from chaoskit.analysis.findings import Intermediary
 from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records, load_workload
-from chaoskit.analysis.network.attribution import (
-    StreamEvidence,
-    attribute_stalls,
-    out_of_order_streams,
-    stream_evidence,
-)
 from chaoskit.analysis.network.buffering import held_back
 from chaoskit.analysis.network.closings import EndedStream, closings, ended_streams
 from chaoskit.analysis.network.connection_faults import with_own_timer
@@ -133,7 +129,12 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     held, intermediaries = _intermediaries(raw, run_timeline, ended, seen.intermediaries)
     arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
     cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
-    evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
+    evidence = replace(
+        stream_evidence(arrived, raw.infos, raw.served, raw.vitals),
+        held_back=held,
+        cut_off=cut_off,
+        has_between=not in_lab or (raw.plan is not None and raw.plan.asks_program),
+    )
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
     tiers = tiers_by_phase(hops, populations, estimates, run_timeline, spec.reference)
     phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)

@@ -122,7 +122,7 @@ def load_records(run: Path) -> RawRecords:
     status, detail = read_outcome(run, plan is not None or probe is not None)
     provenance, provenance_warnings = load_provenance(run)
     asked = plan or probe
-    reader = Reader.of(asked.workload if asked else None, excuses_plan=plan is None or not plan.has_engine)
+    reader = Reader.of(asked.workload if asked else None)
     spans = read(run, Span)
     every_request = named(_requests(run), spans)
     requests = [request for request in every_request if not request.warmup]
@@ -167,7 +167,7 @@ def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawReco
     requests = [request for request in every_request if not request.warmup]
     warmups = [request for request in every_request if request.warmup]
     assert raw.plan is not None, "a probe has one workload"
-    reader = Reader.of(other.workload, excuses_plan=not raw.plan.has_engine)
+    reader = Reader.of(other.workload)
     return replace(
         raw,
         plan=raw.plan.model_copy(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from chaoskit import __version__, crash_report, keyboard_interrupt, terminal
 from chaoskit.clock import RealClock, now
-from chaoskit.conduct import comparison, event_loop, signals
+from chaoskit.conduct import comparison, signals
 from chaoskit.conduct.planning import load_warnings
 from chaoskit.conduct.probe_processes import Task, forked
 from chaoskit.conduct.provenance import collect
@@ -32,6 +32,7 @@ from chaoskit.probe.request_url import shown_url
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.shares import WHOLE, Share, divide
 from chaoskit.probe.target import DriveOptions, DriveProgress, SocketOptions, Target, check_socket, endpoint
+from chaoskit.probe.transport import event_loop
 from chaoskit.probe.transport.tls import tls_context
 from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, UNCOMPRESSED, conclude, create, kept_records
 from chaoskit.records.jsonl import FILES

@@ -16,8 +16,8 @@ from contextlib import AbstractContextManager
 
 from chaoskit import crash_report
 from chaoskit.clock import Clock
-from chaoskit.conduct import event_loop
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, CrashError, NotRestoredError, RefusedError, SpecError
+from chaoskit.probe.transport import event_loop
 
 _PR_SET_PDEATHSIG = 1
 _MAX_ERROR = 4096  # bytes of an error message, which is read after the child's end: a pipe holds more

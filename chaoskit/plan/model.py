@@ -246,12 +246,6 @@ class Plan(_Frozen):
         return tuple(dict.fromkeys(named))
 
     @property
-    def has_engine(self) -> bool:
-        """Whether an engine computes the responses of a reference server."""
-        servers = [self.server, *(host.server for host in self.hosts)]
-        return any(each is not None and each.engine is not None for each in servers)
-
-    @property
     def asks_program(self) -> bool:
         """Whether a program of a service lab answers the client, and not a reference server."""
         asked = urlsplit(self.target).hostname

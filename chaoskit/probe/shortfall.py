@@ -4,7 +4,8 @@
 |---------|------------------------------------------------------------------------------------------------------------|
 | `empty` | no event had any output                                                                                    |
 | `short` | the request set a least number (`ignore_eos`, `min_tokens`), and less than nine tenths of it came          |
-| `short` | the reference server, which never ends by itself, sent less than nine tenths of what was asked for         |
+| `short` | the reference server, which never ends by itself, sent less than nine tenths of what was asked for; with   |
+|         | an engine, of what that meant to compute, unless the finish reason is that the limit was reached           |
 | `short` | the finish reason is that the limit was reached (`length`), and less than half of what was asked for came  |
 | `short` | the server gave no finish reason although its protocol has them, and less than half came                   |
 
@@ -22,7 +23,18 @@ from chaoskit.records.model import Flag
 
 STOPPED_EARLY = "the model ended the answer with less than half of the tokens asked for"
 _FAR_FEWER = 0.5
+_CONCISE = "concise"  # a step of a gateway's ladder
 _TOLERANCE = 0.9  # servers count the end of an answer as a token, or not
+
+
+def due(asked: Asked, degraded: str | None, limit: str | None) -> Asked:
+    """What a gateway that tells how it degraded the answer left of what was asked for."""
+    if _CONCISE not in [step.strip() for step in (degraded or "").split(",")]:
+        return asked
+    if limit is None or not (limit.isascii() and limit.isdigit() and len(limit) < _MOST_DIGITS):
+        return Asked()
+    most, least = (None if each is None else min(each, int(limit)) for each in asked)
+    return Asked(most, least)
 
 
 def flag(transcript: Transcript, asked: Asked, tells_finish: bool) -> Flag | None:
@@ -32,14 +44,22 @@ def flag(transcript: Transcript, asked: Asked, tells_finish: bool) -> Flag | Non
     most = transcript.most_tokens
     if most is None:
         return None
-    least = asked.most if transcript.is_stamped else asked.least
-    if least is not None and most < _TOLERANCE * least:
+    word = transcript.finish
+    if most < _TOLERANCE * _least(transcript, asked):
         return "short"
     if asked.most is None or most >= _FAR_FEWER * asked.most:
         return None
-    word = transcript.finish
     is_suspect = meaning(word) == "limited" if word else tells_finish
     return "short" if is_suspect else None
+
+
+def _least(transcript: Transcript, asked: Asked) -> int:
+    """How many tokens are owed: the client's least, and of the reference server all that it means to send."""
+    owed = None
+    if transcript.is_stamped:
+        is_limited = transcript.computed is None or meaning(transcript.finish) == "limited"
+        owed = asked.most if is_limited else transcript.computed
+    return max(owed or 0, asked.least or 0)
 
 
 def remarks(transcript: Transcript, asked: Asked, flag: Flag | None) -> list[str]:
@@ -64,3 +84,4 @@ def _has_stopped_early(transcript: Transcript, asked: Asked) -> bool:
 
 
 _AT_ONCE = 8  # tokens
+_MOST_DIGITS = 10

@@ -38,7 +38,7 @@ _AFTER_END = _SECOND  # ns that a response may continue after its end marker, or
 _MAX_ERROR_BODY = 16 * 1024  # bytes of an error response's body that are read
 _SMALL = 64 * 1024  # bytes of an unfinished event that are not counted
 _MAX_HEADER_TEXT = 150  # characters of a header value in the detail
-DEGRADED_HEADER = b"x-degraded"
+DEGRADED_HEADER, LIMIT_HEADER = b"x-degraded", b"x-chaoskit-max-tokens"
 DROPPED_HEADER = b"x-llm-d-request-dropped-reason"
 _REDIRECTS = range(300, 400)
 
@@ -99,6 +99,7 @@ class Stream:
         self._remarks: list[str] = []
         self._coding: str | None = None
         self._degraded: str | None = None
+        self._told_limit: str | None = None  # of tokens, where the gateway says that it shortens the answer
 
     @property
     def answer(self) -> str:
@@ -156,6 +157,7 @@ class Stream:
         self._http = response.http
         self._status = response.status
         self._degraded = self._requests.redact(response.header(DEGRADED_HEADER) or "") or None
+        self._told_limit = response.header(LIMIT_HEADER)
         if not response.is_success:
             self._deadline.reschedule(now() + _AFTER_END, "http_error")
             await self._read_error_response(response)
@@ -212,6 +214,7 @@ class Stream:
             self._transcript.body_ended()
         self._text = sentence_of(parser.text) if parser.text else ""
         self._remarks += parser.remarks
+        self._transcript.computed = parser.computed
 
     def _process(self, stamp: ReadStamp, events: list[ProtocolEvent]) -> None:
         transcript = self._transcript
@@ -294,10 +297,11 @@ class Stream:
         asked, remarks = self._request.prepared.asked, self._remarks
         flag = None
         if completion == "complete":
-            flag = shortfall.flag(transcript, asked, PROTOCOLS[self._requests.workload.protocol].tells_finish)
+            due = shortfall.due(asked, self._degraded, self._told_limit)
+            flag = shortfall.flag(transcript, due, PROTOCOLS[self._requests.workload.protocol].tells_finish)
             remarks = [
                 *remarks,
-                *shortfall.remarks(transcript, asked, flag),
+                *shortfall.remarks(transcript, due, flag),
                 *(["text outside of events"] if self._text else []),
             ]
         return Request(
@@ -341,6 +345,7 @@ class Stream:
             tier_asked=self._request.prepared.tier,
             tier_served=self._requests.redact(transcript.tier) or None,
             degraded=self._degraded,
+            computed=transcript.computed,
         )
 
     def _timeout_detail(self, reason: Completion) -> str:

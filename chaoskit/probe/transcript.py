@@ -25,7 +25,8 @@ class Transcript:
 
     `error_message` is the text of an error event, "" if it has none in a known format, None without an error event.
     `finish` is the server's latest word for why the answer ended, `text` the answer's, where it is kept. `is_stamped`:
-    it is the reference server's. `is_refused`: its text is a refusal. `tier` is the latest service tier that it told.
+    it is the reference server's. `computed`: the tokens that its engine meant to compute, where it has one and told.
+    `is_refused`: its text is a refusal. `tier` is the latest service tier that it told.
     """
 
     def __init__(self, stream: int, recorder: Recorder) -> None:
@@ -38,6 +39,7 @@ class Transcript:
         self.finish = ""
         self.tier = ""
         self.is_stamped = False
+        self.computed: int | None = None
         self.is_refused = False
         self.tokens = 0
         self.text: list[str] = []
@@ -99,8 +101,7 @@ class Transcript:
     def write(self) -> None:
         """Record the last read."""
         if self._stamp is not None and self._events:
-            number, at, read_at, size = self._stamp
-            self._recorder.read(SocketRead(self._stream, number, at, read_at, size, tuple(self._events)))
+            self._recorder.read(SocketRead(self._stream, *self._stamp, tuple(self._events)))
         self._events = []
 
     def _update(self, at: int, event: ProtocolEvent) -> None:

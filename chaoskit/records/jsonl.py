@@ -86,7 +86,8 @@ def to_line(record: Record) -> str:
             events = "".join(
                 f",{_CODES[e.kind]},{_number(e.seq)},{_number(e.due)},{_number(e.sent)}" for e in record.events
             )
-            return f"[{record.stream},{record.number},{record.at},{record.read_at},{record.size}{events}]\n"
+            head = f"{record.stream},{record.number},{record.at},{record.read_at},{record.looked_at},{record.size}"
+            return f"[{head}{events}]\n"
         case Keepalives():
             return f"[{','.join(map(str, _fields(record).values()))}]\n"
         case Vitals(process=None):

@@ -107,6 +107,8 @@ class SocketRead:
     """When the kernel received it; `read_at` if it gave no stamp."""
     read_at: int
     """When the probe read it."""
+    looked_at: int
+    """When its event loop had last found nothing there: all of this read came after that. Not known: `at`."""
     size: int
     """Bytes."""
     events: tuple[Event, ...]
@@ -228,6 +230,8 @@ class Request:
     """The `service_tier` that the answer tells."""
     degraded: str | None = None
     """What the answer's header `x-degraded` tells: how it is less than what was asked for."""
+    computed: int | None = None
+    """The tokens that an engine of the reference server meant its answer to have; null without one."""
 
 
 @dataclass(frozen=True, slots=True)

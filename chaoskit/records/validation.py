@@ -25,7 +25,7 @@ _SIGNED = ("lag", "max_late")  # a clock may be read before the due time
 _COUNTER_LIMIT = 2**64
 _LISTS = frozenset(("faults", "remarks", "unreachable"))  # fields that are tuples
 _CODES = ", ".join(f"{code} for {kind}" for code, kind in enumerate(TOKENS))
-_HEAD, _EVENT = 5, 4  # numbers of a SocketRead line before its events, and of each event
+_HEAD, _EVENT = 6, 4  # numbers of a SocketRead line before its events, and of each event
 
 
 class _Field(NamedTuple):
@@ -119,7 +119,8 @@ def _are_attributes(value: Any) -> bool:
 
 def _read(value: Any) -> SocketRead:
     if not isinstance(value, list) or len(value) < _HEAD + _EVENT or (len(value) - _HEAD) % _EVENT:
-        raise ValueError(f"{excerpt(value)} instead of [stream, number, at, read_at, size, kind, seq, due, sent, ...]")
+        form = "[stream, number, at, read_at, looked_at, size, kind, seq, due, sent, ...]"
+        raise ValueError(f"{excerpt(value)} instead of {form}")
     for place, found in enumerate(value):
         is_stamp = place > _HEAD and (place - _HEAD) % _EVENT
         if not _is_integer(found) and not (is_stamp and found is None):
@@ -130,8 +131,8 @@ def _read(value: Any) -> SocketRead:
         if code >= len(TOKENS):
             raise ValueError(f"value {place + 1} is {excerpt(code)}, expected {_CODES}")
         events.append(Event(KINDS[code], *stamps))
-    stream, number, at, read_at, size = value[:_HEAD]
-    return SocketRead(stream, number, at, read_at, size, tuple(events))
+    stream, number, at, read_at, looked_at, size = value[:_HEAD]
+    return SocketRead(stream, number, at, read_at, looked_at, size, tuple(events))
 
 
 def _keepalives(value: Any) -> Keepalives:

@@ -37,10 +37,11 @@ _TOKEN_SIZE = 16  # bytes reserved for a token of a response without streaming: 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a response consists of, and what is wrong with it."""
+    """What a response consists of, and what is wrong with it. `computed`: the tokens that an engine computes for it."""
 
     completion: CompletionRequest
     planned: PlannedResponse
+    computed: int | None = None
     malformation: Malformation = malformations.NONE
     coder: Coder | None = None
 
@@ -81,6 +82,7 @@ class ResponseStream:
         self._send = self._output.send if self._output.changes else writer.send
         self._tcp_info_at_start = writer.tcp_info() if dispatcher.log is not None else {}
         self._tokens = answer.tokens
+        self._of = None if answer.computed is None else answer.completion.said + answer.computed  # not told yet
         self._part: Part | None = None
         self._seq = 0
         self._late = 0
@@ -217,11 +219,12 @@ class ResponseStream:
         before = b"" if part == self._part else self._turn(part)
         due = self._pace.due(seq, count)
         assert due is not None, "what leaves was due"
-        stamp = Stamp(self._answer.completion.said + seq, due, count)
+        stamp = Stamp(self._answer.completion.said + seq, due, count, self._of)
         event = self._encoder.event(part, planned.text(seq, count), stamp)
         head, tail = (before, b"") if event is None else (before + event[0], event[1])
         sent = clock.now()
         if event is not None:
+            self._of = None
             self._send(b"%b%d%b" % (head, sent, tail))
         elif before:
             self._send(before)
@@ -335,7 +338,8 @@ class ResponseDispatcher:
         if malformation.whole:
             completion = replace(completion, streamed=False)
         coding = coder(self.script.coding, request.headers.get("accept-encoding", ""), malformation.compression)
-        return Answer(completion, malformation.planned(planned), malformation, coding)
+        computed = None if self.model is None else planned.tokens
+        return Answer(completion, malformation.planned(planned), computed, malformation, coding)
 
     def _malformation(self, completion: CompletionRequest, identity: tuple[str, int]) -> Malformation:
         """What the client asks for, or what the script draws for this stream."""

@@ -29,7 +29,7 @@ from chaoskit.tiers.tier import TierResponse
 from chaoskit.tiers.tracing import OpenSpan
 
 MODEL_PATH = "/v1/chat/completions"
-DEGRADED_HEADER, RETRIEVAL_HEADER = "x-degraded", "x-chaoskit-retrieval"
+DEGRADED_HEADER, LIMIT_HEADER, RETRIEVAL_HEADER = "x-degraded", "x-chaoskit-max-tokens", "x-chaoskit-retrieval"
 _LIMITS = ("max_completion_tokens", "max_tokens")
 
 
@@ -37,7 +37,7 @@ _LIMITS = ("max_completion_tokens", "max_tokens")
 class Conversation:
     """A request on its way through the stages: what is asked so far, and what the answer is marked with.
 
-    `headers` go with every call.
+    `headers` go with every call. `most_tokens` is the longest answer that the ladder leaves.
     """
 
     asked: Asked
@@ -47,6 +47,7 @@ class Conversation:
     first_token: Callable[[int], None]
     steps: list[str] = field(default_factory=list)
     retrievals: list[str] = field(default_factory=list)
+    most_tokens: int | None = None
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -71,8 +72,9 @@ class Conversation:
 
     @property
     def marks(self) -> tuple[tuple[str, str], ...]:
-        """Header fields of the answer: what was degraded, and how retrieval went."""
-        found = ((DEGRADED_HEADER, self.steps), (RETRIEVAL_HEADER, self.retrievals))
+        """Header fields of the answer: what was degraded, its limit then, and how retrieval went."""
+        limit = [] if self.most_tokens is None else [str(self.most_tokens)]
+        found = ((DEGRADED_HEADER, self.steps), (LIMIT_HEADER, limit), (RETRIEVAL_HEADER, self.retrievals))
         return tuple((name, ",".join(dict.fromkeys(words))) for name, words in found if words)
 
 
@@ -100,6 +102,7 @@ class Workflows:
                     drawn = stage.calls.draw(span.numbers(self._settings.seed, "tools", number))
                     await self._tools(span, stage, talk, min(drawn, 1) if service.plan == "single" else drawn)
                 case GenerateStage():
+                    talk.most_tokens = service.max_tokens
                     limits = [each for each in (stage.max_tokens, service.max_tokens) if each is not None]
                     body = _limited(talk.body | _named(stage), min(limits, default=None))
                     await self._generate(span, stage, talk, body, is_last=number == len(stages) - 1)

@@ -1,1 +1,1 @@
-"""Analyses the network: whether faults were achieved, path MTU trouble, the attribution of stalls."""
+"""Analyses the network: whether faults were achieved, path MTU trouble, what stands in between."""

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chaoskit.analysis.streams.columns import UNKNOWN, Ints, Tokens
 from chaoskit.records.model import Request
@@ -52,6 +53,16 @@ def find_bursts(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[in
             own = Tokens(*(column[first:after] for column in tokens))
             found[request.stream] = _bursts(own) if number >= FEWEST_BURSTS else _one_burst(own)
     return found
+
+
+def burst_ends(stalls: Ints, at: Ints, bounds: Sequence[int]) -> NDArray[np.int64]:
+    """The last row of what came together at the end of each stall; the stall's own row where its stream ended."""
+    afters = np.asarray(bounds)[np.searchsorted(bounds, stalls, side="right")]
+    found = [
+        row + int(np.searchsorted(at[row + 1 : after], at[row + 1] + _WITHIN, side="right")) if row + 1 < after else row
+        for row, after in zip(stalls.tolist(), afters.tolist(), strict=True)
+    ]
+    return np.array(found, dtype=np.int64)
 
 
 def _bursts(tokens: Tokens) -> Bursts:

@@ -25,7 +25,7 @@ Bools = NDArray[np.bool_]
 UNKNOWN = -(2**31)
 """A stamp that the server did not give, in `due_ago` and `sent_ago`."""
 _MAX_SIZE = 2**16 - 1  # bytes of a read that are distinguished: no segment is longer
-_HEAD, _EVENT, _SIGNS = 5, 4, 11  # numbers of a read before its events, of an event, of a run of signs of life
+_HEAD, _EVENT, _SIGNS = 6, 4, 11  # numbers of a read before its events, of an event, of a run of signs of life
 _KEPT = [0, 2, 3, 5]  # of signs: stream, first, last, largest
 _MISSING = -1  # where a line says null
 _SPACES = bytes.maketrans(b"[],\n", b"    ")
@@ -36,14 +36,15 @@ R = TypeVar("R", SocketRead, Keepalives)
 class Tokens(NamedTuple):
     """A row for each token. `at` as in `SocketRead`, ns; `read_delay` is how much later the probe had read it, ns.
 
-    `due_ago` and `sent_ago` are how long before `at` the reference server meant to send it and sent it, ns; `size` is
-    the bytes of its read, at most 65,535.
+    `looked_ago` is how long before `at` the probe had last found nothing there, ns; `due_ago` and `sent_ago` how long
+    before it the reference server meant to send it and sent it, ns; `size` is the bytes of its read, at most 65,535.
     """
 
     stream: Ints
     read: Ints
     at: Ints
     read_delay: Ints
+    looked_ago: Ints
     due_ago: Ints
     sent_ago: Ints
     size: Ints
@@ -134,7 +135,7 @@ def _numbers(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None
 
 
 def _token_rows(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """A row for each token: the five numbers of its read, then its own four; None if the lines are not reads."""
+    """A row for each token: the six numbers of its read, then its own four; None if the lines are not reads."""
     events, rest = np.divmod(counts - _HEAD, _EVENT)
     if rest.any() or events.min() < 1:
         return None
@@ -167,7 +168,7 @@ def _rows_of_reads(reads: Iterable[SocketRead]) -> NDArray[np.int64]:
 
 
 def _head(read: SocketRead) -> tuple[int, ...]:
-    return read.stream, read.number, read.at, read.read_at, read.size
+    return read.stream, read.number, read.at, read.read_at, read.looked_at, read.size
 
 
 def _number(stamp: int | None) -> int:
@@ -180,12 +181,13 @@ def _rows_of_signs(signs: Iterable[Keepalives]) -> NDArray[np.int64]:
 
 def _tokens(rows: NDArray[np.int64]) -> Tokens:
     """The columns of a table of tokens."""
-    stream, read, at, user, size, _, _, due, sent = rows.T
+    stream, read, at, user, looked, size, _, _, due, sent = rows.T
     return Tokens(
         stream=narrow_dtype(stream),
         read=narrow_dtype(read),
         at=at.copy(),
         read_delay=narrow_dtype(user - at),
+        looked_ago=narrow_dtype(np.maximum(at - looked, 0)),
         due_ago=narrow_dtype(np.where(due == _MISSING, UNKNOWN, at - due)),
         sent_ago=narrow_dtype(np.where(sent == _MISSING, UNKNOWN, at - sent)),
         size=np.minimum(size, _MAX_SIZE).astype(np.uint16),

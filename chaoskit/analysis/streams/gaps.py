@@ -6,13 +6,13 @@ that it begins with; rows are in the order of `Tokens`.
 
 What the server planned is neither a stall nor waiting: a planned gap of more than half the threshold is subtracted, so
 that a little lateness never makes a stall, and a reader takes at least the planned time for a token. Another's server
-stamps nothing, so nothing is known to be planned, and both are of the gaps as received. So they are of a server with an
-engine: what it plans follows from its load, and its users wait for it.
+stamps nothing, so nothing is known to be planned, and both are of the gaps as received. So they are of an answer that
+an engine computed, as its stamps tell: what it plans follows from its load, and its users wait for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, cast
@@ -20,6 +20,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from chaoskit.analysis.streams.bursts import burst_ends
 from chaoskit.analysis.streams.columns import UNKNOWN, Bools, Ints, Tokens, narrow_dtype
 from chaoskit.analysis.streams.token_counts import TokenCounts, count_tokens
 from chaoskit.records.model import Request
@@ -35,28 +36,30 @@ _BATCH = 1_000_000  # rows that are processed at a time
 class Reader:
     """What a reader of a stream notices: a gap longer than `stall`, and a token later than `pace` after the one before.
 
-    Both in ns. The defaults are the Eloquent paper's threshold, and 20 tokens/s. `excuses_plan`: what the server
-    planned counts as neither.
+    Both in ns. The defaults are the Eloquent paper's threshold, and 20 tokens/s.
     """
 
     stall: int = 200_000_000
     pace: int = 50_000_000
-    excuses_plan: bool = True
 
     @classmethod
-    def of(cls, workload: Workload | None, excuses_plan: bool = True) -> Reader:
+    def of(cls, workload: Workload | None) -> Reader:
         """As the workload says; the defaults without one."""
         if workload is None:
             return cls()
         pace = max(1, _NS_PER_MEGASECOND // workload.reading_rate)
-        return cls(workload.stall_threshold, pace, excuses_plan)
+        return cls(workload.stall_threshold, pace)
 
 
 class Token(NamedTuple):
-    """One token: `at` is the kernel's stamp, `user` the probe's, `due` and `sent` the reference server's."""
+    """One token: `at` is the kernel's stamp, `user` the probe's, `due` and `sent` the reference server's.
+
+    Nothing was there at `looked`, when the probe's event loop looked for the last time before.
+    """
 
     at: int
     user: int
+    looked: int
     due: int | None
     sent: int | None
 
@@ -85,13 +88,15 @@ class GapTable:
     """A row for each token: the gap that begins with it, where `is_gap`.
 
     Most gaps are neither pauses nor stalls, so only their rows are kept for these: `pauses` with the pauses' lengths in
-    ns, and `ends` with the tokens around a stall. `planned_pace` has the mean planned time for a token of each stream,
-    ns.
+    ns, `stalls` with the row of the last token that came together with the one that ended it, and `ends` with the
+    tokens of all these rows and those that ended a stall. `planned_pace` has the mean planned time for a token of each
+    stream, ns; `computed` are the streams that an engine computed.
     """
 
     reader: Reader
     token_counts: TokenCounts
     planned_pace: Mapping[int, float]
+    computed: Set[int]
     stream: Ints
     at: NDArray[np.int64]
     length: NDArray[np.int64]
@@ -100,6 +105,7 @@ class GapTable:
     is_gap: Bools
     is_stall: Bools
     pauses: tuple[Ints, Ints]
+    stalls: tuple[Ints, Ints]
     ends: tuple[Ints, Tokens]
 
     def is_last(self, row: int) -> bool:
@@ -112,12 +118,20 @@ class GapTable:
         place = int(np.searchsorted(rows, gap.row))
         return _token(tokens, place), None if gap.is_last else _token(tokens, place + 1)
 
+    def burst_after(self, gap: Gap) -> tuple[int, Token]:
+        """How many tokens came together at the end of a stall that a token ended, and the last of them."""
+        stalls, lasts = self.stalls
+        last = int(lasts[np.searchsorted(stalls, gap.row)])
+        rows, tokens = self.ends
+        return last - gap.row, _token(tokens, int(np.searchsorted(rows, last)))
+
 
 def _token(tokens: Tokens, row: int) -> Token:
     at, due, sent = int(tokens.at[row]), int(tokens.due_ago[row]), int(tokens.sent_ago[row])
     return Token(
         at=at,
         user=at + int(tokens.read_delay[row]),
+        looked=at - int(tokens.looked_ago[row]),
         due=None if due == UNKNOWN else at - due,
         sent=None if sent == UNKNOWN else at - sent,
     )
@@ -243,11 +257,13 @@ def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]
     for batch in _batches([(request, first) for request, (first, after) in pairs if after > first], count):
         builder.fill(*batch)
     stalls = np.flatnonzero(builder.is_stall)
-    ends = np.union1d(stalls, np.minimum(stalls + 1, count - 1))
+    lasts = burst_ends(stalls, tokens.at, bounds)
+    ends = np.union1d(np.union1d(stalls, np.minimum(stalls + 1, count - 1)), lasts)
     return GapTable(
         reader=reader,
         token_counts=counts,
         planned_pace=builder.planned_pace,
+        computed=frozenset(request.stream for request in requests if request.computed is not None),
         stream=tokens.stream,
         at=tokens.at.astype(np.int64, copy=False),
         length=builder.length,
@@ -256,6 +272,7 @@ def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]
         is_gap=builder.is_gap,
         is_stall=builder.is_stall,
         pauses=builder.pauses,
+        stalls=(stalls, lasts),
         ends=(ends, Tokens(*(column[ends] for column in tokens))),
     )
 
@@ -309,8 +326,7 @@ class _TableBuilder:
         end = np.maximum(end, at)
         length, planned = end - at, _planned(tokens, lasts)
         self._note_planned_pace(requests, planned, firsts, sizes)
-        if not self._reader.excuses_plan:
-            planned = np.zeros_like(planned)
+        planned[np.repeat([request.computed is not None for request in requests], sizes)] = 0
         pause = np.where(planned > self._reader.stall / 2, planned, 0)
         is_coalesced = np.append(tokens.read[1:] == tokens.read[:-1], False)
         is_coalesced[lasts] = False

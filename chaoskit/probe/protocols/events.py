@@ -57,6 +57,11 @@ def stamps_of(payload: Json) -> ServerStamps:
     return integer(stamps.get("seq")), integer(stamps.get("due")), integer(stamps.get("sent"))
 
 
+def computed_tokens(payload: Json) -> int | None:
+    """How many tokens an engine of the reference server means to compute, where an event tells."""
+    return integer(mapping(payload.get("chaoskit")).get("of"))
+
+
 def integer(value: object) -> int | None:
     """The value if it is a number that a record may hold."""
     return value if type(value) is int and 0 <= value < MAX_NUMBER else None

@@ -17,7 +17,16 @@ from chaoskit.probe.framing import BARE, COMMENT, CUT, BodyParser, MalformedErro
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.answer_text import answer_text
 from chaoskit.probe.protocols.error_messages import failure_in, sentence_of
-from chaoskit.probe.protocols.events import END, NO_STAMPS, SIGN_OF_LIFE, Json, ProtocolEvent, ServerStamps, integer
+from chaoskit.probe.protocols.events import (
+    END,
+    NO_STAMPS,
+    SIGN_OF_LIFE,
+    Json,
+    ProtocolEvent,
+    ServerStamps,
+    computed_tokens,
+    integer,
+)
 from chaoskit.probe.protocols.stream_protocol import DONE_MARKER
 from chaoskit.records.model import TOKENS, Event
 from chaoskit.spec.workload import Protocol
@@ -46,7 +55,8 @@ class ResponseParser:
     """The events of one response, as they arrive.
 
     `failure` is why the parsing has ended early. `text` is the beginning of what the server sent outside of events.
-    `remarks` are what is odd about a response that can still be understood.
+    `remarks` are what is odd about a response that can still be understood. `computed` are the tokens that an engine
+    of the reference server means to compute for it, as its first event tells.
     """
 
     def __init__(
@@ -57,6 +67,7 @@ class ResponseParser:
         self.failure: MalformedError | TooLargeError | None = None
         self.text = b""
         self.remarks: dict[str, None] = {}
+        self.computed: int | None = None
         self._protocol = PROTOCOLS[protocol]
         self._ends = ends
         self._parser = BodyParser(max_size)
@@ -90,7 +101,7 @@ class ResponseParser:
                 return events
             if kind == COMMENT:
                 if data.startswith(_STAMPS):
-                    self._stamps = _comment_stamps(data)
+                    self._stamps = self._comment_stamps(data)
                 else:
                     events.append(SIGN_OF_LIFE)
                 continue
@@ -181,6 +192,8 @@ class ResponseParser:
                 yield ProtocolEvent(Event("error"), error_message=failure)
                 continue
             event = self._protocol.interpret(each)
+            if "chaoskit" in each:
+                self.computed = computed_tokens(each) or self.computed
             if self._is_whole_answer(each, event, is_bare, isinstance(payload, list)):
                 what = "a JSON array" if isinstance(payload, list) else "one JSON object"
                 self.failure = MalformedError(f"a whole answer as {what}, although a stream was asked for")
@@ -204,6 +217,16 @@ class ResponseParser:
         is_unframed = is_bare and self._protocol.framing != "ndjson"
         is_at_once = is_unframed and event.event.kind in TOKENS and (event.is_finish or is_list)
         return is_at_once or self._protocol.is_whole(payload)
+
+    def _comment_stamps(self, comment: bytes) -> ServerStamps:
+        """The stamps in a comment: `seq`, `due`, `sent`, then perhaps the number of tokens, and `of`."""
+        words = comment[len(_STAMPS) :].split()
+        if not 3 <= len(words) <= 5 or not all(word.isdigit() and len(word) < 20 for word in words):
+            return NO_STAMPS
+        numbers = [integer(int(word)) for word in words]
+        if len(numbers) == 5:
+            self.computed = numbers[4]
+        return numbers[0], numbers[1], numbers[2]
 
     def _bare(self, data: bytes) -> Iterator[ProtocolEvent]:
         """JSON outside of an event, or a text."""
@@ -250,10 +273,3 @@ def _failure_of(data: bytes) -> str | None:
     payload = _json_of(data)
     one = payload[0] if isinstance(payload, list) and len(payload) == 1 else payload
     return failure_in(one) if isinstance(one, dict) else None
-
-
-def _comment_stamps(comment: bytes) -> ServerStamps:
-    words = comment[len(_STAMPS) :].split()  # the fourth, if any, is the number of tokens
-    if len(words) not in (3, 4) or not all(word.isdigit() and len(word) < 20 for word in words):
-        return NO_STAMPS
-    return integer(int(words[0])), integer(int(words[1])), integer(int(words[2]))

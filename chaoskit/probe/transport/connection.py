@@ -23,6 +23,7 @@ from typing import Protocol
 from chaoskit.clock import now
 from chaoskit.probe.framing import TooLargeError
 from chaoskit.probe.transport import stamps
+from chaoskit.probe.transport.event_loop import polls_of
 from chaoskit.probe.transport.stamps import ReadStamp, StampClock
 from chaoskit.probe.transport.tls import TlsState
 from chaoskit.records import tcp_info
@@ -67,6 +68,7 @@ class Inbox:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Connection, bytes, ReadStamp]] = []
+        self.polls = polls_of(self._loop)
         self.buffers = [memoryview(bytearray(_READ))]  # of the read that is being done
 
     def add(self, connection: Connection, data: bytes, stamp: ReadStamp) -> None:
@@ -309,7 +311,8 @@ class Connection:
         self._reads += 1
         if not data:
             self.stop_reading()
-        self._inbox.add(self, data, ReadStamp(self._reads, at, read_at, len(data)))
+        looked_at = min(at, self._inbox.polls.before) or at
+        self._inbox.add(self, data, ReadStamp(self._reads, at, read_at, looked_at, len(data)))
 
     def _held_out_of_order(self) -> bool:
         """Whether this read may contain segments from the out-of-order queue."""

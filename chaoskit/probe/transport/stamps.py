@@ -15,11 +15,12 @@ _Ancillary = list[tuple[int, int, bytes]]
 
 
 class ReadStamp(NamedTuple):
-    """One socket read: its number on the connection, kernel stamp, time of the read, size in bytes."""
+    """One socket read: its number on the connection, and as in `records.model.SocketRead`."""
 
     number: int
     at: int
     read_at: int
+    looked_at: int
     size: int
 
 

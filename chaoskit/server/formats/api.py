@@ -19,17 +19,20 @@ CREATED_AT = "2026-01-01T00:00:00Z"
 class Stamp(NamedTuple):
     """The stamps in an event: its first token's number, when that was due in ns, and how many tokens it has.
 
-    An event is encoded before its time of sending is known: that goes into the hole between the event's two parts.
+    `of` is in the first event of an answer that an engine computes: the tokens that the whole answer is to have. An
+    event is encoded before its time of sending is known: that goes into the hole between the event's two parts.
     """
 
     seq: int
     due: int
     tokens: int = 1
+    of: int | None = None
 
     def hole(self, event: str) -> tuple[bytes, bytes]:
         """A JSON object without its closing brace, with the stamps as its last field, around the time of sending."""
         count = f'"tokens":{self.tokens},' if self.tokens != 1 else ""
-        return f'{event},"chaoskit":{{"seq":{self.seq},"due":{self.due},{count}"sent":'.encode(), b"}}"
+        of = f'"of":{self.of},' if self.of is not None else ""
+        return f'{event},"chaoskit":{{"seq":{self.seq},"due":{self.due},{count}{of}"sent":'.encode(), b"}}"
 
     def value(self, sent: int) -> dict[str, int]:
         """All of them."""

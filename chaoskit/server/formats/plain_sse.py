@@ -48,8 +48,9 @@ class PlainSse:
 
     def event(self, part: Part, text: str, stamp: Stamp) -> tuple[bytes, bytes]:
         """An event: the stamps as a comment, the token as data."""
-        count = f" {stamp.tokens}" if stamp.tokens != 1 else ""
-        return f": chaoskit {stamp.seq} {stamp.due} ".encode(), f"{count}\ndata: {text}\n\n".encode()
+        of = f" {stamp.of}" if stamp.of is not None else ""
+        count = f" {stamp.tokens}" if stamp.tokens != 1 or of else ""
+        return f": chaoskit {stamp.seq} {stamp.due} ".encode(), f"{count}{of}\ndata: {text}\n\n".encode()
 
     def end(self, part: Part) -> bytes:
         """Nothing."""

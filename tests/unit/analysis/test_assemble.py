@@ -54,8 +54,8 @@ def test_tokens_of_one_read_are_coalesced() -> None:
     made.stream(0, [100], ended=200)
     events = (Event("content"), Event("ping"), Event("reasoning"), Event("meta"), Event("content"))
     made.records += [
-        SocketRead(0, 1, ns(150), ns(150), 10, events),
-        SocketRead(0, 2, ns(180), ns(180), 10, (Event("done"),)),
+        SocketRead(0, 1, ns(150), ns(150), ns(150), 10, events),
+        SocketRead(0, 2, ns(180), ns(180), ns(180), 10, (Event("done"),)),
     ]
 
     gaps = only(made).gaps
@@ -96,7 +96,7 @@ def test_a_ping_is_a_sign_of_life() -> None:
     """A ping after the last token is the stream's last sign of life."""
     made = Made()
     made.stream(0, [100, 120], "idle_timeout", ended=5120)
-    made.records.append(SocketRead(0, 2, ns(1000), ns(1000), 10, (Event("ping"),)))
+    made.records.append(SocketRead(0, 2, ns(1000), ns(1000), ns(1000), 10, (Event("ping"),)))
 
     assert only(made).last_sign_of_life == ns(1000)
 

@@ -7,12 +7,8 @@ from dataclasses import replace
 import pytest
 from made_runs import MS, Made, ns
 
-from chaoskit.analysis.network.attribution import (
-    StreamEvidence,
-    attribute_stalls,
-    out_of_order_streams,
-    stream_evidence,
-)
+from chaoskit.analysis.attribution.evidence import StreamEvidence, out_of_order_streams, stream_evidence
+from chaoskit.analysis.attribution.stalls import attribute_stalls
 from chaoskit.analysis.result import StallAttribution
 from chaoskit.records.model import Event, Request, ServedResponse, SocketRead, TcpInfo, Vitals
 
@@ -20,7 +16,8 @@ from chaoskit.records.model import Event, Request, ServedResponse, SocketRead, T
 def attribution(made: Made, *went_on: int) -> StallAttribution:
     """The attribution of all stalls of a run."""
     infos = [record for record in made.records if isinstance(record, TcpInfo)]
-    return attribute_stalls(made.streams().gaps, StreamEvidence(frozenset(went_on), out_of_order_streams(infos)))
+    evidence = StreamEvidence(server_kept_sending=frozenset(went_on), out_of_order=out_of_order_streams(infos))
+    return attribute_stalls(made.streams().gaps, evidence)
 
 
 def stamped(*tokens: tuple[float, float, float, float]) -> Made:
@@ -88,7 +85,7 @@ def unstamped(burst: int, *out_of_order: int) -> StallAttribution:
     """A stall of a server without stamps that ends with so many tokens at once; the receiver's out-of-order counts."""
     made = Made()
     made.stream(0, [100], ended=500)
-    made.records.append(SocketRead(0, 1, ns(500), ns(500), 100, (Event("content"),) * burst))
+    made.records.append(SocketRead(0, 1, ns(500), ns(500), ns(500), 100, (Event("content"),) * burst))
     for index, count in enumerate(out_of_order):
         made.records.append(TcpInfo(0, "start" if index == 0 else "end", ns(index), {"rcv_ooopack": count}))
     return attribution(made)
@@ -122,7 +119,6 @@ def judged(made: Made) -> StallAttribution:
         [each for each in records if isinstance(each, TcpInfo)],
         [each for each in records if isinstance(each, ServedResponse)],
         [each for each in records if isinstance(each, Vitals)],
-        frozenset(),
     )
     return attribute_stalls(made.streams().gaps, evidence)
 
@@ -169,23 +165,66 @@ def test_only_a_late_process_of_the_client_is_held_against_its_streams() -> None
     """The stream is that of the first of two processes: the second one's lag says nothing about it."""
 
     def seen(late: int) -> StallAttribution:
-        made = stamped((0, 0, 1, 1), (20, 20, 921, 922))
+        made = died(late=1)
         lags = [(0, 643 if late == 0 else 1), (1, 643 if late == 1 else 1)]
         made.records += [Vitals(ns(900), 1, 1, 1, lag * MS, 0, None, process) for process, lag in lags]
         return judged(made)
 
-    assert "the client itself" in (seen(late=0).reason or "")
-    assert "the client itself" not in (seen(late=1).reason or "")
+    found, other = seen(late=0), seen(late=1)
+
+    assert (found.client_ms, found.network_ms, found.confidence) == (643, 2157, "likely")
+    assert found.reason == "the client itself did not look at its sockets for up to 643 ms during 1 stall"
+    assert (other.client_ms, other.network_ms, other.confidence) == (0, 2800, "exact")
 
 
-@pytest.mark.parametrize(("has_stamp", "network"), [(True, 720), (False, 206)])
-def test_a_client_that_woke_late_makes_it_likely(has_stamp: bool, network: float) -> None:
-    """Without the kernel's stamp a late read looks like the network: what the client was late is unknown."""
-    made = stamped((0, 0, 1, 1), (20, 20, 921, 922 if has_stamp else 921))
-    made.records += [Vitals(ns(at), 1, 1, 1, round(lag * MS), 0) for at, lag in ((400, 1), (900, 643), (1900, 900))]
+@pytest.mark.parametrize(("looked", "client"), [(900, 0), (600, 240), (15, 720), (5, 720)])
+def test_what_may_have_waited_for_a_client_that_did_not_look_is_the_clients(looked: float, client: float) -> None:
+    """A token 900 ms later in transit: what the client had not looked is its own; 15 ms are nothing."""
+    made = stamped((0, 0, 1, 1), (20, 20, 921, 921))
+    made.records[-1] = made.read(0, 1, 921, looked=looked, seq=1, due=ns(20), sent=ns(20))
 
     found = judged(made)
 
-    assert found.network_ms == pytest.approx(network, abs=2)
-    assert found.confidence == "likely"
-    assert found.reason == "the client itself woke up to 643 ms late during 1 stall"
+    assert found.client_ms == pytest.approx(client, abs=17)
+    assert found.network_ms == pytest.approx(720 - client, abs=17)
+    assert found.confidence == ("likely" if client else "exact")
+
+
+def burst(*sent: float, out_of_order: int = 0, retransmitted: int = 0) -> StallAttribution:
+    """A stall of a second that ends with tokens in one read, which the server had sent at these times."""
+    made = Made()
+    made.stream(0, ended=1100)
+    made.records.append(made.read(0, 0, 1, seq=0, due=ns(0), sent=ns(0)))
+    events = tuple(Event("content", seq, ns(at), ns(at)) for seq, at in enumerate(sent, 1))
+    made.records.append(SocketRead(0, 1, ns(1001), ns(1001), ns(1000), 900, events))
+    made.records += [
+        TcpInfo(0, "start", ns(1), {"rcv_ooopack": 1}),
+        TcpInfo(0, "end", ns(1100), {"rcv_ooopack": 1 + out_of_order}),
+    ]
+    made.records.append(
+        ServedResponse(
+            0, ns(0), ns(0), ns(1), 9, 9, 0, "sent", {"total_retrans": retransmitted, "rtt": 40}, {"rtt": 40}
+        )
+    )
+    return judged(made)
+
+
+EACH = tuple(range(20, 1000, 20))
+
+
+@pytest.mark.parametrize(
+    ("found", "whose"),
+    [
+        (burst(*EACH), "between_ms"),
+        (burst(*EACH, out_of_order=1), "network_ms"),
+        (burst(*EACH, retransmitted=1), "network_ms"),
+        (burst(20, 21, 22), "network_ms"),
+        (burst(20), "network_ms"),
+    ],
+)
+def test_what_was_sent_apart_and_came_together_on_a_clean_connection_was_held(
+    found: StallAttribution, whose: str
+) -> None:
+    """Not where the connection shows trouble, and not where the server itself had sent at once what came at once."""
+    assert found.stalls == 1
+    assert getattr(found, whose) > 0.9 * (found.between_ms + found.network_ms + found.server_ms + found.unknown_ms)

@@ -35,7 +35,7 @@ def gaps(request: Request, tokens: Sequence[tuple[SocketRead, Event]]) -> Iterat
     for (before, one), (after, other) in pairwise(tokens):
         end = max(before.at, after.at)
         planned = max(0, other.due - one.due) if one.due is not None and other.due is not None else 0
-        length, pause = end - before.at, planned if planned > reader.stall else 0
+        length, pause = end - before.at, planned if planned > reader.stall / 2 else 0
         free += max(reader.pace, planned)
         yield length, length - pause, max(0, end - free), before.number == after.number
         free = max(free, end)
@@ -82,7 +82,8 @@ def test_files_give_the_columns_of_their_records(seed: int, tmp_path: Path) -> N
 
 def test_numbers_of_any_size_fit(tmp_path: Path) -> None:
     """A column of small numbers becomes one of large ones when a block has some."""
-    records = [SocketRead(n, n, 10**17 + n, 10**17 + n + 10 ** (n % 18), 99, (Event("content"),)) for n in range(60)]
+    at = 10**17
+    records = [SocketRead(n, n, at + n, at + n + 10 ** (n % 18), at, 99, (Event("content"),)) for n in range(60)]
     (tmp_path / FILES[SocketRead]).write_text("".join(map(to_line, records)) * 2000)
 
     found = read_tokens(tmp_path)

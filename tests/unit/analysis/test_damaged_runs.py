@@ -24,7 +24,7 @@ def whole(tmp_path: Path) -> Path:
     """A run with a record of every kind."""
     run = Made(plan(OBJECTIVES)).phases().many(0, 30_000, 3000).vitals(30_000)
     run.stream(12_000, [12_100], "reset", ended=12_200, port=40_000)
-    run.records.append(SocketRead(0, 9, ns(1000), ns(1000), 30, (Event("ping"),)))
+    run.records.append(SocketRead(0, 9, ns(1000), ns(1000), ns(1000), 30, (Event("ping"),)))
     run.records.append(UnackedSample(0, ns(12_150), {"snd_mss": 1448, "retransmits": 2}))
     run.records.append(Hop(ns(10_000), "router", "wifi", 0, 1, 0, 0))
     run.records.append(ConnectionEnd(ns(11_999), "router", "to-client", "syn", "client", 40_000, "server", 8000))

@@ -34,7 +34,9 @@ def outcomes(
         work.records = [each for each in work.records if not isinstance(each, SocketRead)]
         stamps = zip(reads, numbers, strict=True)
         work.records += [
-            SocketRead(0, each.number, each.at, each.read_at, 100, (Event("content", seq, ns(0), ns(1)),))
+            SocketRead(
+                0, each.number, each.at, each.read_at, each.looked_at, 100, (Event("content", seq, ns(0), ns(1)),)
+            )
             for each, seq in stamps
         ]
     chain = MadeChain(work, trace(0))

@@ -171,7 +171,7 @@ def test_coalesced_gaps_are_summarized_separately(tmp_path: Path) -> None:
     """Tokens of one read are gaps of 0 in one summary and left out of the other."""
     run = made()
     number = run.stream(5000, [5100], ended=5200)
-    run.records.append(SocketRead(number, 1, ns(5180), ns(5180), 9, (Event("content"), Event("content"))))
+    run.records.append(SocketRead(number, 1, ns(5180), ns(5180), ns(5180), 9, (Event("content"), Event("content"))))
 
     baseline = phase(analyse(run.write(tmp_path / "run")), "baseline")
 

@@ -11,13 +11,13 @@ from made_runs import Made, ns, plan
 from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.stalls import attribute_stalls
 from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
-from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stalls
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.streams.assemble import assemble_streams
 from chaoskit.analysis.streams.columns import signs_of_life, token_columns
-from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.records.model import Request, SocketRead
 from chaoskit.records.spans import ModelState, Span
 from chaoskit.report import matrix as matrix_report
@@ -167,18 +167,17 @@ def test_a_run_without_an_engine_has_none(tmp_path: Path) -> None:
     assert found.models == ()
 
 
-@pytest.mark.parametrize(("excuses_plan", "stalls"), [(True, 0), (False, 1)])
-def test_what_an_engine_plans_is_waited_for(excuses_plan: bool, stalls: int) -> None:
+@pytest.mark.parametrize(("computed", "stalls"), [(None, 0), (3, 1)])
+def test_what_an_engine_plans_is_waited_for(computed: int | None, stalls: int) -> None:
     """A freeze of 500 ms between two steps is nothing where it was scripted, else the server's stall."""
     made = Made(None)
-    made.stream(0, ended=600)
+    made.stream(0, ended=600, computed=computed)
     for number, due in enumerate((0, 20, 520)):
         made.records.append(made.read(0, number, due + 1, seq=number, due=ns(due), sent=ns(due)))
     streams = assemble_streams(
         (record for record in made.records if isinstance(record, Request)),
         token_columns(record for record in made.records if isinstance(record, SocketRead)),
         signs_of_life(()),
-        Reader(excuses_plan=excuses_plan),
     )
     found = attribute_stalls(streams.gaps, StreamEvidence())
 

@@ -95,7 +95,7 @@ def test_a_single_token_shows_that_small_packets_pass(size: int, kinds: list[str
     run = Run()
     for _ in range(3):
         hold(run, "down", AT, 4, 5, sacked=0, lost=6)
-    run.reads = [SocketRead(9, 0, ns(AT + 1000), ns(AT + 1000), size, (Event("content"),))]
+    run.reads = [SocketRead(9, 0, ns(AT + 1000), ns(AT + 1000), ns(AT + 1000), size, (Event("content"),))]
 
     assert [one.kind for one in run.found().get("narrow", [])] == kinds
 

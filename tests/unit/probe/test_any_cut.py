@@ -49,7 +49,7 @@ class Nowhere:
 def understood(protocol: Protocol, chunks: Iterable[bytes], is_whole: bool) -> tuple[list[ProtocolEvent], Any]:
     """The events of these reads, and everything that decides about the end."""
     parser, transcript = ResponseParser(protocol, MAX_SIZE), Transcript(0, Nowhere())  # type: ignore[arg-type]
-    stamp = ReadStamp(0, 1, 1, 1)
+    stamp = ReadStamp(0, 1, 1, 1, 1)
     found: list[ProtocolEvent] = []
     for chunk in chunks:
         events = parser.feed(chunk)

@@ -17,7 +17,7 @@ from chaoskit.probe.transport.http2 import Http2
 from chaoskit.probe.transport.stamps import ReadStamp
 from chaoskit.units import Size
 
-STAMP = ReadStamp(1, 2, 3, 4)
+STAMP = ReadStamp(1, 2, 3, 2, 4)
 REQUEST = Outgoing(b"POST", b"http", b"x", b"/", [(b"host", b"x")], b"{}")
 LIMITS = Limits(Size(10_000), Size(1 << 30))
 

@@ -22,7 +22,7 @@ FLOOD = 60_000
 
 def read(number: int, at: int, *kinds: str, size: int = 100) -> SocketRead:
     """One read of stream 7 with these events."""
-    return SocketRead(7, number, at, at + 1, size, tuple(Event(kind) for kind in kinds))  # type: ignore[arg-type]
+    return SocketRead(7, number, at, at + 1, at, size, tuple(Event(kind) for kind in kinds))  # type: ignore[arg-type]
 
 
 def test_a_series_is_one_record() -> None:

@@ -27,7 +27,7 @@ EXAMPLES: list[Record] = [
     Phase("wifi", 0, ("wifi",), 1, 2, 3),
     Request(1, 10, 11, 99, "reset", "connection reset", sent=12, tokens=3),
     Request(2, 10, 11, 99, "complete", workflow="support", traffic_class="premium", attempt=2, retry_of=1),
-    SocketRead(1, 2, 100, 101, 300, (Event("content", 5, 90, 91), Event("reasoning"), Event("content"))),
+    SocketRead(1, 2, 100, 101, 90, 300, (Event("content", 5, 90, 91), Event("reasoning"), Event("content"))),
     Keepalives(1, 3, 100, 900, 3000, 1448, meta=1, ping=400, done=1),
     TcpInfo(1, "connected", 5, {"rtt": 20}),
     Vitals(1, 2, 3, 4, 5, 6, None),

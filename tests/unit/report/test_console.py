@@ -385,7 +385,7 @@ def test_tokens_that_came_together_are_told(tmp_path: Path) -> None:
     for at in (12_000, 14_000):
         number = run.stream(at, [at + 100], ended=at + 6100)
         events = tuple(Event("content") for _ in range(30))
-        run.records.append(SocketRead(number, 1, ns(at + 6100), ns(at + 6100), 3000, events))
+        run.records.append(SocketRead(number, 1, ns(at + 6100), ns(at + 6100), ns(at + 6100), 3000, events))
 
     text = " ".join(shown(analyse(run.write(tmp_path / "run"))))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from chaoskit.conduct import event_loop
+from chaoskit.probe.transport import event_loop
 
 
 def test_a_busy_loop_still_hears_its_sockets() -> None:

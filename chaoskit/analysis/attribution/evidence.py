@@ -1,0 +1,84 @@
+"""Collects what is known of each stream beside its stamps."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+
+from chaoskit.analysis.statistics.quantiles import MS
+from chaoskit.analysis.streams.gaps import Gap
+from chaoskit.records.model import ServedResponse, TcpInfo, Vitals
+
+LATE = 20 * MS
+"""Lateness counts from it on, in ns, as `health` has it."""
+_VITALS_INTERVAL = 500 * MS  # a line has the longest wait since the line before
+_RISE = 50_000  # us: more than an acknowledgement is delayed by
+
+
+@dataclass(frozen=True)
+class StreamEvidence:
+    """What is known beside the stamps.
+
+    `server_kept_sending` are the streams whose server sent more than arrived, `out_of_order` those during which
+    their connection received segments out of order, `retransmitted` those whose server had to send segments again, or
+    saw the round trip rise, `held_back` those that something in between held back, `cut_off` those that a host in
+    between ended. `server_late` is how far the server was behind its schedule at most, ns, by stream: a stream without
+    it has no record of the server. `client_late` is when the event loop of one of the client's `processes` had woken
+    late, in order of time, by how much, ns, and which one. The processes took the streams in turn. `has_between`:
+    something that holds streams back may stand between the client and the server.
+    """
+
+    server_kept_sending: Set[int] = frozenset()
+    out_of_order: Set[int] = frozenset()
+    retransmitted: Set[int] = frozenset()
+    held_back: Set[int] = frozenset()
+    server_late: Mapping[int, int] = field(default_factory=dict)
+    client_late: Sequence[tuple[int, int, int]] = ()
+    processes: int = 1
+    cut_off: Set[int] = frozenset()
+    has_between: bool = True
+
+    def client_late_in(self, gap: Gap) -> int:
+        """How late the event loop of its process woke during a gap at most, ns."""
+        place = bisect_left(self.client_late, (gap.begin, 0, 0))
+        found = 0
+        for at, lag, process in self.client_late[place:]:
+            if at - _VITALS_INTERVAL > gap.end:
+                break
+            if process == gap.stream % self.processes:
+                found = max(found, lag)
+        return found
+
+
+def stream_evidence(
+    arrived: Mapping[int, int], infos: Iterable[TcpInfo], served: Iterable[ServedResponse], vitals: Sequence[Vitals]
+) -> StreamEvidence:
+    """From the records; `arrived` has the number of each stream's tokens."""
+    known = {one.stream: one for one in served if one.stream is not None and one.stream in arrived}
+    return StreamEvidence(
+        server_kept_sending=frozenset(stream for stream, one in known.items() if one.tokens_sent > arrived[stream]),
+        out_of_order=out_of_order_streams(infos),
+        retransmitted=frozenset(stream for stream, one in known.items() if _saw_trouble(one)),
+        server_late={stream: one.max_late for stream, one in known.items()},
+        client_late=sorted((line.at, line.lag, line.process or 0) for line in vitals if line.lag > LATE),
+        processes=1 + max((line.process or 0 for line in vitals), default=0),
+    )
+
+
+def out_of_order_streams(infos: Iterable[TcpInfo]) -> frozenset[int]:
+    """The streams during which segments arrived out of order, by the receiver's `rcv_ooopack`."""
+    first: dict[int, int] = {}
+    found = set()
+    for info in infos:
+        count = info.fields.get("rcv_ooopack")
+        if count is not None and count > first.setdefault(info.stream, count):
+            found.add(info.stream)
+    return frozenset(found)
+
+
+def _saw_trouble(served: ServedResponse) -> bool:
+    """Whether the server's own TCP sent segments again, or saw the round trip rise."""
+    begin, end = served.tcp_info_at_start, served.tcp_info
+    again = end.get("total_retrans", 0) > begin.get("total_retrans", 0)
+    return again or end.get("rtt", 0) > 2 * begin.get("rtt", 0) + _RISE
