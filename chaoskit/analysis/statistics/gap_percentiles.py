@@ -1,4 +1,4 @@
-"""Computes 95 % intervals of percentiles of gaps, whose streams are independent while gaps of one stream are not.
+"""Computes 95 % intervals of percentiles of gaps: streams are independent, gaps of one stream are not.
 
 Woodruff, JASA 47 (1952): a bound is above the percentile where the share of the gaps beyond it is surely small enough.
 That share is a ratio of sums over streams (`ratio_of_sums`). Where no gap is beyond, the gaps are taken to be
