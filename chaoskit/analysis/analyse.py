@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.attribution.evidence import StreamEvidence, out_of_order_streams, stream_evidence
+from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
 from chaoskit.analysis.attribution.stalls import attribute_stalls
 from chaoskit.analysis.beside import with_workloads
 from chaoskit.analysis.chains.inversions import inversions
@@ -133,6 +134,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         stream_evidence(arrived, raw.infos, raw.served, raw.vitals),
         held_back=held,
         cut_off=cut_off,
+        sockets=SocketEvidence(raw.infos, streams.arrivals.signs, run_timeline.begin),
+        origin=run_timeline.begin,
         has_between=not in_lab or (raw.plan is not None and raw.plan.asks_program),
     )
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))

@@ -20,14 +20,13 @@ from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, PlannedWorkload, load_plan
 from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
-from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE, WORKLOADS
+from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
 from chaoskit.records.jsonl import FILES, read, read_numbered
 from chaoskit.records.model import (
     DRAIN,
     Counters,
     Hop,
-    HostState,
     Phase,
     Request,
     ServedResponse,
@@ -42,7 +41,7 @@ TCP_INFO_FIELDS = (
     *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),
     *("dsack_dups", "reord_seen"),
     *("last_data_recv", "last_data_sent", "lost", "options", "pmtu", "rcv_mss", "rcv_ooopack", "retransmits"),
-    *("rto", "rtt", "sacked", "snd_mss", "total_retrans", "unacked"),
+    *("rmem_alloc", "rto", "rtt", "sacked", "snd_mss", "total_retrans", "unacked"),
 )
 """The fields of TCP_INFO that the analysis uses. The others are not kept: a run has several samples per stream."""
 _RUNS = Path("runs")  # where runs are written without --out

@@ -29,6 +29,8 @@ RunStatus = Literal["finished", "interrupted", "refused", "crashed", "dirty"]
 RunVerdict = Literal["met", "broken", "undecided", "none"]
 ObjectiveVerdict = Literal["met", "broken", "undecided"]
 Confidence = Literal["exact", "likely", "none"]
+Cause = Literal["server", "network", "client", "between", "unknown"]
+NetworkKind = Literal["loss", "reorder", "delay", "queueing", "rate", "black-hole"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
 PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
 SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "lost", "mss", "mtu"]
@@ -109,6 +111,7 @@ class StallAttribution(FiniteJson):
     server_ms: float
     between_ms: float = 0.0
     network_ms: float
+    network_kinds: dict[NetworkKind, float] = Field(default={}, description="`network_ms` by what it was, in ms.")
     client_ms: float
     unknown_ms: float
     confidence: Confidence = "exact"

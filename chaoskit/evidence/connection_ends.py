@@ -13,7 +13,7 @@ from typing import Protocol
 
 from chaoskit.clock import Clock, realtime_offset
 from chaoskit.kernel.segment_capture import ACK, FIN, RST, SYN, Captured, SegmentCapture
-from chaoskit.records.connection_records import ConnectionEnd, EndKind
+from chaoskit.records.host_records import ConnectionEnd, EndKind
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters
 from chaoskit.topology.places import Places

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from chaoskit.clock import Clock
 from chaoskit.evidence.connection_ends import Namespaces
 from chaoskit.kernel.socket_diag import SocketDiag
-from chaoskit.records.connection_records import HostSocket
+from chaoskit.records.host_records import HostSocket
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters
 from chaoskit.topology.places import Places

@@ -11,7 +11,7 @@ from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 from chaoskit.evidence.connection_ends import ConnectionEnds, Namespaces
 from chaoskit.evidence.host_sockets import HostSockets
-from chaoskit.records.connection_records import ConnectionEnd, HostSocket
+from chaoskit.records.host_records import ConnectionEnd, HostSocket
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters
 from chaoskit.topology.places import Places

@@ -47,7 +47,7 @@ __all__ = ["DriveOptions", "Target", "drive", "schedule", "warm_up"]
 
 _MS = 1_000_000
 _TICK = 20 * _MS  # how often the loop's lag is measured
-_FLUSH, _VITALS, _REFRESH = 12, 25, 50  # ticks between flushes, vitals records, clock refreshes
+_LOOK, _FLUSH, _VITALS, _REFRESH = 2, 12, 25, 50  # ticks between looks at streams, flushes, vitals, clock refreshes
 _SPREAD = _MS  # between the first streams of a closed loop: a hundred at once would wait for each other here
 _PAUSE = 100 * _MS  # after a failure in a closed loop: a server that is down is not flooded with requests
 
@@ -140,11 +140,11 @@ class StreamGroup:
         task.add_done_callback(self._open.pop)
         return task
 
-    def sample_if_stuck(self) -> None:
+    def sample_if_silent(self) -> None:
         """Sample the sockets of streams that have received nothing for long."""
         at = now()
         for stream in self._streams.values():
-            stream.sample_if_stuck(at)
+            stream.sample_if_silent(at)
 
     def cancel(self) -> None:
         """Cancel all open streams, and begin no other."""
@@ -326,8 +326,9 @@ async def _run_housekeeping(
                 await timer.until(due)
                 lag = max(lag, now() - due)
                 former, tick = tick, (now() - begun) // _TICK  # missed ticks are skipped
+                if former // _LOOK != tick // _LOOK:
+                    group.sample_if_silent()
                 if former // _FLUSH != tick // _FLUSH:
-                    group.sample_if_stuck()
                     recorder.flush()
                 if former // _VITALS != tick // _VITALS:
                     recorder.vitals(lag)

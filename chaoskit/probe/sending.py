@@ -10,6 +10,7 @@ from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.transport.connection import Connection, ConnectTimings
 from chaoskit.probe.transport.exchange import Exchange
+from chaoskit.probe.transport.stamps import ReadStamp
 from chaoskit.records.model import TcpInfo
 from chaoskit.spec.workload import Timeouts
 from chaoskit.units import counted
@@ -89,11 +90,27 @@ class Sending:
         """See `Observer`."""
         self.has_reconnected = True
 
-    def sample(self, when: Literal["start", "stuck", "end"]) -> None:
+    def sample(self, when: Literal["start", "end"]) -> None:
         """Record the TCP_INFO of its connection, if there is one."""
         if self.connection is not None:
-            at, fields = self.connection.info()
-            self._recorder.tcp_info(TcpInfo(self._stream, when, at, fields))
+            self._record(when, self.connection.info())
+
+    def look_in_silence(self, when: Literal["silent", "stuck"]) -> TcpInfo | None:
+        """The TCP_INFO of its connection, if nothing is to be read there. Its next read is looked at, too."""
+        found = self.connection.info_in_silence() if self.connection is not None else None
+        return None if found is None else TcpInfo(self._stream, when, *found)
+
+    def record(self, info: TcpInfo) -> None:
+        """Record a sample."""
+        self._recorder.tcp_info(info)
+
+    def sample_of_read(self, stamp: ReadStamp) -> None:
+        """Record the TCP_INFO of its connection at this read, which ends a silence."""
+        if self.connection is not None:
+            self._record("resumed", self.connection.info_of_read(stamp))
+
+    def _record(self, when: Literal["start", "resumed", "end"], sample: tuple[int, dict[str, int]]) -> None:
+        self._recorder.tcp_info(TcpInfo(self._stream, when, *sample))
 
     def state(self, had_headers: bool) -> StreamState:
         """Where it was when it ended."""

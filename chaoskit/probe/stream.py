@@ -26,6 +26,7 @@ from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import PreparedRequest, RequestFactory
 from chaoskit.probe.sending import Sending
+from chaoskit.probe.silence_samples import SilenceSamples
 from chaoskit.probe.transcript import Transcript
 from chaoskit.probe.transport.pool import Response
 from chaoskit.probe.transport.stamps import ReadStamp
@@ -85,8 +86,8 @@ class Stream:
         self._patience = retry.patience if retry is not None else 0
         self._transcript = Transcript(request.number, recorder)
         self._started = now()
-        self._sample_after = _SECOND
         self._sending = Sending(request.number, self._started, self._timeouts, recorder, deadline)
+        self._silences = SilenceSamples(self._sending, requests.workload.stall_threshold)
         self._headers_at: int | None = None
         self._http: str | None = None
         self._status: int | None = None
@@ -115,6 +116,7 @@ class Stream:
             self._end_body(is_whole=False)
             outcome = self._final_outcome(outcome)
             self._transcript.write()
+            self._silences.ended(now())
             self._sending.sample("end")
         except Exception as error:  # noqa: BLE001  a bug in one stream must not end the others
             outcome = completion.classify_unexpected(error)
@@ -122,12 +124,9 @@ class Stream:
         self._recorder.stream_ended(record)
         return record
 
-    def sample_if_stuck(self, at: int) -> None:
-        """Sample its socket when nothing has been read for 1 s, and again after 2 s, 4 s, ..."""
-        active = self._sending.last_activity
-        if active is not None and at - active >= self._sample_after:
-            self._sample_after *= 2
-            self._sending.sample("stuck")
+    def sample_if_silent(self, at: int) -> None:
+        """Sample its socket when nothing has been read for long."""
+        self._silences.look(at, self._transcript.tokens > 0)
 
     async def _run_exchange(self) -> Outcome:
         try:
@@ -176,7 +175,7 @@ class Stream:
         def take(data: bytes, stamp: ReadStamp) -> None:
             nonlocal size
             self._stamp = stamp
-            self._sending.last_activity, self._sample_after = stamp.read_at, _SECOND
+            self._silences.received(stamp)
             for piece in content_coding.decoded(decoder, data):
                 if events := parser.feed(piece[: self._limits.body - size]):
                     self._process(stamp, events)

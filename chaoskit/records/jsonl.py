@@ -16,12 +16,11 @@ from typing import Any, TypeVar
 
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
-from chaoskit.records.connection_records import ConnectionEnd, HostSocket
+from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
 from chaoskit.records.model import (
     KINDS,
     Counters,
     Hop,
-    HostState,
     Keepalives,
     Phase,
     Record,

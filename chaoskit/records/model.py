@@ -28,7 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from chaoskit.records.connection_records import ConnectionEnd, HostSocket
+from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
 from chaoskit.records.spans import Exports, ModelState, Span
 
 Completion = Literal[
@@ -240,12 +240,14 @@ class TcpInfo:
 
     stream: int
     """The request's number."""
-    when: Literal["connected", "start", "stuck", "end"]
-    """`stuck`: nothing was received for 1 s, 2 s, 4 s, ..."""
+    when: Literal["connected", "start", "silent", "resumed", "stuck", "end"]
+    """`silent`: in a stall, after half of its threshold; `resumed`: at the read that ended it; `stuck`: nothing was
+    received for 1 s, 2 s, 4 s, ..."""
     at: int
     """When it was taken."""
     fields: dict[str, int] = field(default_factory=dict)
-    """By the kernel's names, without `tcpi_`."""
+    """By the kernel's names, without `tcpi_`. At `silent` and `stuck` also `rmem_alloc`: bytes of memory that hold what
+    has been received and cannot be read yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,20 +366,6 @@ class Hop:
     """Packets longer than the next link's MTU."""
     signals: int
     """ICMP messages about that: type 3 code 4, and Packet Too Big."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostState:
-    """A change of what the program of a host does, by itself or by a fault."""
-
-    host: str
-    """The host."""
-    at: int
-    """When that was so: of a fault, when the kernel said so."""
-    state: Literal["ready", "paused", "killed", "refusing", "running", "ended"]
-    """`running`: again, after a fault; `ready`: at the start, and again after it was killed; `ended`: by itself."""
-    code: int | None = None
-    """Its exit code, negative for a signal, where it ended by itself."""
 
 
 Record = (

@@ -21,7 +21,8 @@ from chaoskit.report.chains import chain_sections
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
 from chaoskit.report.model_queue import queue_tables
-from chaoskit.report.styles import VERDICT_STYLES, safe, styled
+from chaoskit.report.stalls import stall_rows
+from chaoskit.report.styles import VERDICT_STYLES, caveat, safe, styled
 from chaoskit.report.table import COULD_BE_CHANCE, footnotes_needed, row_label, tables
 from chaoskit.units import counted, plural
 
@@ -67,7 +68,7 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     if any(phase.closings for phase in result.phases):
         yield section("Who ended them", two_columns(_closings(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
-        yield section("Stall attribution", two_columns(_stall_attribution(result)))
+        yield section("Stall attribution", two_columns(stall_rows(result)))
     if result.intermediaries:
         yield section("Between client and server", two_columns(_intermediaries(result)))
     if result.compression:
@@ -233,55 +234,23 @@ def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
 def _closings(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
     for phase in phases:
         for each in phase.closings:
-            yield styled(phase.name), styled(each.sentence).append(_caveat(each.confidence, each.reason), style="dim")
+            yield styled(phase.name), styled(each.sentence).append(caveat(each.confidence, each.reason), style="dim")
 
 
 def _streams(numbers: Sequence[int]) -> str:
     return f"{plural(len(numbers), 'stream')} " + ", ".join(str(number) for number in numbers)
 
 
-def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
-    threshold = format_value(result.stall_threshold_ms, "ms")
-    for phase in result.phases:
-        attribution = phase.stall_attribution
-        shares = {
-            "network": attribution.network_ms,
-            "held back in between": attribution.between_ms,
-            "server": attribution.server_ms,
-            "client": attribution.client_ms,
-            "unknown": attribution.unknown_ms,
-        }
-        total = sum(shares.values())
-        if not attribution.stalls or not total:
-            continue
-        causes = ", ".join(
-            f"{name} {format_value(share / total, 'share')}"
-            for name, share in sorted(shares.items(), key=lambda item: -item[1])
-            if share / total >= 0.005
-        )
-        severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
-        text = (
-            f"{counted(attribution.stalls, 'stall')}{severe}; {format_value(total, 'ms')} beyond {threshold}: {causes}"
-        )
-        caveat = _caveat(attribution.confidence, attribution.reason)
-        yield styled(phase.name), styled(text).append(caveat, style="dim")
-
-
 def _intermediaries(result: Result) -> Iterator[tuple[Text, Text]]:
     for each in result.intermediaries:
-        yield styled(each.kind), styled(each.sentence).append(_caveat(each.confidence, each.reason), style="dim")
+        yield styled(each.kind), styled(each.sentence).append(caveat(each.confidence, each.reason), style="dim")
 
 
 def _path_mtu(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
     for phase in phases:
         for finding in phase.path_mtu:
-            caveat = _caveat(finding.confidence, finding.reason)
-            yield styled(phase.name), styled(finding.sentence).append(caveat, style="dim")
-
-
-def _caveat(confidence: str, reason: str) -> str:
-    """A line with what limits the confidence; nothing without a reason."""
-    return f"\n{'uncertain' if confidence == 'none' else confidence}: {safe(reason)}" if reason else ""
+            limit = caveat(finding.confidence, finding.reason)
+            yield styled(phase.name), styled(finding.sentence).append(limit, style="dim")
 
 
 def _ttft_over_time(result: Result, width: int) -> Iterator[RenderableType]:

@@ -96,6 +96,7 @@ _RESULT = {
     "server_ms": "Time of stalls that the server caused, ms.",
     "between_ms": "Time of stalls while something between client and server held the stream back, ms.",
     "network_ms": "Time of stalls that the network caused, ms.",
+    "network_kinds": "The same by what the network did, ms.",
     "client_ms": "Time of stalls that the client caused, ms.",
     "unknown_ms": "Time of stalls of unknown cause, ms.",
     "arrivals": "Streams that were scheduled in it, however they ended, a number.",

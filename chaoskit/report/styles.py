@@ -33,3 +33,8 @@ def styled(text: str, style: str = "") -> Text:
 def titled(title: str, rest: str, style: str = "bold") -> Text:
     """A line that begins with a word in this style."""
     return Text.assemble((safe(title), style), safe(rest))
+
+
+def caveat(confidence: str, reason: str) -> str:
+    """A line with what limits the confidence; nothing without a reason."""
+    return f"\n{'uncertain' if confidence == 'none' else confidence}: {safe(reason)}" if reason else ""

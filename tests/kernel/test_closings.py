@@ -25,7 +25,7 @@ from chaoskit.clock import RealClock
 from chaoskit.evidence.lab_connections import LabConnections
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.records.connection_records import ConnectionEnd, HostSocket
+from chaoskit.records.host_records import ConnectionEnd, HostSocket
 from chaoskit.records.jsonl import FILES, read
 from chaoskit.topology.places import Places, places
 

@@ -37,8 +37,8 @@ from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link, Namespace, Process, Sysctl, Veth
+from chaoskit.records.host_records import HostState
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import HostState
 
 CLOCK = RealClock()
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -10,7 +10,7 @@ import pytest
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.findings import Closing
-from chaoskit.records.connection_records import ConnectionEnd, HostSocket
+from chaoskit.records.host_records import ConnectionEnd, HostSocket
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Counters
 from chaoskit.substrate.uml import GuestKernel

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.gaps import Gap
 from chaoskit.records.model import ServedResponse, TcpInfo, Vitals
@@ -26,7 +27,8 @@ class StreamEvidence:
     between ended. `server_late` is how far the server was behind its schedule at most, ns, by stream: a stream without
     it has no record of the server. `client_late` is when the event loop of one of the client's `processes` had woken
     late, in order of time, by how much, ns, and which one. The processes took the streams in turn. `has_between`:
-    something that holds streams back may stand between the client and the server.
+    something that holds streams back may stand between the client and the server. `sockets` has what the client's own
+    tell of each stall; `origin` is when the run began, ns.
     """
 
     server_kept_sending: Set[int] = frozenset()
@@ -38,6 +40,8 @@ class StreamEvidence:
     processes: int = 1
     cut_off: Set[int] = frozenset()
     has_between: bool = True
+    sockets: SocketEvidence = field(default_factory=SocketEvidence)
+    origin: int = 0
 
     def client_late_in(self, gap: Gap) -> int:
         """How late the event loop of its process woke during a gap at most, ns."""

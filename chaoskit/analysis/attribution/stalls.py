@@ -1,4 +1,12 @@
-"""Gives the verdict on each stall, and adds them up."""
+"""Gives the verdict on each stall by the strongest evidence that there is, and adds verdicts up.
+
+| evidence                                        | module     | confidence                                   |
+|-------------------------------------------------|------------|----------------------------------------------|
+| the reference server's stamps, and its records  | `stamps`, `deaths` | exact, unless something limits it    |
+| something in between holds the stream back      | here       | likely                                       |
+| the client's own socket in the silence          | `silences` | likely                                       |
+| nothing                                         | here       | none: unknown                                |
+"""
 
 from __future__ import annotations
 
@@ -6,29 +14,56 @@ from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.attribution.deaths import of_death
 from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.silences import by_silence
 from chaoskit.analysis.attribution.stamps import by_stamps
-from chaoskit.analysis.attribution.verdict import Doubt, DoubtKind, Lateness, Stall, Verdict, stalls_of
-from chaoskit.analysis.formatting import format_value
-from chaoskit.analysis.result import Confidence, StallAttribution
+from chaoskit.analysis.attribution.verdict import (
+    Doubt,
+    DoubtKind,
+    GapEvidence,
+    Lateness,
+    Stall,
+    Verdict,
+    shown,
+    stalls_of,
+)
+from chaoskit.analysis.result import Confidence, NetworkKind, StallAttribution
 from chaoskit.analysis.statistics.quantiles import MS
-from chaoskit.analysis.streams.gaps import Gaps
+from chaoskit.analysis.streams.gaps import Gaps, GapTable
 from chaoskit.units import counted
 
-_LIKELY = "the target stamps no events; gaps that ended in a burst after out-of-order segments count as the network's"
-_UNKNOWN = "the target stamps no events, and no gap ended in a burst after out-of-order segments"
+_UNSTAMPED = "the target stamps no events: causes are what the client's own sockets tell"
+
+
+def verdicts(gaps: Gaps, evidence: StreamEvidence) -> list[Verdict]:
+    """The verdicts on the stalls among these gaps."""
+    return [verdict_on(stall, gaps.table, evidence) for stall in stalls_of(gaps)]
+
+
+def verdict_on(stall: Stall, table: GapTable, evidence: StreamEvidence) -> Verdict:
+    """The verdict by the strongest evidence."""
+    stream, socket = stall.gap.stream, evidence.sockets.of(stall, table)
+    if stall.after is None:
+        found = of_death(stall, evidence, socket)
+    else:
+        found = by_stamps(stall, stream in table.computed, evidence, socket)
+    return found or _in_between(stall, evidence) or by_silence(stall, socket) or _unknown(stall, socket)
 
 
 def attribute_stalls(gaps: Gaps, evidence: StreamEvidence) -> StallAttribution:
-    """The attribution of the stalls among these gaps."""
-    computed = gaps.table.computed
-    verdicts = [_verdict(stall, stall.gap.stream in computed, evidence) for stall in stalls_of(gaps)]
-    sums = Lateness(*(sum(each) for each in zip(Lateness(), *(verdict.parts for verdict in verdicts), strict=True)))
-    confidence, reason = _confidence(verdicts)
+    """The sums of the verdicts on the stalls among these gaps."""
+    found = verdicts(gaps, evidence)
+    sums = Lateness(*(sum(each) for each in zip(Lateness(), *(verdict.parts for verdict in found), strict=True)))
+    confidence, reason = _confidence(found)
+    kinds: dict[NetworkKind, float] = {}
+    for each in found:
+        if each.kind is not None and each.parts.network:
+            kinds[each.kind] = kinds.get(each.kind, 0.0) + each.parts.network / MS
     return StallAttribution(
-        stalls=len(verdicts),
+        stalls=len(found),
         server_ms=sums.server / MS,
         between_ms=sums.between / MS,
         network_ms=sums.network / MS,
+        network_kinds=dict(sorted(kinds.items(), key=lambda item: -item[1])),
         client_ms=sums.client / MS,
         unknown_ms=sums.unknown / MS,
         confidence=confidence,
@@ -36,51 +71,47 @@ def attribute_stalls(gaps: Gaps, evidence: StreamEvidence) -> StallAttribution:
     )
 
 
-def _verdict(stall: Stall, is_computed: bool, evidence: StreamEvidence) -> Verdict:
-    """By the strongest evidence that there is."""
-    if stall.after is None:
-        return of_death(stall, evidence)
-    return by_stamps(stall, is_computed, evidence) or _by_bursts(stall, evidence)
+def _in_between(stall: Stall, evidence: StreamEvidence) -> Verdict | None:
+    if stall.gap.stream not in evidence.held_back or stall.after is None:
+        return None
+    sentence = "the stream came in pieces that something in between held back"
+    parts = Lateness(between=stall.time)
+    return Verdict(stall, parts, "likely", sentence, (stall.records,), doubt=Doubt("no-stamps"))
 
 
-def _by_bursts(stall: Stall, evidence: StreamEvidence) -> Verdict:
-    """Without stamps: what followed a lost segment had arrived, and waited for it."""
-    stream, time = stall.gap.stream, float(stall.time)
-    doubt = Doubt("no-stamps")
-    if stream in evidence.held_back:
-        return Verdict(stall, Lateness(between=time), "likely", doubt)
-    if stall.ends_in_burst and stream in evidence.out_of_order:
-        return Verdict(stall, Lateness(network=time), "likely", doubt)
-    return Verdict(stall, Lateness(unknown=time), "none", doubt)
+def _unknown(stall: Stall, socket: GapEvidence) -> Verdict:
+    sentence = "nothing tells whose it is"
+    records = (stall.records, *socket.samples)
+    return Verdict(stall, Lateness(unknown=stall.time), "none", sentence, records, doubt=Doubt("no-stamps"))
 
 
-def _confidence(verdicts: Sequence[Verdict]) -> tuple[Confidence, str]:
-    if all(each.confidence == "exact" for each in verdicts):
+def _confidence(found: Sequence[Verdict]) -> tuple[Confidence, str]:
+    if all(each.confidence == "exact" for each in found):
         return "exact", ""
-    is_known = any(each.parts.unknown < sum(each.parts) for each in verdicts)
-    return "likely" if is_known else "none", "; ".join(_reasons(verdicts))
+    is_known = any(each.parts.unknown < sum(each.parts) for each in found)
+    return "likely" if is_known else "none", "; ".join(_reasons(found))
 
 
-def _reasons(verdicts: Sequence[Verdict]) -> Iterator[str]:
+def _reasons(found: Sequence[Verdict]) -> Iterator[str]:
     """What limits the confidence, one sentence for each kind."""
-    found: dict[DoubtKind, list[Verdict]] = {}
-    for each in verdicts:
+    by_kind: dict[DoubtKind, list[Verdict]] = {}
+    for each in found:
         if each.doubt is not None:
-            found.setdefault(each.doubt.kind, []).append(each)
-    if unstamped := found.get("no-stamps"):
-        yield _LIKELY if any(each.parts.network or each.parts.between for each in unstamped) else _UNKNOWN
-    if dead := found.get("dead-while-late"):
+            by_kind.setdefault(each.doubt.kind, []).append(each)
+    if "no-stamps" in by_kind:
+        yield _UNSTAMPED
+    if dead := by_kind.get("dead-while-late"):
         yield f"{_streams_died(dead)} while the server was up to {_longest(dead)} behind its own schedule"
-    if dead := found.get("dead-without-record"):
+    if dead := by_kind.get("dead-without-record"):
         yield f"{_streams_died(dead)} of which the server left no record"
-    if deaf := found.get("client"):
+    if deaf := by_kind.get("client"):
         stalls = counted(len(deaf), "stall")
         yield f"the client itself did not look at its sockets for up to {_longest(deaf)} during {stalls}"
 
 
-def _longest(verdicts: Sequence[Verdict]) -> str:
-    return format_value(max(each.doubt.late for each in verdicts if each.doubt is not None) / MS, "ms")
+def _longest(found: Sequence[Verdict]) -> str:
+    return shown(max(each.doubt.late for each in found if each.doubt is not None))
 
 
-def _streams_died(verdicts: Sequence[Verdict]) -> str:
-    return f"{counted(len(verdicts), 'stream')} died"
+def _streams_died(found: Sequence[Verdict]) -> str:
+    return f"{counted(len(found), 'stream')} died"

@@ -1,15 +1,18 @@
-"""Defines the verdict on one stall, and what it is given on."""
+"""Defines a stall, what is known of it beside stamps, and the verdict on it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from chaoskit.analysis.result import Confidence
+from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.result import Cause, Confidence, NetworkKind
+from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.gaps import Gap, Gaps, Token
 
 DoubtKind = Literal["client", "dead-while-late", "dead-without-record", "no-stamps"]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 
 class Lateness(NamedTuple):
@@ -18,8 +21,18 @@ class Lateness(NamedTuple):
     server: float = 0.0
     network: float = 0.0
     client: float = 0.0
-    unknown: float = 0.0
     between: float = 0.0
+    unknown: float = 0.0
+
+    @classmethod
+    def of(cls, cause: Cause, time: float) -> Lateness:
+        """All of it is of one cause."""
+        return cls(**{cause: time})
+
+    @property
+    def cause(self) -> Cause:
+        """The cause of most of it."""
+        return max(CAUSES, key=lambda name: float(getattr(self, name)))
 
 
 class Doubt(NamedTuple):
@@ -33,27 +46,69 @@ class Doubt(NamedTuple):
 class Stall:
     """A gap that is a stall: `time` is what is longer than the threshold, ns.
 
-    `before` and `after` are the tokens around it; None: the stream died in it. `burst` are the tokens that came
-    together at its end, `last` is the last of them; `in_read` of them came in one read.
+    `before` and `after` are the tokens around it; None: the stream died in it. `number` is that of the token before in
+    its stream, from 1. `burst` are the tokens that came together at its end, `last` is the last of them.
     """
 
     gap: Gap
     time: int
+    number: int
     before: Token
     after: Token | None
     burst: int = 0
     last: Token | None = None
-    ends_in_burst: bool = False
+
+    @property
+    def records(self) -> str:
+        """The records of its tokens."""
+        tokens = f"{self.number}" if self.after is None else f"{self.number} and {self.number + 1}"
+        return f"tokens.jsonl: stream {self.gap.stream}, tokens {tokens}"
+
+
+@dataclass(frozen=True)
+class GapEvidence:
+    """What the client's own socket tells of a stall; times in ns, None where it is not known.
+
+    `deaf`: how long the client had not looked when the stall ended. `waited`: data had arrived and waited for a segment
+    before it. `out_of_order`: how many segments arrived out of order, from the first look in the silence on. `alive`:
+    keepalives came in the middle. `pace` is the usual time between tokens, `missing` how many tokens were due in the
+    silence by it; `caught_up` the share of these that came in the two round trips after it, beside those due then.
+    `next_read`: how long after its end more came. `samples` are those of TCP_INFO that this rests on.
+    """
+
+    deaf: int = 0
+    waited: bool = False
+    out_of_order: int | None = None
+    alive: bool = False
+    round_trip: int | None = None
+    pace: int = 0
+    missing: float = 0.0
+    caught_up: float = 0.0
+    next_read: int | None = None
+    samples: tuple[str, ...] = ()
+
+    @property
+    def has_trace(self) -> bool:
+        """Whether the connection shows that something was lost or overtaken in the stall."""
+        return self.waited or bool(self.out_of_order)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whose a stall is: its time by cause."""
+    """Whose a stall is: its time by cause, and what this rests on. `kind` is the network's."""
 
     stall: Stall
     parts: Lateness
     confidence: Confidence
+    sentence: str
+    records: tuple[str, ...]
+    kind: NetworkKind | None = None
     doubt: Doubt | None = None
+
+    @property
+    def cause(self) -> Cause:
+        """The cause of most of it."""
+        return self.parts.cause
 
 
 def stalls_of(gaps: Gaps) -> Iterator[Stall]:
@@ -62,5 +117,10 @@ def stalls_of(gaps: Gaps) -> Iterator[Stall]:
     for gap in gaps.stalls:
         before, after = table.tokens_around(gap)
         burst, last = (0, None) if after is None else table.burst_after(gap)
-        is_coalesced = after is not None and bool(table.is_coalesced[gap.row + 1])
-        yield Stall(gap, gap.excess - reader.stall, before, after, burst, last, is_coalesced)
+        number = gap.row - table.rows_of(gap.stream)[0] + 1
+        yield Stall(gap, gap.excess - reader.stall, number, before, after, burst, last)
+
+
+def shown(time: float) -> str:
+    """A time in ns for people."""
+    return format_value(time / MS, "ms")

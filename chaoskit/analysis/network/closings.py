@@ -28,7 +28,7 @@ from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.network.connections_seen import End, Ended, SeenConnection, SeenConnections
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.assemble import Stream
-from chaoskit.records.connection_records import ConnectionEnd
+from chaoskit.records.host_records import ConnectionEnd
 from chaoskit.records.jsonl import FILES
 from chaoskit.topology.lab import CLIENT
 from chaoskit.units import counted

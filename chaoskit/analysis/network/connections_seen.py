@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
-from chaoskit.records.connection_records import ConnectionEnd, EndKind, HostSocket
+from chaoskit.records.host_records import ConnectionEnd, EndKind, HostSocket
 
 _MS = 1_000_000
 _ORDER: tuple[EndKind, ...] = ("syn", "syn-ack", "fin", "rst")  # of what was seen at one moment, in virtual time

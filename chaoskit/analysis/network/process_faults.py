@@ -17,8 +17,8 @@ from chaoskit.analysis.result import FidelityCheck
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Knob, Process
 from chaoskit.plan.model import Plan
+from chaoskit.records.host_records import HostState
 from chaoskit.records.jsonl import FILES
-from chaoskit.records.model import HostState
 from chaoskit.topology.display_names import display_name
 
 _MS = 1_000_000

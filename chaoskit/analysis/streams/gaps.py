@@ -112,6 +112,11 @@ class GapTable:
         """Whether this row's token is the last of its stream."""
         return row + 1 == len(self.stream) or bool(self.stream[row + 1] != self.stream[row])
 
+    def rows_of(self, stream: int) -> tuple[int, int]:
+        """The first row of a stream, and the one after its last."""
+        first, after = (int(np.searchsorted(self.stream, stream, side=side)) for side in ("left", "right"))
+        return first, after
+
     def tokens_around(self, gap: Gap) -> tuple[Token, Token | None]:
         """The tokens before and after a stall."""
         rows, tokens = self.ends

@@ -12,8 +12,8 @@ from chaoskit.conduct.hosts.program import HostProgram, check
 from chaoskit.conduct.hosts.readiness import Watch, listens_for_itself
 from chaoskit.conduct.hosts.reference import ReferenceProcess
 from chaoskit.errors import CrashError, RefusedError
+from chaoskit.records.host_records import HostState
 from chaoskit.records.jsonl import Log
-from chaoskit.records.model import HostState
 
 FOLDER = "hosts"
 """Of the run directory; it holds NAME.log for each host with a program."""

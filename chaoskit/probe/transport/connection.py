@@ -13,9 +13,11 @@ segments is stamped with the time of the read; a kernel stamp that is hardly old
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import ssl
 import struct
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,6 +37,7 @@ _TCP_INFO_ENOUGH = 228  # bytes up to and including rcv_ooopack
 _OUT_OF_ORDER = struct.Struct("=I")
 _OUT_OF_ORDER_AT = 224
 _SO_MEMINFO = 55  # asm-generic/socket.h; the first word counts received bytes in memory, in order or not
+_NOTHING = bytes(4)  # the int that FIONREAD fills
 _FRESH_AGE = 50_000  # ns; younger kernel stamps are used as they are
 
 
@@ -105,6 +108,8 @@ class Connection:
         self._early: list[tuple[bytes, ReadStamp]] = []  # until there is a receiver
         self.error: Exception | None = None
         self._last_info: tuple[int, dict[str, int]] | None = None
+        self._keeps_info_of_read = False
+        self._info_of_read: tuple[int, tuple[int, dict[str, int]]] | None = None  # with the read's number
         self._reads = 0
         self._latest = 0
         self._out_of_order = 0
@@ -130,6 +135,21 @@ class Connection:
     def info(self) -> tuple[int, dict[str, int]]:
         """The time and TCP_INFO: now, or when the connection was closed."""
         return self._last_info or (now(), _tcp_info(self._sock))
+
+    def info_in_silence(self) -> tuple[int, dict[str, int]] | None:
+        """The same with `rmem_alloc`, unless there is something to read. Keeps TCP_INFO of the next read, too."""
+        self._keeps_info_of_read = True
+        if self._is_closed or self._sock.family == socket.AF_UNIX:
+            return self.info()
+        if fcntl.ioctl(self._fd, termios.FIONREAD, _NOTHING) != _NOTHING:
+            return None
+        at, fields = self.info()
+        return at, fields | {"rmem_alloc": self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO)}
+
+    def info_of_read(self, stamp: ReadStamp) -> tuple[int, dict[str, int]]:
+        """The time and TCP_INFO of this read where they were kept; else now."""
+        kept = self._info_of_read
+        return kept[1] if kept is not None and kept[0] == stamp.number else self.info()
 
     def attach(self, receiver: Receiver | None) -> None:
         """From now on all bytes are this receiver's, and those that have come before."""
@@ -309,6 +329,9 @@ class Connection:
             at = read_at
         self._latest = at = max(self._latest, min(at, read_at))  # the clock may have been set
         self._reads += 1
+        if self._keeps_info_of_read:
+            self._keeps_info_of_read = False
+            self._info_of_read = self._reads, (read_at, _tcp_info(self._sock))
         if not data:
             self.stop_reading()
         looked_at = min(at, self._inbox.polls.before) or at

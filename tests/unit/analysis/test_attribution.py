@@ -8,7 +8,8 @@ import pytest
 from made_runs import MS, Made, ns
 
 from chaoskit.analysis.attribution.evidence import StreamEvidence, out_of_order_streams, stream_evidence
-from chaoskit.analysis.attribution.stalls import attribute_stalls
+from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
+from chaoskit.analysis.attribution.stalls import attribute_stalls, verdicts
 from chaoskit.analysis.result import StallAttribution
 from chaoskit.records.model import Event, Request, ServedResponse, SocketRead, TcpInfo, Vitals
 
@@ -79,35 +80,6 @@ def test_stamps_make_it_exact() -> None:
     found = attribution(stamped((0, 0, 1, 1), (20, 320, 321, 321)))
 
     assert (found.confidence, found.reason) == ("exact", "")
-
-
-def unstamped(burst: int, *out_of_order: int) -> StallAttribution:
-    """A stall of a server without stamps that ends with so many tokens at once; the receiver's out-of-order counts."""
-    made = Made()
-    made.stream(0, [100], ended=500)
-    made.records.append(SocketRead(0, 1, ns(500), ns(500), ns(500), 100, (Event("content"),) * burst))
-    for index, count in enumerate(out_of_order):
-        made.records.append(TcpInfo(0, "start" if index == 0 else "end", ns(index), {"rcv_ooopack": count}))
-    return attribution(made)
-
-
-def test_a_burst_after_out_of_order_segments_is_likely_the_network() -> None:
-    """Without stamps, a gap that ends in a burst after out-of-order segments is likely a loss."""
-    found = unstamped(3, 7, 9)
-
-    assert (found.network_ms, found.unknown_ms) == (200, 0)
-    assert found.confidence == "likely"
-    assert "out-of-order" in found.reason
-
-
-@pytest.mark.parametrize(("burst", "counts"), [(1, (0, 2)), (3, (2, 2)), (3, ()), (1, ())])
-def test_without_stamps_and_evidence_the_cause_is_unknown(burst: int, counts: tuple[int, ...]) -> None:
-    """One token after the gap, no segment out of order, a kernel that does not count them: no cause."""
-    found = unstamped(burst, *counts)
-
-    assert (found.network_ms, found.unknown_ms) == (0, 200)
-    assert found.confidence == "none"
-    assert found.reason.startswith("the target stamps no events")
 
 
 def judged(made: Made) -> StallAttribution:
@@ -228,3 +200,33 @@ def test_what_was_sent_apart_and_came_together_on_a_clean_connection_was_held(
     """Not where the connection shows trouble, and not where the server itself had sent at once what came at once."""
     assert found.stalls == 1
     assert getattr(found, whose) > 0.9 * (found.between_ms + found.network_ms + found.server_ms + found.unknown_ms)
+
+
+def test_a_verdict_says_when_the_token_was_sent_and_how_late_it_came() -> None:
+    """With the number of the token, the time by the server's clock since the run began, and the records."""
+    made = stamped((0, 0, 1, 1), (20, 320, 721, 721))
+    (found,) = verdicts(made.streams().gaps.stalls, StreamEvidence(origin=ns(0)))
+
+    assert found.sentence == (
+        "sent 300 ms late at 0.320 s by the server's clock; 400 ms longer on its way than the token before"
+    )
+    assert (found.cause, found.kind, found.stall.number) == ("network", "delay", 1)
+    assert found.records == ("tokens.jsonl: stream 0, tokens 1 and 2",)
+
+
+def test_the_network_is_summed_by_what_it_was() -> None:
+    """A stall of each kind: their sum is the network's."""
+    made = Made()
+    for number, count in enumerate((0, 3)):
+        made.stream(0, ended=721)
+        for index, at in enumerate((1, 721)):
+            made.records.append(made.read(number, index, at, seq=index, due=ns(20 * index), sent=ns(20 * index)))
+        made.records += [
+            TcpInfo(number, "silent", ns(110), {"rmem_alloc": 0, "rcv_ooopack": 1}),
+            TcpInfo(number, "resumed", ns(721), {"rcv_ooopack": 1 + count}),
+        ]
+    infos = [each for each in made.records if isinstance(each, TcpInfo)]
+    found = attribute_stalls(made.streams().gaps, StreamEvidence(sockets=SocketEvidence(infos)))
+
+    assert found.network_kinds == {"delay": pytest.approx(520), "loss": pytest.approx(520)}
+    assert found.network_ms == pytest.approx(1040)

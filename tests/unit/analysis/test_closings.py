@@ -11,7 +11,7 @@ from made_runs import Made, ns, plan
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.findings import Closing
 from chaoskit.analysis.result import Result
-from chaoskit.records.connection_records import ConnectionEnd, EndKind, HostSocket
+from chaoskit.records.host_records import ConnectionEnd, EndKind, HostSocket
 from chaoskit.records.model import Completion, Counters, Request
 
 ROUTERS = {"client": "edge", "gateway": "fabric", "model": "fabric", "vectors": "fabric"}

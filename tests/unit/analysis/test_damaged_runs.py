@@ -11,9 +11,9 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.errors import SpecError
-from chaoskit.records.connection_records import ConnectionEnd, HostSocket
+from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
 from chaoskit.records.jsonl import FILES
-from chaoskit.records.model import Event, Hop, HostState, Request, SocketRead, UnackedSample
+from chaoskit.records.model import Event, Hop, Request, SocketRead, UnackedSample
 from chaoskit.records.spans import Exports, ModelState, Span
 
 OBJECTIVES = ["ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "ttft_p95 during wifi < 3x baseline"]

@@ -12,7 +12,7 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import FidelityCheck
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.records.model import HostState
+from chaoskit.records.host_records import HostState
 from chaoskit.spec.load import parse
 
 TEXT = """\

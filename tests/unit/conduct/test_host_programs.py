@@ -22,8 +22,8 @@ from chaoskit.conduct.hosts.program import HostProgram, check, environment
 from chaoskit.conduct.hosts.reference import ReferenceProcess
 from chaoskit.conduct.worker import Work, Worker
 from chaoskit.errors import CrashError, RefusedError, SpecError
+from chaoskit.records.host_records import HostState
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import HostState
 
 
 def program(folder: Path, *argv: str, **more: object) -> HostProgram:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from made_runs import Made, ns
@@ -15,9 +15,9 @@ from random_runs import random_run
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
-from chaoskit.analysis.result import Result
-from chaoskit.records.connection_records import ConnectionEnd
+from chaoskit.analysis.result import NetworkKind, Result
 from chaoskit.records.directory import UNCOMPRESSED
+from chaoskit.records.host_records import ConnectionEnd
 from chaoskit.report.definitions import table
 from chaoskit.report.null_reasons import explained
 from chaoskit.report.result_json import as_json
@@ -123,9 +123,13 @@ def test_every_number_is_defined(kind: str, seed: int) -> None:
 
 
 def ways(definitions: dict[str, str]) -> tuple[str, ...]:
-    """The ways in which streams end are keys, too."""
+    """The ways in which streams end, and what the network did, are keys, too."""
     endings = ("complete", "reset", "idle_timeout", "cancelled", "connect_failed", "first_token_timeout", "truncated")
-    return tuple(f"completions.{each}" for each in endings if "completions" in definitions)
+    kinds = get_args(NetworkKind) if "network_kinds" in definitions else ()
+    return (
+        *(f"completions.{each}" for each in endings if "completions" in definitions),
+        *(f"network_kinds.{each}" for each in kinds),
+    )
 
 
 def test_no_definition_is_stale() -> None:

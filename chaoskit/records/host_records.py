@@ -1,4 +1,4 @@
-"""Defines the records of a lab's connections: who began and ended them, what sockets knew."""
+"""Defines the records of a lab's hosts: their connections, their sockets, what their programs do."""
 
 from __future__ import annotations
 
@@ -49,3 +49,17 @@ class HostSocket:
     """Its port."""
     fields: dict[str, int] = field(default_factory=dict)
     """By the kernel's names, without `tcpi_`; `last_data_recv` and `last_data_sent` are ms before `at`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """A change of what the program of a host does, by itself or by a fault."""
+
+    host: str
+    """The host."""
+    at: int
+    """When that was so: of a fault, when the kernel said so."""
+    state: Literal["ready", "paused", "killed", "refusing", "running", "ended"]
+    """`running`: again, after a fault; `ready`: at the start, and again after it was killed; `ended`: by itself."""
+    code: int | None = None
+    """Its exit code, negative for a signal, where it ended by itself."""

@@ -1,0 +1,110 @@
+"""Collects what the client's own socket tells of a stall, whatever the server is.
+
+Samples of TCP_INFO are taken when a silence begins to be long, and at the read that ends it. What waits in the socket
+meanwhile and cannot be read has arrived behind a segment that is missing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from chaoskit.analysis.attribution.verdict import GapEvidence, Stall
+from chaoskit.analysis.streams.columns import Ints, SignsOfLife
+from chaoskit.analysis.streams.gaps import GapTable
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import TcpInfo
+
+_MS = 1_000_000
+_NEAR = 20 * _MS  # ns; a stamp of the kernel may be earlier than the read by as much as a loop is late
+_AT_LEAST = 30 * _MS  # ns in which what had waited comes, however short the round trip is
+_NO_STAMPS: Ints = np.empty(0, dtype=np.int64)
+_MIDDLE = 40 * _MS  # ns from both ends of a silence
+
+
+class SocketEvidence:
+    """The samples and signs of life of a run, by stream; `origin` is when it began, ns."""
+
+    def __init__(self, infos: Iterable[TcpInfo] = (), signs: SignsOfLife | None = None, origin: int = 0) -> None:
+        self._origin = origin
+        self._samples: Mapping[int, list[TcpInfo]] = defaultdict(list)
+        self._round_trips: dict[int, int] = {}
+        self._signs = _by_stream(signs) if signs is not None else (_NO_STAMPS, _NO_STAMPS, _NO_STAMPS)
+        self._paces: dict[int, int] = {}
+        for info in infos:
+            if info.when in ("silent", "stuck", "resumed"):
+                self._samples[info.stream].append(info)
+            elif "rtt" in info.fields:
+                self._round_trips.setdefault(info.stream, info.fields["rtt"] * 1000)
+
+    def of(self, stall: Stall, table: GapTable) -> GapEvidence:
+        """What is known of this stall."""
+        gap, after = stall.gap, stall.after
+        samples = self._samples_in(stall)
+        looks = [each for each in samples if each.when != "resumed"]
+        round_trip = self._round_trips.get(gap.stream)
+        pace = self._pace(gap.stream, table)
+        missing = gap.length / pace - 1 if pace else 0.0
+        window = max(_AT_LEAST, 2 * (round_trip or 0))
+        came, next_read = _came_after(stall, table, window) if after is not None else (0, None)
+        beside = window / pace + 1 if pace else 0.0
+        return GapEvidence(
+            deaf=after.at - after.looked if after is not None else 0,
+            waited=any(each.fields.get("rmem_alloc", 0) for each in looks),
+            out_of_order=_growth(samples),
+            alive=self._was_alive(stall),
+            round_trip=round_trip,
+            pace=pace,
+            missing=missing,
+            caught_up=max(0.0, came - beside) / missing if missing > 0 else 0.0,
+            next_read=next_read,
+            samples=tuple(
+                f"{FILES[TcpInfo]}: stream {each.stream}, {each.when} at {(each.at - self._origin) / 1e9:.3f} s"
+                for each in samples
+            ),
+        )
+
+    def _samples_in(self, stall: Stall) -> Sequence[TcpInfo]:
+        """Those in the silence, and the one that ended it."""
+        samples, gap = self._samples.get(stall.gap.stream, []), stall.gap
+        user = gap.end if stall.after is None else stall.after.user
+        begin = bisect_right(samples, gap.begin, key=lambda each: each.at)
+        end = bisect_right(samples, user, key=lambda each: each.at)
+        return [each for each in samples[begin:end] if each.when != "resumed" or each.at > gap.end - _NEAR]
+
+    def _was_alive(self, stall: Stall) -> bool:
+        gap, (streams, firsts, lasts) = stall.gap, self._signs
+        own = slice(*(int(np.searchsorted(streams, gap.stream, side=side)) for side in ("left", "right")))
+        stamps = np.concatenate((firsts[own], lasts[own]))
+        return bool(((stamps > gap.begin + _MIDDLE) & (stamps < gap.end - _MIDDLE)).any())
+
+    def _pace(self, stream: int, table: GapTable) -> int:
+        """The usual time from one token to the next one that came in another read, ns."""
+        if stream not in self._paces:
+            first, after = table.rows_of(stream)
+            lengths = np.diff(table.at[first:after])[~table.is_coalesced[first : after - 1]]
+            self._paces[stream] = max(1, int(np.median(lengths))) if len(lengths) else 0
+        return self._paces[stream]
+
+
+def _by_stream(signs: SignsOfLife) -> tuple[Ints, Ints, Ints]:
+    order = np.argsort(signs.stream, kind="stable")
+    return signs.stream[order], signs.first[order], signs.last[order]
+
+
+def _came_after(stall: Stall, table: GapTable, window: int) -> tuple[int, int | None]:
+    """How many tokens came from the end of a stall on within this time, and how long after it the next read did."""
+    first, end = stall.gap.row + 1, table.rows_of(stall.gap.stream)[1]
+    at = table.at[first:end]
+    came = int(np.searchsorted(at, at[0] + window, side="right"))
+    others = np.flatnonzero(~table.is_coalesced[first : end - 1])
+    return came, int(at[others[0] + 1] - at[0]) if len(others) else None
+
+
+def _growth(samples: Sequence[TcpInfo]) -> int | None:
+    """By how much the count of segments out of order grew from the first sample to the last."""
+    counts = [each.fields["rcv_ooopack"] for each in samples if "rcv_ooopack" in each.fields]
+    return counts[-1] - counts[0] if len(counts) > 1 else None

@@ -1,0 +1,108 @@
+"""Says whose a stall is by the client's own socket alone.
+
+For a server that stamps nothing, where nobody captured packets.
+
+| what is seen                                                                                      | whose        |
+|---------------------------------------------------------------------------------------------------|--------------|
+| the client had not looked at its sockets                                                          | the client's |
+| what had arrived waited for a segment that was missing, or segments arrived out of order          | the network's |
+| keepalives of the stream came in the middle: only the tokens were missing                         | the server's |
+| what was due in the silence came after it: one segment alone, the others about a round trip later | the network's |
+| it came, all at once and in order                                                                 | the server's |
+| it did not come: afterwards the stream went on at its usual pace, so nothing had been on its way  | the server's |
+| anything else                                                                                     | unknown      |
+
+A sender whose retransmission timer ran out begins with one segment; one that sends again after a pause sends a whole
+window. "The server" is everything behind the far end of this TCP connection: a proxy there hides what is behind it.
+Where what was due is less than three tokens nothing follows from whether it came.
+"""
+
+from __future__ import annotations
+
+from chaoskit.analysis.attribution.verdict import Doubt, GapEvidence, Lateness, Stall, Verdict, shown
+from chaoskit.analysis.result import Cause, NetworkKind
+from chaoskit.analysis.statistics.quantiles import MS
+from chaoskit.units import counted
+
+DEAF = 50 * MS
+"""A client that had not looked for longer is deaf: its own timer wakes one that has nothing to do each 20 ms."""
+_FEWEST = 3  # tokens
+_CAUGHT_UP, _NOT_CAUGHT_UP = 0.4, 0.2
+_MEASURABLE = 4 * MS  # a round trip that a pattern of arrivals can be told by
+_ALONE = (0.6, 2.0)  # round trips from the one segment to the next
+_TOGETHER = 0.4
+
+
+def by_silence(stall: Stall, evidence: GapEvidence) -> Verdict | None:
+    """The verdict; None where nothing is known, or the stream died."""
+    if stall.after is None:
+        return _of_death(stall, evidence)
+    deaf = evidence.deaf if evidence.deaf > DEAF else 0
+    if deaf > stall.gap.length / 2:
+        sentence = f"the client itself had not looked at its sockets for {shown(deaf)}"
+        part = min(1.0, deaf / stall.gap.length) * stall.time
+        parts = Lateness(client=part, unknown=stall.time - part)
+        return Verdict(stall, parts, "likely", sentence, (stall.records,), doubt=Doubt("client", deaf))
+    if evidence.has_trace:
+        return _verdict(stall, evidence, "network", trace(evidence), kind_of_trace(stall, evidence))
+    if evidence.alive:
+        return _verdict(stall, evidence, "server", "keepalives of the stream arrived meanwhile, tokens did not")
+    if evidence.missing < _FEWEST:
+        return None
+    due = counted(round(evidence.missing), "token")
+    if evidence.caught_up >= _CAUGHT_UP:
+        return _of_burst(stall, evidence, f"{due} were due meanwhile and came after it")
+    if evidence.caught_up <= _NOT_CAUGHT_UP:
+        sentence = f"{due} were due meanwhile, and did not come after it either: nothing had been on its way"
+        return _verdict(stall, evidence, "server", sentence)
+    return None
+
+
+def kind_of_trace(stall: Stall, evidence: GapEvidence) -> NetworkKind:
+    """Which trouble of the network left a trace: within a round trip nothing is sent again."""
+    return "reorder" if stall.gap.length < (evidence.round_trip or 0) else "loss"
+
+
+def has_restarted(evidence: GapEvidence) -> bool:
+    """Whether one segment came alone, and what had been due about a round trip later."""
+    trips = _round_trips_to_next(evidence)
+    return trips is not None and _ALONE[0] <= trips <= _ALONE[1] and evidence.caught_up >= _CAUGHT_UP
+
+
+def trace(evidence: GapEvidence) -> str:
+    """What the network left."""
+    if evidence.waited:
+        return "what had arrived waited for a segment that was missing"
+    return f"{counted(evidence.out_of_order or 0, 'segment')} arrived out of order meanwhile"
+
+
+def _round_trips_to_next(evidence: GapEvidence) -> float | None:
+    """How many round trips after the end of a stall more came; None where they are too short to tell."""
+    if evidence.round_trip is None or evidence.round_trip < _MEASURABLE or evidence.next_read is None:
+        return None
+    return evidence.next_read / evidence.round_trip
+
+
+def _of_burst(stall: Stall, evidence: GapEvidence, sentence: str) -> Verdict | None:
+    if has_restarted(evidence):
+        how = f"one segment alone, the others {shown(evidence.next_read or 0)} later, about a round trip"
+        return _verdict(stall, evidence, "network", f"{sentence}: {how}", "loss")
+    if (_round_trips_to_next(evidence) or 0.0) > _TOGETHER:
+        return None
+    return _verdict(stall, evidence, "server", f"{sentence}, all at once and in order: it had been kept there")
+
+
+def _of_death(stall: Stall, evidence: GapEvidence) -> Verdict | None:
+    if evidence.has_trace:
+        return _verdict(stall, evidence, "network", f"{trace(evidence)}, to the end", "loss")
+    if evidence.alive:
+        return _verdict(stall, evidence, "server", "keepalives of the stream arrived meanwhile, tokens did not")
+    return None
+
+
+def _verdict(
+    stall: Stall, evidence: GapEvidence, cause: Cause, sentence: str, kind: NetworkKind | None = None
+) -> Verdict:
+    parts = Lateness.of(cause, float(stall.time))
+    records = (stall.records, *evidence.samples)
+    return Verdict(stall, parts, "likely", sentence, records, kind, Doubt("no-stamps"))

@@ -1,0 +1,79 @@
+"""Shows whose the stalls were: of each phase, and of the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.result import PhaseResult, Result, StallAttribution
+from chaoskit.report.styles import caveat, styled
+from chaoskit.units import counted
+
+_LEAST = 0.005  # share of the time that is named
+_WHOLE = "whole run"
+
+
+def stall_rows(result: Result) -> Iterator[tuple[Text, Text]]:
+    """A row for each phase with stalls, and one for the run where it has several."""
+    phases = [phase for phase in result.phases if _total(phase.stall_attribution)]
+    if len(phases) > 1:
+        yield styled(_WHOLE), styled(whole_run(phases))
+    threshold = format_value(result.stall_threshold_ms, "ms")
+    for phase in phases:
+        attribution, severe = phase.stall_attribution, phase.metrics.severe_stalls
+        text = (
+            f"{counted(attribution.stalls, 'stall')}{f', {severe} over 1 s' if severe else ''}; "
+            f"{format_value(_total(attribution), 'ms')} beyond {threshold}: {_causes([attribution])}"
+        )
+        limit = caveat(attribution.confidence, attribution.reason)
+        yield styled(phase.name), styled(text).append(limit, style="dim")
+
+
+def whole_run(phases: Sequence[PhaseResult]) -> str:
+    """The causes of all stalls of a run in one line."""
+    every = [phase.stall_attribution for phase in phases]
+    total = format_value(sum(map(_total, every)), "ms")
+    return f"of {total} of stall time in all: {_causes(every)}"
+
+
+def _causes(every: Sequence[StallAttribution]) -> str:
+    """Each cause with its share of the time, the largest first."""
+    times = {
+        f"network{_kinds(every)}": sum(each.network_ms for each in every),
+        "held back in between": sum(each.between_ms for each in every),
+        "server": sum(each.server_ms for each in every),
+        "client": sum(each.client_ms for each in every),
+        "unknown": sum(each.unknown_ms for each in every),
+    }
+    total = sum(times.values())
+    return ", ".join(
+        f"{name} {format_value(time / total, 'share')}"
+        for name, time in sorted(times.items(), key=lambda item: -item[1])
+        if time / total >= _LEAST
+    )
+
+
+def _kinds(every: Sequence[StallAttribution]) -> str:
+    """What the network did, the most first, without what is less than a tenth of it."""
+    times: dict[str, float] = {}
+    for each in every:
+        for kind, time in each.network_kinds.items():
+            times[kind] = times.get(kind, 0.0) + time
+    most = [
+        kind for kind, time in sorted(times.items(), key=lambda item: -item[1]) if time >= 0.1 * sum(times.values())
+    ]
+    return f" ({', '.join(most)})" if most else ""
+
+
+def _total(attribution: StallAttribution) -> float:
+    return sum(
+        (
+            attribution.server_ms,
+            attribution.between_ms,
+            attribution.network_ms,
+            attribution.client_ms,
+            attribution.unknown_ms,
+        )
+    )

@@ -1,0 +1,108 @@
+"""Whose a stall is where the server stamps nothing: by the client's own socket, and by what came after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from made_runs import Made, ns
+
+from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
+from chaoskit.analysis.attribution.stalls import verdicts
+from chaoskit.analysis.attribution.verdict import Verdict
+from chaoskit.records.model import Event, SocketRead, TcpInfo
+
+PACE, BEGIN, END = 20, 980, 1600  # ms: thirty tokens are due in the silence
+STEADY = tuple(range(0, BEGIN + 1, PACE))
+ROUND_TRIP = 80
+
+
+def judged(
+    after: Sequence[tuple[float, int]],
+    infos: Sequence[TcpInfo] = (),
+    pings: Sequence[float] = (),
+    looked: float = END - 5,
+) -> Verdict:
+    """The verdict on a silence after which so many tokens came at these times; with samples, and pings."""
+    made = Made()
+    last = after[-1][0] if after else END
+    made.stream(0, [], "complete" if after else "idle_timeout", ended=last)
+    reads: list[tuple[float, SocketRead]] = [(at, made.read(0, number, at)) for number, at in enumerate(STEADY)]
+    reads += [(at, SocketRead(0, 900 + n, ns(at), ns(at), ns(at), 9, (Event("ping"),))) for n, at in enumerate(pings)]
+    for number, (at, count) in enumerate(after, 100):
+        seen = looked if number == 100 else at - 1
+        reads.append((at, SocketRead(0, number, ns(at), ns(at), ns(seen), 100, (Event("content"),) * count)))
+    made.records += [read for _, read in sorted(reads, key=lambda each: each[0])]
+    connected = TcpInfo(0, "connected", ns(-100), {"rtt": ROUND_TRIP * 1000})
+    streams = made.streams()
+    sockets = SocketEvidence((connected, *infos), streams.arrivals.signs, ns(0))
+    (found,) = verdicts(streams.gaps.stalls, StreamEvidence(sockets=sockets))
+    return found
+
+
+def samples(waiting: int = 0, before: int = 3, after: int = 3) -> list[TcpInfo]:
+    """Those of a silence: memory in use, and how many segments had come out of order."""
+    return [
+        TcpInfo(0, "silent", ns(BEGIN + 110), {"rmem_alloc": waiting, "rcv_ooopack": before}),
+        TcpInfo(0, "resumed", ns(END), {"rcv_ooopack": after}),
+    ]
+
+
+def steady(begin: float, count: int = 20) -> list[tuple[float, int]]:
+    """Tokens at the usual pace."""
+    return [(begin + PACE * number, 1) for number in range(count)]
+
+
+FLUSHED = [(END, 31), *steady(END + PACE)]
+RESTARTED = [(END, 2), (END + ROUND_TRIP + 1, 32), *steady(END + 100)]
+PAUSED = steady(END)
+
+
+@pytest.mark.parametrize(
+    ("found", "whose", "kind", "why"),
+    [
+        (judged(FLUSHED, samples(waiting=2304)), "network", "loss", "waited for a segment that was missing"),
+        (judged(FLUSHED, samples(after=5)), "network", "loss", "2 segments arrived out of order meanwhile"),
+        (judged(RESTARTED, samples()), "network", "loss", "one segment alone, the others 81 ms later"),
+        (judged(FLUSHED, samples()), "server", None, "30 tokens were due meanwhile and came after it, all at once"),
+        (judged(PAUSED, samples()), "server", None, "nothing had been on its way"),
+        (judged(PAUSED, samples(), pings=(1200, 1400)), "server", None, "keepalives of the stream arrived meanwhile"),
+        (judged(FLUSHED, samples(), looked=BEGIN + 30), "client", None, "had not looked at its sockets for 590 ms"),
+        (judged([], samples(waiting=2304)[:1]), "network", "loss", "waited for a segment that was missing, to the end"),
+        (judged([], samples()[:1]), "unknown", None, "nothing tells whose it is"),
+    ],
+)
+def test_each_sign_has_its_cause(found: Verdict, whose: str, kind: str | None, why: str) -> None:
+    """What waited, what came out of order, what came after the silence and how, what came meanwhile."""
+    assert found.cause == whose
+    assert found.kind == kind
+    assert why in found.sentence
+    assert found.confidence == ("none" if whose == "unknown" else "likely")
+    assert "tokens.jsonl: stream 0, tokens 50" in found.records[0]
+
+
+def test_out_of_order_segments_of_an_earlier_gap_say_nothing() -> None:
+    """The count is that of this silence, not of the stream: before it had grown to three."""
+    earlier = TcpInfo(0, "start", ns(-50), {"rcv_ooopack": 0})
+
+    assert judged(FLUSHED, [earlier, *samples()]).cause == "server"
+
+
+def test_where_little_was_due_nothing_follows_from_what_came() -> None:
+    """A stream with a token each 150 ms: in a silence of 300 ms one was due."""
+    made = Made()
+    made.stream(0, [150 * number for number in range(20)] + [3150 + 150 * number for number in range(10)])
+    streams = made.streams()
+
+    (found,) = verdicts(streams.gaps.stalls, StreamEvidence(sockets=SocketEvidence((), streams.arrivals.signs)))
+
+    assert found.cause == "unknown"
+
+
+def test_a_verdict_names_the_samples_that_it_rests_on() -> None:
+    """By their times since the run began."""
+    assert judged(FLUSHED, samples(after=5)).records[1:] == (
+        "tcp_info.jsonl: stream 0, silent at 1.090 s",
+        "tcp_info.jsonl: stream 0, resumed at 1.600 s",
+    )
