@@ -103,7 +103,7 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
-coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth; exit 1 if any holds it too seldom. Minutes
+coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth; prints a table, in minutes
 	@nice -n 10 $(PYTHON_IN) tests/bench/coverage.py
 
 parity: .venv/.tests .venv/.parity  ## measure the same streams with chaoskit, AIPerf and GuideLLM; prints a table

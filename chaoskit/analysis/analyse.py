@@ -219,7 +219,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         seed=plan.seed,
         reference=plan.reference,
         model=access.model or "",
-        conditions=tuple(access.conditions(plan.target)),
+        conditions=(*access.conditions(plan.target), *filter(None, [plan.interleaved])),
     )
 
 

@@ -17,12 +17,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import takewhile
+from itertools import chain, takewhile
 from statistics import NormalDist
 
 from chaoskit.plan.model import Plan
 from chaoskit.spec.arrivals import expected, schedule
 from chaoskit.spec.demand_curve import DemandCurve, Surges
+from chaoskit.spec.interleaving import Order, in_order
 from chaoskit.spec.server import Server
 from chaoskit.spec.sizes import late_tokens, mean_tokens
 from chaoskit.spec.workload import Workload
@@ -78,6 +79,7 @@ class Timetable:
     seed: int
     classes: Mapping[str, float] = field(default_factory=dict, hash=False)
     has_spans: bool = True
+    order: Order = "as-written"
 
     @classmethod
     def of(cls, plan: Plan) -> Timetable:
@@ -93,6 +95,7 @@ class Timetable:
             workload=plan.workload,
             server=plan.server,
             seed=plan.seed,
+            order=plan.order,
             classes={name: each.share.fraction for name, each in plan.classes.items()},
             has_spans=bool(plan.hosts) or plan.telemetry is not None or bool(plan.server and plan.server.engine),
         )
@@ -128,6 +131,10 @@ class Timetable:
         if self._is_counted:
             return self.supply(
                 metric, sum(self._counted(metric, *each) for each in self._all() if _is_of(each[0], phase))
+            )
+        if self.order == "interleaved":
+            return self.supply(
+                metric, sum(self._estimated(metric, *each) for each in self._all() if _is_of(each[0], phase))
             )
         following = (*self.stretches[1:], self.stretches[0] if self.repeats > 1 else None)
         in_a_round, at = 0.0, 0
@@ -183,10 +190,16 @@ class Timetable:
 
     def _all(self) -> Iterator[tuple[Stretch, Stretch | None, int]]:
         """Every phase of every round with the one after it, and when it begins."""
-        rounds, at = self.stretches * self.repeats, 0
+        rounds, at = self._rounds, 0
         for stretch, after in zip(rounds, (*rounds[1:], None), strict=True):
             yield stretch, after, at
             at += stretch.length
+
+    @property
+    def _rounds(self) -> tuple[Stretch, ...]:
+        """The phases of all rounds."""
+        each = (in_order(self.stretches, self.order, number, self.seed) for number in range(self.repeats))
+        return tuple(chain.from_iterable(each))
 
     @property
     def _is_counted(self) -> bool:
@@ -201,8 +214,9 @@ class Timetable:
 
     @property
     def _surges(self) -> Surges:
-        found = tuple((each.length, each.demand) for each in self.stretches)
-        return () if all(multiple == 1 for _, multiple in found) else found * self.repeats
+        if all(each.demand == 1 for each in self.stretches):
+            return ()
+        return tuple((each.length, each.demand) for each in self._rounds)
 
     def _expected(self, begin: int, end: int) -> float:
         """How many streams start, by the mean of the arrivals."""
