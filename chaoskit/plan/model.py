@@ -43,6 +43,7 @@ from chaoskit.spec.demand_curve import Surges
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.interleaving import Order
+from chaoskit.spec.kept_evidence import Evidence
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
 from chaoskit.spec.telemetry import Telemetry
@@ -220,6 +221,7 @@ class Plan(_Frozen):
     classes: dict[str, TrafficClass] = {}
     client: Client = Client()
     telemetry: Telemetry | None = None
+    evidence: Evidence = Evidence()
     server: Server | None = Field(description="None: the target is the user's own server.")
     objectives: tuple[Objective, ...]
     expectations: tuple[Expectation, ...]

@@ -28,6 +28,7 @@ from chaoskit.spec.control_checks import control_errors, senders
 from chaoskit.spec.demand_mismatches import demand_mismatches
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.interleaving import Order, in_order, order_mismatch
+from chaoskit.spec.kept_evidence import Evidence
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
 from chaoskit.spec.phases import CLEAN_PHASES, PhaseName, Span, WrittenSpan, faults_of, with_free_names
@@ -95,6 +96,7 @@ class Experiment(SpecModel):
     telemetry: Telemetry | None = Field(
         None, description="Spans of programs: where they arrive, and what they are. Hosts of a lab need no word of it."
     )
+    evidence: Evidence = Field(Evidence(), description="What is recorded beside the streams.")
     objectives: tuple[WrittenObjective, ...] = Field(
         (), description="Sentences that must hold: `ttft_p95 < 800ms during wifi`."
     )

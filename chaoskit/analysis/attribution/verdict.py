@@ -10,8 +10,10 @@ from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.result import Cause, Confidence, NetworkKind
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.gaps import Gap, Gaps, Token
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import SocketRead
 
-DoubtKind = Literal["client", "dead-while-late", "dead-without-record", "no-stamps"]
+DoubtKind = Literal["client", "dead-while-late", "dead-without-record", "headers", "no-stamps"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 
@@ -61,8 +63,8 @@ class Stall:
     @property
     def records(self) -> str:
         """The records of its tokens."""
-        tokens = f"{self.number}" if self.after is None else f"{self.number} and {self.number + 1}"
-        return f"tokens.jsonl: stream {self.gap.stream}, tokens {tokens}"
+        tokens = f"token {self.number}" if self.after is None else f"tokens {self.number} and {self.number + 1}"
+        return f"{FILES[SocketRead]}: stream {self.gap.stream}, {tokens}"
 
 
 @dataclass(frozen=True)

