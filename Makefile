@@ -106,6 +106,7 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) tests/bench/steer_vs_tc.py
 	@$(PYTHON_IN) tests/bench/virtual_time.py
 	@$(PYTHON_IN) tests/bench/service_lab.py
+	@$(PYTHON_IN) tests/bench/incident.py
 	@PYTHONPATH=tests/unit/server $(PYTHON_IN) tests/bench/step_engine.py
 	@$(PYTHON_IN) tests/bench/spans.py
 	@$(PYTHON_IN) tests/bench/spread.py

@@ -250,6 +250,21 @@ class Plan(_Frozen):
         return tuple(dict.fromkeys(named))
 
     @property
+    def has_traces(self) -> bool:
+        """Whether requests name traces: a program, a tier, an engine, or who exports to us may record spans of them."""
+        if self.interface is not None:
+            return self.telemetry is not None
+        servers = (self.server, *(host.server for host in self.hosts))
+        has_engine = any(each is not None and each.engine is not None for each in servers)
+        return has_engine or any(host.server is None for host in self.hosts)
+
+    @property
+    def asked_hosts(self) -> tuple[str, ...]:
+        """The hosts of a service lab that the client asks: one, or its replicas."""
+        asked = urlsplit(self.target).hostname
+        return tuple(host.name for host in self.hosts if asked in (host.name, host.group))
+
+    @property
     def asks_program(self) -> bool:
         """Whether a program of a service lab answers the client, and not a reference server."""
         asked = urlsplit(self.target).hostname
