@@ -13,7 +13,7 @@ from chaoskit.analysis.streams.gaps import Gap, Gaps, Token
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import SocketRead
 
-DoubtKind = Literal["client", "dead-while-late", "dead-without-record", "no-stamps"]
+DoubtKind = Literal["client", "dead-while-late", "dead-without-record", "headers", "no-stamps"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 
