@@ -10,8 +10,8 @@ from chaoskit.errors import RefusedError, SpecError
 from chaoskit.records.jsonl import FILES, Log, follow, read, to_line
 from chaoskit.records.model import (
     Counters,
-    HostState,
     Event,
+    HostState,
     Keepalives,
     Phase,
     Record,
