@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.records.host_records import HostState
 from chaoskit.records.jsonl import FILES, Log, follow, read, to_line
 from chaoskit.records.model import (
     Counters,
     Event,
-    HostState,
     Keepalives,
     Phase,
     Record,
