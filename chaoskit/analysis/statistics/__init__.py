@@ -1,1 +1,1 @@
-"""Computes metrics with their 95 % intervals: of shares, quantiles, sums over streams, and comparisons of phases."""
+"""Computes metrics with their 95 % intervals, and compares phases."""
