@@ -96,6 +96,7 @@ fuzz: .venv/.tests  ## feed hostile input, SECONDS=60 for each target; exit 1, a
 bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; prints figures, judges nothing
 	@$(PYTHON_IN) tests/bench/startup.py
 	@$(PYTHON_IN) tests/bench/probe_truth.py
+	@$(PYTHON_IN) tests/bench/capture.py
 	@$(PYTHON_IN) tests/bench/open_loop.py
 	@$(PYTHON_IN) tests/bench/capacity.py --seconds 5
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/analysis.py
@@ -105,6 +106,7 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) tests/bench/steer_vs_tc.py
 	@$(PYTHON_IN) tests/bench/virtual_time.py
 	@$(PYTHON_IN) tests/bench/service_lab.py
+	@$(PYTHON_IN) tests/bench/incident.py
 	@PYTHONPATH=tests/unit/server $(PYTHON_IN) tests/bench/step_engine.py
 	@$(PYTHON_IN) tests/bench/spans.py
 	@$(PYTHON_IN) tests/bench/spread.py

@@ -7,17 +7,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os.path import lexists
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.attribution.evidence import StreamEvidence
 from chaoskit.analysis.attribution.run_evidence import SINGLE_PHASE, run_evidence, timeline_of
 from chaoskit.analysis.attribution.stalls import attribute_stalls
 from chaoskit.analysis.beside import with_workloads
+from chaoskit.analysis.capture_warnings import capture_warnings
 from chaoskit.analysis.chains.inversions import inversions
 from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
 from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
 from chaoskit.analysis.chains.model_queue import model_queues
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
+from chaoskit.analysis.chains.places import Front
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.health import health
@@ -97,7 +100,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
     classes = raw.plan.classes if raw.plan is not None else {}
     measured = replace(
-        measure(raw.requests, traced, raw.numbering), inversions=inversions(raw.requests, raw.spans, classes)
+        measure(raw.requests, traced, raw.numbering, _front(raw.plan)),
+        inversions=inversions(raw.requests, raw.spans, classes),
     )
     hops = by_user(measured, streams.ended)
     is_cut_short = raw.status == "interrupted"
@@ -162,6 +166,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         warnings=(
             *raw.warnings,
             *_of_unseen_connections(raw),
+            *capture_warnings(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
             *span_warnings(traced, is_asked=asked is not None and asked.telemetry is not None),
@@ -231,6 +236,13 @@ def _provenance(raw: RawRecords) -> Provenance | None:
     if raw.provenance is not None and raw.machine.get("clock") == "virtual":
         return raw.provenance.model_copy(update={"started": None})
     return raw.provenance
+
+
+def _front(plan: Plan | None) -> Front | None:
+    """The host of a service lab that the client asks."""
+    if plan is None or not plan.asked_hosts:
+        return None
+    return Front(urlsplit(plan.target).hostname or "", plan.asked_hosts)
 
 
 def _clean_phases(plan: Plan | None) -> Collection[str]:

@@ -16,6 +16,7 @@ from chaoskit.analysis.network.closings import EndedStream, ended_streams
 from chaoskit.analysis.network.connection_faults import with_own_timer
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.timers import timers
+from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.streams.phase_samples import span_of_stream
 from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_phase
 from chaoskit.plan.model import Plan
@@ -46,6 +47,8 @@ def run_evidence(raw: RawRecords, run_timeline: Timeline, seen: SeenConnections)
         sockets=SocketEvidence(raw.infos, streams.arrivals.signs, run_timeline.begin),
         origin=run_timeline.begin,
         has_between=not in_lab or (raw.plan is not None and raw.plan.asks_program),
+        capture=raw.capture or Capture(),
+        ports={each.stream: each.port for each in raw.requests if each.port is not None},
     )
     return RunEvidence(evidence, ended, intermediaries)
 

@@ -26,6 +26,7 @@ SLOW = 0.1
 """Of the chains of a phase."""
 _LATE = 95  # percentile of the reference phase
 _MOST_STREAMS = 5
+_AS_LONG = 0.9  # a handshake that was delayed as much as the rest shows a slow link, not a slow handshake
 _TICK = 1000  # ns: less is no cause of anything
 Means = Mapping[Place, float]
 
@@ -114,7 +115,7 @@ def late_first_tokens(
 
 
 def _cause(action: Action | None, usual: Means) -> tuple[Place, float] | None:
-    """The place that took the longest beyond its usual time, and by how much."""
+    """The place that took the longest beyond its usual time, and by how much; of a link and its handshake the link."""
     if action is None:
         return None
     if action.admission == "shed":
@@ -122,6 +123,9 @@ def _cause(action: Action | None, usual: Means) -> tuple[Place, float] | None:
         return Place(host, "rejected"), 0.0
     found = added(_to_first_token(action), usual)
     place = next(iter(found), None)
+    if place is not None and place.cause == "connecting":
+        way = place._replace(cause="network")
+        place = way if found.get(way, 0.0) > _AS_LONG * found[place] else place
     return (place, found[place]) if place is not None and found[place] > _TICK else None
 
 
@@ -147,7 +151,7 @@ def _until_first_tokens(root: Node) -> Node:
 
 
 def _by_place(parts: Iterable[Part], action: Action) -> dict[Place, int]:
-    return total_by_place(stays(parts, action.request))
+    return total_by_place(stays(parts, action.request, action.front))
 
 
 def _mean(paths: Iterable[Mapping[Place, int]]) -> dict[Place, float] | None:
