@@ -1,4 +1,6 @@
-"""Divides what late first tokens are later than usual: later than 19 of 20 of the reference phase, beyond its median.
+"""Divides what late first tokens took beyond the usual, by whose it was.
+
+Late is what came later than 19 of 20 in the phase of reference; usual is its median.
 
 | part of the time to a first token, as far as it is longer than usual                       | whose         |
 |--------------------------------------------------------------------------------------------|---------------|
