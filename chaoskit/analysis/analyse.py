@@ -111,7 +111,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended, hops
     )
     recoveries = Recoveries(run_timeline, _by_user(streams.ended), good, _clean_phases(raw.plan))
-    estimates = Estimates(spec.seed, good, intended, recoveries, hops.missing)
+    estimates = Estimates(good, intended, recoveries, hops.missing)
     seen = SeenConnections(raw.connection_ends, raw.host_sockets)
     checks = tuple(fidelity(raw.plan, run_timeline, raw, seen)) if raw.plan else ()
     client_health = health(streams, raw.vitals, raw.served)
@@ -206,7 +206,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         seed=plan.seed,
         reference=plan.reference,
         model=access.model or "",
-        conditions=tuple(access.conditions(plan.target)),
+        conditions=(*access.conditions(plan.target), *filter(None, [plan.interleaved])),
     )
 
 
