@@ -74,6 +74,7 @@ _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "key-env": ("api-key", "api-key-env", "key", "token", "auth", "authorization", "bearer"),
     "interface": ("iface", "dev", "device", "nic"),
     "repeats": ("repeat", "iterations", "rounds", "loops", "runs"),
+    "order": ("interleave", "interleaved", "shuffle", "randomize", "randomise", "block-order"),
     "seed": ("random-seed", "rng-seed"),
     "question": ("description", "title", "hypothesis", "desc"),
     "matrix": ("variants", "sweep", "grid", "parameters"),
