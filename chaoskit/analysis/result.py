@@ -174,6 +174,9 @@ class PhaseResult(FiniteJson):
     path_mtu: tuple[PathMtu, ...] = ()
     arrivals: int = 0
     closings: tuple[Closing, ...] = ()
+    interruption_causes: dict[Cause, int] = Field(default={}, description="How many interruptions have each cause.")
+    late_first_tokens: int = 0
+    first_token_causes: dict[Cause, float] = Field(default={}, description="Their time beyond the usual, in ms.")
     tiers: PhaseTiers | None = None
 
 
