@@ -62,7 +62,7 @@ def _routes(hosts: Mapping[str, ServiceHost], name: str, gateway: GatewayHost) -
             if timers is None:
                 continue
             keys = f"workflows.{workflow}.{number}.{stage} of {name}"
-            callees = tuple(Callee(Place(each, ()).host, None, keys) for each in asked_hosts(hosts, name, step))
+            callees = tuple(Callee(Place(each, stage).host, None, keys) for each in asked_hosts(hosts, name, step))
             yield step, keys, _route(step, timers, callees, keys)
 
 
