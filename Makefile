@@ -9,6 +9,9 @@ PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 -rR
 ONCE := access caller commands connection_table containers exec exec_files host_lookups host_programs hostile_state inject \
 	inject_connections interface_stage management mss_clamp network_namespaces path_faults remedies soak visits watchdog
 ON_ANY := $(patsubst %,--ignore=tests/kernel/test_%.py,$(ONCE))
+# Labs with several hosts take about as long as everything else in virtual time.
+SERVICE := $(patsubst %,tests/virtual/test_%.py,host_programs intermediaries my_gateway own_gateway service_experiments \
+	service_lab tier_experiments timer_lint timers_by_both_clocks)
 # Some tests write a journal thousands of times, with a disk write for each line.
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
 # A drive collects garbage before it measures, and thousands of tests leave much.
@@ -19,7 +22,8 @@ TARGETS ?=
 # What make quotes renews; without a name all that takes a few minutes.
 QUOTES ?=
 
-.PHONY: help modules demo test soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package distributions bench parity \
+.PHONY: help modules demo test soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-service \
+	test-kernel-own kernel kernel-wheel package distributions bench parity \
 	docs reference quotes pins audit clean
 
 help:  ## this list
@@ -33,7 +37,7 @@ demo: .venv/.program  ## run one experiment: a chat stream under burst loss; a b
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
 test: .venv/.tests kernel  ## run all tiers, and add up their results
-	@$(PYTHON_IN) tests/tiers.py test-virtual test-unit test-kernel-own test-guest test-kernel test-probe lint
+	@$(PYTHON_IN) tests/tiers.py test-virtual test-service test-unit test-kernel-own test-guest test-kernel test-probe lint
 
 lint: .venv/.tests  ## check style and types
 	@.venv/bin/ruff check
@@ -58,7 +62,10 @@ test-guest: .venv/.tests  ## tests of guests, and whole experiments in them
 	@$(PYTHON_IN) $(PYTEST) tests/guest
 
 test-virtual: .venv/.tests kernel  ## tests of what needs chaoskit's own kernel: virtual time, seeds
-	@$(PYTHON_IN) $(PYTEST) tests/virtual
+	@$(PYTHON_IN) $(PYTEST) $(SERVICE:%=--ignore=%) tests/virtual
+
+test-service: .venv/.tests kernel  ## the rest of them: labs with several hosts
+	@$(PYTHON_IN) $(PYTEST) $(SERVICE)
 
 test-kernel-own: .venv/.tests kernel  ## the kernel tier on chaoskit's own kernel
 	@$(GUEST) $(PYTHON_IN) $(PYTEST) tests/kernel
@@ -89,6 +96,7 @@ fuzz: .venv/.tests  ## feed hostile input, SECONDS=60 for each target; exit 1, a
 bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; prints figures, judges nothing
 	@$(PYTHON_IN) tests/bench/startup.py
 	@$(PYTHON_IN) tests/bench/probe_truth.py
+	@$(PYTHON_IN) tests/bench/capture.py
 	@$(PYTHON_IN) tests/bench/open_loop.py
 	@$(PYTHON_IN) tests/bench/capacity.py --seconds 5
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/analysis.py
@@ -98,6 +106,7 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) tests/bench/steer_vs_tc.py
 	@$(PYTHON_IN) tests/bench/virtual_time.py
 	@$(PYTHON_IN) tests/bench/service_lab.py
+	@$(PYTHON_IN) tests/bench/incident.py
 	@PYTHONPATH=tests/unit/server $(PYTHON_IN) tests/bench/step_engine.py
 	@$(PYTHON_IN) tests/bench/spans.py
 	@$(PYTHON_IN) tests/bench/spread.py

@@ -163,7 +163,7 @@ class Process:
     | `running`  | they run                                                                             |
     | `paused`   | all are stopped (SIGSTOP), and their sockets stay open                               |
     | `killed`   | all were killed (SIGKILL); they are started again afterwards                         |
-    | `refusing` | they run, and the kernel answers each new TCP connection from other hosts with a RST |
+    | `refusing` | they run; new TCP connections and requests from other hosts get a RST                |
     """
 
     state: Literal["running", "paused", "killed", "refusing"] = "running"

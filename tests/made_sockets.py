@@ -120,6 +120,7 @@ class Run:
             exports=[],
             model_states=[],
             numbering={},
+            capture=None,
         )
         found = path_mtu(raw, build_timeline(phases, ns(end + 60_000)))
         return {name: list(those) for name, those in found.items() if those}

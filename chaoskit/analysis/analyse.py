@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os.path import lexists
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from chaoskit import __version__
-from chaoskit.analysis.attribution.evidence import StreamEvidence, out_of_order_streams, stream_evidence
-from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
+from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.run_evidence import SINGLE_PHASE, run_evidence, timeline_of
 from chaoskit.analysis.attribution.stalls import attribute_stalls
 from chaoskit.analysis.beside import with_workloads
+from chaoskit.analysis.capture_warnings import capture_warnings
 from chaoskit.analysis.chains.inversions import inversions
 from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
 from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
 from chaoskit.analysis.chains.model_queue import model_queues
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
+from chaoskit.analysis.chains.places import Front
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
-from chaoskit.analysis.findings import Intermediary
 from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records, load_workload
-from chaoskit.analysis.network.buffering import held_back
-from chaoskit.analysis.network.closings import EndedStream, closings, ended_streams
-from chaoskit.analysis.network.connection_faults import with_own_timer
+from chaoskit.analysis.network.closings import EndedStream, closings
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
-from chaoskit.analysis.network.timers import timers
 from chaoskit.analysis.objectives import UndecidedReason, evaluate
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
@@ -45,7 +42,7 @@ from chaoskit.analysis.streams.goodput import good_streams
 from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE_RUN, PhaseSamples, phase_samples, span_of_stream
 from chaoskit.analysis.streams.populations import Population, SamplesByPopulation
 from chaoskit.analysis.streams.recovery import Recoveries
-from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_phase
+from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.analysis.vllm_figures import vllm_figures
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
@@ -60,8 +57,6 @@ from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
 from chaoskit.telemetry.traces import traces
 from chaoskit.telemetry.traces import warnings as span_warnings
-
-SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
 
 @dataclass(frozen=True)
@@ -99,13 +94,14 @@ def analyse(run: Path) -> Result:
 def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: RawRecords | None = None) -> Result:
     """The same for records that have been read, and those without compression. `run` is only named in the result."""
     streams, reader = raw.streams, raw.streams.table.reader
-    run_timeline = _timeline(raw)
+    run_timeline = timeline_of(raw)
     in_lab = raw.plan is not None and raw.plan.interface is None
     asked = raw.plan or raw.probe
     traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
     classes = raw.plan.classes if raw.plan is not None else {}
     measured = replace(
-        measure(raw.requests, traced, raw.numbering), inversions=inversions(raw.requests, raw.spans, classes)
+        measure(raw.requests, traced, raw.numbering, _front(raw.plan)),
+        inversions=inversions(raw.requests, raw.spans, classes),
     )
     hops = by_user(measured, streams.ended)
     is_cut_short = raw.status == "interrupted"
@@ -126,22 +122,12 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         evaluate(objective, populations.of(Population.of(objective)), estimates, (*reasons, *of_spans))
         for objective in spec.objectives
     )
-    ended = tuple(ended_streams(streams.ended, seen))
-    held, intermediaries = _intermediaries(raw, run_timeline, ended, seen.intermediaries)
-    arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
-    cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
-    evidence = replace(
-        stream_evidence(arrived, raw.infos, raw.served, raw.vitals),
-        held_back=held,
-        cut_off=cut_off,
-        sockets=SocketEvidence(raw.infos, streams.arrivals.signs, run_timeline.begin),
-        origin=run_timeline.begin,
-        has_between=not in_lab or (raw.plan is not None and raw.plan.asks_program),
-    )
-    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
+    known = run_evidence(raw, run_timeline, seen)
+    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), known.evidence))
     tiers = tiers_by_phase(hops, populations, estimates, run_timeline, spec.reference)
     phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)
-    phases = tuple(_with_closings(phase, samples[phase.name], _in_phases(ended, run_timeline), raw) for phase in phases)
+    ended = _in_phases(known.ended, run_timeline)
+    phases = tuple(_with_closings(phase, samples[phase.name], ended, raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
     return Result(
         chaoskit=__version__,
@@ -168,7 +154,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         reading_rate=SECOND / reader.pace,
         comparisons=tuple(compare(samples, spec.reference, estimates)),
         objectives=verdicts,
-        intermediaries=intermediaries,
+        intermediaries=known.intermediaries,
         compression=compare_compression(raw, uncompressed),
         models=model_queues(raw.model_states, raw.spans, run_timeline),
         tiers=tiers.get(WHOLE_RUN),
@@ -180,6 +166,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         warnings=(
             *raw.warnings,
             *_of_unseen_connections(raw),
+            *capture_warnings(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
             *span_warnings(traced, is_asked=asked is not None and asked.telemetry is not None),
@@ -251,12 +238,11 @@ def _provenance(raw: RawRecords) -> Provenance | None:
     return raw.provenance
 
 
-def _timeline(raw: RawRecords) -> Timeline:
-    if raw.phases:
-        return build_timeline(raw.phases, raw.last_stamp)
-    if not raw.requests:
-        return Timeline(())
-    return single_phase(SINGLE_PHASE, min(request.scheduled for request in raw.requests), raw.end)
+def _front(plan: Plan | None) -> Front | None:
+    """The host of a service lab that the client asks."""
+    if plan is None or not plan.asked_hosts:
+        return None
+    return Front(urlsplit(plan.target).hostname or "", plan.asked_hosts)
 
 
 def _clean_phases(plan: Plan | None) -> Collection[str]:
@@ -274,39 +260,6 @@ def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | N
     known = [stream.request.asked for stream in streams if stream.request.asked is not None]
     mean = round(mean_tokens(workload)) if workload.trace is None else round(sum(known) / max(1, len(known)))
     return {stream.number: stream.request.asked or mean for stream in streams} | stamped
-
-
-def _intermediaries(
-    raw: RawRecords, run_timeline: Timeline, ended: Sequence[EndedStream], passing_on: Set[str]
-) -> tuple[Set[int], tuple[Intermediary, ...]]:
-    """The streams that were held back, and all findings; in a lab only hosts can be in between.
-
-    What is late behind a program of a lab is not the network's, unless the client's own connection shows a loss: it was
-    held by the program, or on the links beyond it.
-    """
-    streams, lossy = raw.streams, out_of_order_streams(raw.infos)
-    clean = [each for each in streams.ended if not span_of_stream(each, run_timeline).faults]
-    if raw.plan is None or raw.plan.interface is not None:
-        held, found = held_back(clean, streams.bursts, raw.infos, lossy)
-        return held, (*(with_own_timer(each, raw.plan) for each in timers(streams.ended)), *found)
-    by_hosts = [each for each in ended if each.is_by_intermediary]
-    cuts = [
-        finding
-        for host in dict.fromkeys(each.by for each in by_hosts)
-        for finding in timers([each.stream for each in by_hosts if each.by == host], host)
-    ]
-    if not raw.plan.asks_program:
-        return frozenset(), tuple(cuts)
-    _, found = held_back(clean, streams.bursts, raw.infos, lossy, _hosts_between(raw.plan, passing_on))
-    return frozenset(each.number for each in streams.ended) - lossy, (*cuts, *found)
-
-
-def _hosts_between(plan: Plan, passing_on: Set[str]) -> tuple[str, ...]:
-    """The hosts that may hold streams back, the target's first: those seen `passing_on`; replicas as one."""
-    asked = [each.host for each in plan.topology.members(urlsplit(plan.target).hostname or "")]
-    groups = {member: group for group, members in plan.topology.groups.items() for member in members}
-    hosts = [*asked, *sorted(passing_on - set(asked))]
-    return tuple(dict.fromkeys(groups.get(host, host) for host in hosts))
 
 
 def _phases(

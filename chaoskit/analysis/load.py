@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from os.path import lexists
@@ -14,6 +14,7 @@ from chaoskit.analysis.chains.measurements import named
 from chaoskit.analysis.chains.repeated_text import Numbering, candidates, read_numbering
 from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
+from chaoskit.analysis.segments.captured_connections import Capture, load_capture
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams, without
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
 from chaoskit.analysis.streams.gaps import Reader
@@ -34,6 +35,7 @@ from chaoskit.records.model import (
     UnackedSample,
     Vitals,
 )
+from chaoskit.records.pcapng import CAPTURE
 from chaoskit.records.spans import Exports, ModelState, Span
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
 
@@ -82,6 +84,7 @@ class RawRecords:
     exports: list[Exports]
     model_states: list[ModelState]
     numbering: Mapping[int, Numbering]
+    capture: Capture | None
 
     @property
     def end(self) -> int:
@@ -156,6 +159,7 @@ def load_records(run: Path) -> RawRecords:
         exports=read(run, Exports),
         model_states=read(run, ModelState),
         numbering=read_numbering(run, candidates(requests, spans)),
+        capture=_capture(run, requests),
     )
 
 
@@ -185,7 +189,12 @@ def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawReco
         infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(folder, TcpInfo)],
         vitals=read(folder, Vitals),
         numbering=read_numbering(folder, candidates(requests, raw.spans)),
+        capture=_capture(run, requests),
     )
+
+
+def _capture(run: Path, requests: Sequence[Request]) -> Capture | None:
+    return load_capture(run / CAPTURE, {each.port for each in requests if each.port is not None})
 
 
 def _is_run(folder: Path) -> bool:

@@ -14,6 +14,7 @@ from chaoskit.cli.conduct import conduct
 from chaoskit.cli.doctor import doctor
 from chaoskit.cli.double_dash import CommandWithDoubleDash
 from chaoskit.cli.exec import exec
+from chaoskit.cli.explain import explain
 from chaoskit.cli.group import Group
 from chaoskit.cli.init import init
 from chaoskit.cli.inject import inject
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 for one in (init, run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore, shell, up):
     app.command(cls=Command)(one)
+app.command(cls=Command)(explain)
 app.command(cls=CommandWithDoubleDash)(exec)
 app.command(cls=Command, hidden=True)(conduct)
 app.add_typer(kernel, name="kernel")
@@ -63,16 +65,15 @@ def _version(is_given: bool) -> None:
 @app.callback()
 def _options(
     context: typer.Context,
-    version: Annotated[
+    _is_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    install_completion: Annotated[
+    _installs: Annotated[
         bool, typer.Option("--install-completion", callback=install, is_eager=True, help="Complete in this shell.")
     ] = False,
-    show_completion: Annotated[
+    _shows: Annotated[
         bool, typer.Option("--show-completion", callback=show, is_eager=True, help="Print the script for it.")
     ] = False,
 ) -> None:
-    del version, install_completion, show_completion
     if context.invoked_subcommand not in ("exec", "serve", "shell"):  # whose commands and files get the user's own
         os.umask(0o022)  # other users may read what is written, and not change it

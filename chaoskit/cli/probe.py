@@ -31,6 +31,7 @@ def probe(
     telemetry: Annotated[
         str | None, typer.Option(metavar="ADDR:PORT", help="Receive spans (OTLP/HTTP), such as 127.0.0.1:4318.")
     ] = None,
+    capture: Annotated[bool, typer.Option("--capture", help="Keep packet headers, to tell whose a stall was.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of arrival times and prompts.")] = 0,
     out: Annotated[Path | None, typer.Option(help="New directory for the raw records.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
@@ -58,5 +59,6 @@ def probe(
         compare_compression=load.compare_compression,
         max_time=duration("max-time", timeouts.max_time),
         telemetry=receiver(telemetry),
+        capture=capture,
     )
     raise typer.Exit(measure_and_show(measured, out, json))

@@ -17,6 +17,7 @@ from pathlib import Path
 from chaoskit import __version__, crash_report
 from chaoskit.clock import Clock, wall
 from chaoskit.conduct import lease_scope, signals
+from chaoskit.conduct.capture_process import capture_of_run
 from chaoskit.conduct.hosts.states import HostsKernel
 from chaoskit.conduct.lab_hosts import hosts_of
 from chaoskit.conduct.lab_setup import LabSetup
@@ -186,29 +187,31 @@ class Conductor:
     def _run(self, kernel: LinuxKernel, knobs: Kernel, journal: Journal, check: Callable[[], None]) -> None:
         """Run the probes beside the timeline; `check` is called a few times a second."""
         probes = Probes(self.plan, kernel, self.run, self.clock, self.traces)
-        try:
-            start = probes.start()
-            with (
-                TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline,
-                LabConnections(self.run, kernel, self._places, self.clock) as connections,
-            ):
-                if connections.missing:
-                    _write_machine(self.run, "; ".join(connections.missing))
+        with capture_of_run(self.plan, self.run, kernel, self.clock) as capture:
+            try:
+                start = probes.start()
+                with (
+                    TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline,
+                    LabConnections(self.run, kernel, self._places, self.clock) as connections,
+                ):
+                    if connections.missing or capture.missing:
+                        _write_machine(self.run, "; ".join(connections.missing), capture.missing)
 
-                def look() -> None:
-                    check()
-                    probes.check()
-                    connections.look()
+                    def look() -> None:
+                        check()
+                        probes.check()
+                        connections.look()
+                        capture.check()
 
-                timeline.run(start, probes.main, look)
-                probes.finish()
-        finally:
-            with signals.held():
-                probes.stop()
+                    timeline.run(start, probes.main, look)
+                    probes.finish()
+            finally:
+                with signals.held():
+                    probes.stop()
 
 
-def _write_machine(run: Path, unseen: str = "") -> None:
-    """`unseen`: what of a lab's connections is not recorded, and why."""
+def _write_machine(run: Path, unseen: str = "", uncaptured: str = "") -> None:
+    """`unseen`: what of a lab's connections is not recorded, and why; `uncaptured`: why no packets are."""
     machine = {
         "chaoskit": __version__,
         "kernel": platform.release(),
@@ -220,6 +223,8 @@ def _write_machine(run: Path, unseen: str = "") -> None:
     }
     if unseen:
         machine["unseen"] = unseen
+    if uncaptured:
+        machine["uncaptured"] = uncaptured
     (run / "machine.json").write_text(json.dumps(machine, indent=1) + "\n")
 
 

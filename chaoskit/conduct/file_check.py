@@ -35,7 +35,7 @@ def check(experiments: Sequence[Experiment]) -> FileCheck:
         read_prompts(each.workload)
     on_interface = any(isinstance(each.stage, InterfaceStage) for each in experiments)
     facts = detect_features() if on_interface else Facts()
-    plans = tuple(with_timers(compile_plan(each, placeholder_lookups(each))) for each in experiments)
+    plans = tuple(with_timers(compile_plan(each, placeholder_lookups(each)), each.key_lines) for each in experiments)
     return FileCheck(
         plans=plans,
         warnings=_once(each for plan in plans for each in _warnings(plan)),

@@ -66,8 +66,9 @@ def _start_reference(host: ReferenceHost, kernel: LinuxKernel, run: Path | None)
             await serve(listener, script, stop, limits=LAB)
             return
         log, unacked, model = Log(run, ServedResponse), Log(run, UnackedSample), None
-        if script.engine is not None:
-            model = ModelLogs(host.name, script.seed, Log(run, Span), Log(run, ModelState))
+        if host.records_spans:
+            states = None if script.engine is None else Log(run, ModelState)
+            model = ModelLogs(host.name, script.seed, Log(run, Span), states)
         await serve(listener, script, stop, log, unacked, LAB, model)
 
     worker = Worker("reference server", kernel.inside(host.name), work)

@@ -29,12 +29,13 @@ PORT = 8000
 
 @dataclass(frozen=True)
 class ReferenceHost:
-    """A host with the reference server: what it does, its sockets' MSS, and whether it uses TLS."""
+    """A host with the reference server: what it does, its sockets' MSS, whether it uses TLS, and records spans."""
 
     name: str
     script: Script
     maxseg: int | None
     has_tls: bool
+    records_spans: bool
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,9 @@ def _references(plan: Plan) -> list[ReferenceHost]:
     if not plan.hosts:
         assert plan.server is not None, "the edge lab has a server"
         has_tls = urlsplit(plan.target).scheme == "https"
-        return [ReferenceHost(SERVER, plan.server.script(plan.seed), plan.server.maxseg, has_tls)]
+        return [ReferenceHost(SERVER, plan.server.script(plan.seed), plan.server.maxseg, has_tls, plan.has_traces)]
     return [
-        ReferenceHost(host.name, host.server.script(plan.seed), host.spec.maxseg, has_tls=False)
+        ReferenceHost(host.name, host.server.script(plan.seed), host.spec.maxseg, False, plan.has_traces)
         for host in plan.hosts
         if host.server is not None
     ]

@@ -71,7 +71,7 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
     stage, work = experiment.stage, experiment.workload
     read_prompts(work)
     if not isinstance(stage, InterfaceStage):
-        plan = with_timers(compile_plan(experiment))
+        plan = with_timers(compile_plan(experiment), experiment.key_lines)
         missing = tuple(missing_programs(plan))
         if to_run and missing:
             raise RefusedError("; ".join(missing))

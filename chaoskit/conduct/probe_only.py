@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from chaoskit import __version__, crash_report, keyboard_interrupt, terminal
 from chaoskit.clock import RealClock, now
 from chaoskit.conduct import comparison, signals
+from chaoskit.conduct.capture_process import capture_of_probe, check_asked
 from chaoskit.conduct.planning import load_warnings
 from chaoskit.conduct.probe_processes import Task, forked
 from chaoskit.conduct.provenance import collect
@@ -59,7 +60,8 @@ class ProbeOnly:
 
     `requests` count; those of the workload's `warm-up` come before them. `uds` is the endpoint's Unix socket. The
     `processes` share the load. Where answers came compressed, `compare_compression` more requests follow that accept no
-    compression, with records of their own. With `telemetry`, spans of the endpoint's programs are received meanwhile.
+    compression, with records of their own. With `telemetry`, spans of the endpoint's programs are received meanwhile;
+    with `capture`, the headers of its packets are kept.
     """
 
     url: str
@@ -74,6 +76,7 @@ class ProbeOnly:
     processes: int = 1
     compare_compression: int = 0
     telemetry: Telemetry | None = None
+    capture: bool = False
 
     def measure(self, out: Path | None, watch: Callable[[DriveProgress], None]) -> Result:
         """Send the requests, and analyse the responses. The records stay in `out`, a new directory, or are deleted.
@@ -87,6 +90,8 @@ class ProbeOnly:
         target = endpoint(self.url, self.access, uds=self.uds, sockets=self.sockets)
         if self.uds is not None:
             check_socket(self.uds)
+        if self.capture:
+            check_asked(target)
         factory = RequestFactory(target, self.workload, self.seed)
         self._check_trace()
         shares = divide(self.workload, self.seed, self.all_requests, self.processes)
@@ -116,7 +121,13 @@ class ProbeOnly:
             traces = None if self.telemetry is None else derive(self.seed, "run", now())
             spans = ReceiverTask(run, traces or 0, self.telemetry)
             try:
-                with signals.kept(), SpanReceiver(spans, listeners, RealClock()) as receiver:
+                with (
+                    signals.kept(),
+                    SpanReceiver(spans, listeners, RealClock()) as receiver,
+                    capture_of_probe(target, run, self.capture) as capture,
+                ):
+                    if capture.missing:
+                        raise RefusedError(f"--capture: {capture.missing}; remove it")
                     until = now() + self.max_time
                     if self._send(replace(target, traces=traces), run, watch, shares, factory):
                         if self.telemetry is not None:
@@ -164,6 +175,7 @@ class ProbeOnly:
             processes=self.processes,
             compare_compression=self.compare_compression,
             telemetry=self.telemetry,
+            capture=self.capture,
         )
         return ascii_json(asked.model_dump_json(indent=1)) + "\n"
 

@@ -117,9 +117,9 @@ def trace_seed(plan: Plan, now: int) -> int | None:
 
     At a target each run has others, because what collects its programs' spans outlives the run.
     """
-    if plan.interface is None:
-        return plan.seed if any(host.server is None or host.server.engine for host in plan.hosts) else None
-    return None if plan.telemetry is None else derive(plan.seed, "run", now)
+    if not plan.has_traces:
+        return None
+    return plan.seed if plan.interface is None else derive(plan.seed, "run", now)
 
 
 def in_lab(setup: LabSetup, kernel: LinuxKernel, task: ReceiverTask, clock: Clock) -> tuple[SpanReceiver, LabSetup]:

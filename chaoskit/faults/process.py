@@ -27,7 +27,7 @@ class ProcessFault(FaultBase):
     host: HostReference = Field(description="The host whose program it is; of replicas all, or one.")
     process: Literal["paused", "killed", "refusing"] = Field(
         description="`paused`: it hangs (SIGSTOP) and its connections stay open; `killed`: it is gone (SIGKILL) and is "
-        "started again when the phase ends; `refusing`: new connections get a RST, open ones go on."
+        "started again when the phase ends; `refusing`: new connections get a RST, and new requests on open ones too."
     )
     restart_after: Restart | None = Field(
         None,

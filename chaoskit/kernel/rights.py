@@ -1,4 +1,4 @@
-"""Checks the rights to change a network namespace (CAP_NET_ADMIN) and to enter one (CAP_SYS_ADMIN)."""
+"""Checks the rights to change a network namespace, to read its packets, and to enter one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from chaoskit.errors import RefusedError
 from chaoskit.programs import sudo
 
-_NET_ADMIN, _SYS_ADMIN = 12, 21  # capabilities(7)
+_NET_ADMIN, _NET_RAW, _SYS_ADMIN = 12, 13, 21  # capabilities(7)
 
 
 def require_net_admin(interface: str, command: str = "inject") -> None:
@@ -18,6 +18,15 @@ def require_net_admin(interface: str, command: str = "inject") -> None:
             f"changing {interface} needs CAP_NET_ADMIN, which you do not have: {_remedy(f'{command} ...')}; without "
             "it, chaoskit exec puts one command behind a fault, and chaoskit run with stage: {lab: edge} builds a "
             "network of its own"
+        )
+
+
+def require_net_raw(option: str, command: str) -> None:
+    """Raises RefusedError without CAP_NET_RAW; `option` asked for packets, `command` is the command that was typed."""
+    if not _has(_NET_RAW):
+        raise RefusedError(
+            f"{option}: reading packets needs CAP_NET_RAW, which you do not have: "
+            f"{_remedy(f'{command} ... {option}', 'NET_RAW')}; without {option} it needs no rights"
         )
 
 
@@ -36,7 +45,7 @@ def require_sys_admin(option: str) -> None:
 
 def _remedy(words: str, capability: str = "NET_ADMIN") -> str:
     """How to get a capability: root without it is in a container that was started so."""
-    return f"{sudo()} {words}" if os.geteuid() else f"start the container with --cap-add {capability}"
+    return f"{sudo()} {words}" if os.geteuid() else f"start the container with docker run --cap-add {capability}"
 
 
 def has_sys_admin() -> bool:

@@ -8,9 +8,7 @@ the kernel's, see packet(7) and socket(7).
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -18,12 +16,17 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from chaoskit.errors import RefusedError
+from chaoskit.kernel.packet_socket import (
+    SOL_PACKET,
+    Instruction,
+    attach_filter,
+    bind_to_all_links,
+    packet_socket,
+)
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10  # RFC 9293, section 3.1
-_ETH_P_ALL = socket.htons(0x0003)
-_SOL_PACKET, _PACKET_STATISTICS, _PACKET_IGNORE_OUTGOING = 263, 6, 23  # linux/if_packet.h
-_SO_ATTACH_FILTER, _SO_TIMESTAMPNS = 26, 35  # asm-generic/socket.h; the second is also the control message's type
-_ADDRESS = struct.Struct("=HH16x")  # struct sockaddr_ll with link 0, which is all
+_PACKET_STATISTICS, _PACKET_IGNORE_OUTGOING = 6, 23  # linux/if_packet.h
+_SO_TIMESTAMPNS = 35  # asm-generic/socket.h; also the control message's type
 _TIMESPEC = struct.Struct("@qq")
 _ANCILLARY = socket.CMSG_SPACE(_TIMESPEC.size)
 _BUFFER = 4 << 20  # bytes; the kernel gives what net.core.rmem_max allows
@@ -35,7 +38,7 @@ _HEADERS = 80  # bytes: IPv4 with all its options, and TCP
 _LOAD_BYTE, _LOAD_HALF, _LOAD_V4_LENGTH, _LOAD_BEHIND = 0x30, 0x28, 0xB1, 0x50  # linux/bpf_common.h
 _AND, _IF_EQUAL, _IF_ANY_BIT, _RETURN = 0x54, 0x15, 0x45, 0x06
 _WANTED = FIN | SYN | RST
-_FILTER = (  # code, how many to jump over when true and when false, operand
+FILTER: tuple[Instruction, ...] = (
     (_LOAD_BYTE, 0, 0, 0),
     (_AND, 0, 0, 0xF0),
     (_IF_EQUAL, 0, 7, 0x40),  # IPv4
@@ -54,9 +57,6 @@ _FILTER = (  # code, how many to jump over when true and when false, operand
     (_RETURN, 0, 0, _HEADERS),
     (_RETURN, 0, 0, 0),
 )
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Segment(NamedTuple):
@@ -82,15 +82,15 @@ class SegmentCapture:
 
     def __init__(self) -> None:
         try:
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
+            self._socket = packet_socket()
         except OSError as error:
             raise _refusal(error) from error
         try:
-            attach_filter(self._socket)
+            attach_filter(self._socket, FILTER)
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-            self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-            _bind_to_all_links(self._socket)
+            self._socket.setsockopt(SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+            bind_to_all_links(self._socket)
         except OSError as error:
             self._socket.close()
             raise _refusal(error) from error
@@ -116,19 +116,12 @@ class SegmentCapture:
 
     def statistics(self) -> tuple[int, int]:
         """How many segments there were since the last call, and how many of them the kernel had to drop."""
-        count, dropped = struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        count, dropped = struct.unpack("=II", self._socket.getsockopt(SOL_PACKET, _PACKET_STATISTICS, 8))
         return count, dropped
 
     def close(self) -> None:
         """Capture no more."""
         self._socket.close()
-
-
-def attach_filter(sock: socket.socket) -> None:
-    """Let this socket receive packets with these flags only, and of these the headers. A packet begins with IP."""
-    program = b"".join(struct.pack("=HBBI", *each) for each in _FILTER)
-    buffer = ctypes.create_string_buffer(program, len(program))
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(_FILTER), ctypes.addressof(buffer)))
 
 
 def decode(packet: bytes) -> Segment | None:
@@ -145,13 +138,6 @@ def decode(packet: bytes) -> Segment | None:
         return None
     ports = _PORTS.unpack_from(packet, header)
     return Segment(source, ports[0], destination, ports[1], packet[header + _FLAGS_AT])
-
-
-def _bind_to_all_links(sock: socket.socket) -> None:
-    """The socket module binds to one link only."""
-    address = _ADDRESS.pack(socket.AF_PACKET, _ETH_P_ALL)
-    if _libc.bind(sock.fileno(), address, len(address)) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _stamp(ancillary: list[tuple[int, int, bytes]]) -> int:

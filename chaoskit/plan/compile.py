@@ -100,6 +100,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         classes=experiment.classes,
         client=experiment.client,
         telemetry=experiment.telemetry,
+        evidence=experiment.evidence,
         server=stage_plan.server,
         objectives=experiment.objectives,
         expectations=tuple(_expectation(experiment, span, context, stage_plan.passes) for span in distinct.values()),

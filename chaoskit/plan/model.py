@@ -42,6 +42,7 @@ from chaoskit.spec.classes import TrafficClass
 from chaoskit.spec.demand_curve import Surges
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.hosts import ServiceHost
+from chaoskit.spec.kept_evidence import Evidence
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
 from chaoskit.spec.telemetry import Telemetry
@@ -218,6 +219,7 @@ class Plan(_Frozen):
     classes: dict[str, TrafficClass] = {}
     client: Client = Client()
     telemetry: Telemetry | None = None
+    evidence: Evidence = Evidence()
     server: Server | None = Field(description="None: the target is the user's own server.")
     objectives: tuple[Objective, ...]
     expectations: tuple[Expectation, ...]
@@ -244,6 +246,21 @@ class Plan(_Frozen):
         """The environment variables whose values hosts and the client of a service lab get."""
         named = (*self.access.variables, *(name for host in self.hosts for name in host.spec.env_from))
         return tuple(dict.fromkeys(named))
+
+    @property
+    def has_traces(self) -> bool:
+        """Whether requests name traces: a program, a tier, an engine, or who exports to us may record spans of them."""
+        if self.interface is not None:
+            return self.telemetry is not None
+        servers = (self.server, *(host.server for host in self.hosts))
+        has_engine = any(each is not None and each.engine is not None for each in servers)
+        return has_engine or any(host.server is None for host in self.hosts)
+
+    @property
+    def asked_hosts(self) -> tuple[str, ...]:
+        """The hosts of a service lab that the client asks: one, or its replicas."""
+        asked = urlsplit(self.target).hostname
+        return tuple(host.name for host in self.hosts if asked in (host.name, host.group))
 
     @property
     def asks_program(self) -> bool:

@@ -39,6 +39,7 @@ class ProbePlan(BaseModel):
     processes: int = Field(default=1, exclude_if=lambda value: value == 1)
     compare_compression: int = Field(default=0, exclude_if=lambda value: value == 0)
     telemetry: Telemetry | None = Field(default=None, exclude_if=lambda value: value is None)
+    capture: bool = Field(default=False, exclude_if=lambda value: not value)
 
 
 def load_probe_plan(run: Path) -> ProbePlan | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from chaoskit.plan.model import Plan, PlannedTimer
-from chaoskit.plan.workflow_timers import gateway_reading, late_fallbacks, tier_answer
+from chaoskit.plan.workflow_timers import GatewayKeys, gateway_reading, late_fallbacks, tier_answer
 from chaoskit.spec.host_timers import Timers
 from chaoskit.spec.hosts import ServiceHost
+from chaoskit.spec.key_lines import KeyLines, Keys
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Pause, Server
 from chaoskit.spec.sizes import late_tokens
@@ -69,19 +70,20 @@ def check_timers(
     workload: Workload,
     objectives: Sequence[Objective],
     files: Mapping[str, Files],
+    lines: KeyLines = KeyLines(),  # noqa: B008  frozen
 ) -> TimerCheck:
-    """Read and check the timers of these hosts. `files`: what each host sees, by its name."""
+    """Read and check the timers of these hosts. `files`: what each host sees, by its name; `lines`: of the file."""
     keys = {host.name: host.spec for host in hosts}
     readings = {
-        host.name: _reading(host, files[host.name])
+        host.name: _reading(host, files[host.name], lines)
         if host.spec.gateway is None
-        else gateway_reading(keys, host.name, host.spec.gateway)
+        else gateway_reading(GatewayKeys(keys, host.name, host.spec.gateway, lines))
         for host in hosts
     }
     lab = Lab(readings, {name: host.name for host in hosts for name in host.names})
     url = urlsplit(target)
     port = url.port or (443 if url.scheme == "https" else 80)
-    client = _client(workload, Callee(url.hostname or "", port, "stage.target"))
+    client = _client(workload, Callee(url.hostname or "", port, lines.place(("stage", "target"))), lines)
     found = chains(lab, client, url.path or "/v1/")
     ends = {chain[-1].callee for chain in found}
     answers = {host.name: _answer(host.server, workload) for host in hosts if host.server or ends == {host.name}}
@@ -90,41 +92,42 @@ def check_timers(
     remarks = [f"{name}: {reading.remark}" for name, reading in readings.items() if reading.remark]
     return TimerCheck(
         rows=tuple(_rows(lab, found)),
-        warnings=(*remarks, *late_fallbacks(keys, found), *(each.sentence for each in told if each.is_warning)),
+        warnings=(*remarks, *late_fallbacks(keys, found, lines), *(each.sentence for each in told if each.is_warning)),
         advice=tuple(each.sentence for each in told if not each.is_warning),
     )
 
 
-def _reading(host: HostOfLab, files: Files) -> Reading:
+def _reading(host: HostOfLab, files: Files, lines: KeyLines) -> Reading:
     """What its configuration says, and over it what the experiment file says."""
     found = Reading() if host.spec.run is None else reading_of(host.spec.run, files)
-    given, place = host.spec.timers, f"stage.hosts.{host.name}.timers"
+    given, keys = host.spec.timers, ("stage", "hosts", host.name, "timers")
     routes = found.routes
     if host.spec.calls:
         general = next((route for route in routes if not route.callees), Route((), ()))
-        routes = tuple(_called(host, name, timers, general) for name, timers in host.spec.calls.items())
+        routes = tuple(_called(host, name, timers, general, lines) for name, timers in host.spec.calls.items())
     elif given is not None:
-        routes = tuple(_with(route, given, place) for route in routes)
+        routes = tuple(_with(route, given, keys, lines) for route in routes)
     own = found.own
     if given is not None and given.keep_alive is not None:
+        place = lines.place(keys, "keep-alive")
         kept = Timer("keep-alive", given.keep_alive, "keep-alive", place, "keep-alive: {}s")
         own = (*(each for each in own if each.kind != "keep-alive"), kept)
     return replace(found, routes=routes, own=own, in_turn=bool(host.spec.calls))
 
 
-def _called(host: HostOfLab, name: str, timers: Timers, general: Route) -> Route:
+def _called(host: HostOfLab, name: str, timers: Timers, general: Route, lines: KeyLines) -> Route:
     """The route of an entry of `calls`: its timers, else those of the host, else those of its program."""
-    place = f"stage.hosts.{host.name}"
-    route = replace(general, callees=(Callee(name, None, f"{place}.calls"),))
+    keys: Keys = ("stage", "hosts", host.name)
+    route = replace(general, callees=(Callee(name, None, lines.place((*keys, "calls"))),))
     if host.spec.timers is not None:
-        route = _with(route, host.spec.timers, f"{place}.timers")
-    return _with(route, timers, f"{place}.calls.{name}")
+        route = _with(route, host.spec.timers, (*keys, "timers"), lines)
+    return _with(route, timers, (*keys, "calls", name), lines)
 
 
-def _with(route: Route, given: Timers, place: str) -> Route:
-    """The route with what is given; each kind of timer replaces all of its kind."""
+def _with(route: Route, given: Timers, keys: Keys, lines: KeyLines) -> Route:
+    """The route with what is given by these keys; each kind of timer replaces all of its kind."""
     named = [
-        Timer(kind, value, kind, place, f"{kind}: {{}}s")
+        Timer(kind, value, kind, lines.place(keys, kind), f"{kind}: {{}}s")
         for key, kind in _GIVEN.items()
         if (value := getattr(given, key)) is not None
     ]
@@ -132,20 +135,22 @@ def _with(route: Route, given: Timers, place: str) -> Route:
     found = replace(route, timers=(*(each for each in route.timers if each.kind not in kinds), *named))
     if given.retries is not None:
         after: frozenset[Kind] = frozenset({"connect", "first-byte", "idle", "total"})
-        found = replace(found, retries=Retries(given.retries, after, "retries", place))
+        found = replace(found, retries=Retries(given.retries, after, "retries", lines.place(keys, "retries")))
     if given.buffering is not None:
+        place = lines.place(keys, "buffering")
         mend = mended("buffering: false", place)
         holds = (Hold(f"buffers responses (buffering in {place})", mend, True),) if given.buffering else ()
         found = replace(found, holds=holds)
     return found
 
 
-def _client(workload: Workload, target: Callee) -> Route:
-    given, usual, place = workload.timeouts, Timeouts().at_target(), "workload.timeouts"
+def _client(workload: Workload, target: Callee, lines: KeyLines) -> Route:
+    given, usual, keys = workload.timeouts, Timeouts().at_target(), ("workload", "timeouts")
     timers = []
     for key, kind in _OF_CLIENT.items():
         name = key.replace("_", "-")
         is_default = getattr(given, key) == getattr(usual, key)
+        place = lines.place(keys, name)
         timers.append(Timer(kind, getattr(given, key), name, place, f"{name}: {{}}s", is_default, PROBE))
     return Route((target,), tuple(timers))
 

@@ -93,7 +93,7 @@ class Timetable:
             server=plan.server,
             seed=plan.seed,
             classes={name: each.share.fraction for name, each in plan.classes.items()},
-            has_spans=bool(plan.hosts) or plan.telemetry is not None or bool(plan.server and plan.server.engine),
+            has_spans=plan.has_traces,
         )
 
     def share_of(self, traffic_class: str | None, workflow: str | None) -> float:

@@ -7,6 +7,7 @@
 | `server.address`                         | a call          | the host that was called                            |
 | `chaoskit.attempt`                       | an attempt      | 1 for the first; it is a child of its hop           |
 | `chaoskit.hedge`                         | an attempt      | made beside one that still ran                      |
+| `chaoskit.connect_ns`                    | an attempt      | opening the connection; none where it was kept      |
 | `chaoskit.first_token_ns`                | workflow, model | from its begin to the first token, sent or received |
 | `chaoskit.retrieval.outcome`             | a retrieval     | `hit`, `miss`, `timeout`, `error` or `degraded`     |
 | `chaoskit.retrieval.fallback`            | a retrieval     | the fallback that answered in its place             |
@@ -40,6 +41,7 @@ SERVER_ADDRESS = "server.address"
 ERROR_TYPE = "error.type"
 ATTEMPT = "chaoskit.attempt"
 HEDGE = "chaoskit.hedge"
+CONNECT = "chaoskit.connect_ns"
 FIRST_TOKEN = "chaoskit.first_token_ns"
 RETRIEVAL_OUTCOME = "chaoskit.retrieval.outcome"
 RETRIEVAL_FALLBACK = "chaoskit.retrieval.fallback"

@@ -47,13 +47,13 @@ async def serve(
     """Answer on `listener` (bound, TCP) until `stop` is set or the task is cancelled; then abort all streams.
 
     Writes a `ServedResponse` record to `log` for every response, aborted ones included, and `UnackedSample` records to
-    `unacked`; of an engine's queue and requests to `model_logs`. Closes the listener, not the logs. Raises this
+    `unacked`; spans of requests, and an engine's queue, to `model_logs`. Closes the listener, not the logs. Raises this
     process's open-file limit to the hard limit.
     Raises RefusedError when a log cannot be written, or that limit leaves no descriptors for connections.
     """
     logs = [each for each in (log, unacked) if each is not None]
     if model_logs is not None:
-        logs += [model_logs.spans, model_logs.states]
+        logs += model_logs.logs
     timer = AbsoluteTimer()
     try:
         dispatcher = ResponseDispatcher(script, timer, log, unacked, limits, model_logs)

@@ -19,7 +19,7 @@ from chaoskit.server.deviations import Malformed
 from chaoskit.server.dispatcher import Outcome
 from chaoskit.server.formats.api import CompletionRequest, Stamp
 from chaoskit.server.inference.driver import Computation
-from chaoskit.server.inference.model_records import ModelLogs
+from chaoskit.server.inference.model_records import ModelLogs, SentAnswer
 from chaoskit.server.inference.served_model import Model
 from chaoskit.server.limits import PUBLIC, Budget, Limits
 from chaoskit.server.malformations.malformation import Malformation
@@ -30,6 +30,7 @@ from chaoskit.server.schedule import Part, PlannedResponse, Script
 from chaoskit.server.writer import ResponseWriter
 from chaoskit.timer import AbsoluteTimer
 
+_ERRORS = {"client-left": "aborted", "failed": "failed"}  # of spans, by the outcome
 _BURST = 64  # late events that one stream may send before other streams run
 _ERROR = 400  # the first status that is an error: sent at once
 _TOKEN_SIZE = 16  # bytes reserved for a token of a response without streaming: the longest word has 9
@@ -86,6 +87,7 @@ class ResponseStream:
         self._part: Part | None = None
         self._seq = 0
         self._late = 0
+        self._first: int | None = None  # when the first token was sent
         self._is_blocked = False
         self._is_timer_set = False  # a timer callback is pending
         self._is_finished = False
@@ -135,6 +137,10 @@ class ResponseStream:
             self._dispatcher.requests.overdraw()
         if self._dispatcher.model is not None and self._computation is not None:
             self._dispatcher.model.end(self._computation, outcome, self._answer.finish)
+        elif self._dispatcher.model_logs is not None:
+            completion = self._answer.completion
+            sent = SentAnswer(completion.model, completion.prompt, self._seq, self._first)
+            self._dispatcher.model_logs.sent(self._request, sent, _ERRORS.get(outcome))
         if self._dispatcher.log is not None:
             first_due = self._pace.due(0)
             self._dispatcher.log.add(
@@ -229,6 +235,7 @@ class ResponseStream:
         elif before:
             self._send(before)
         self._late = max(self._late, sent - due)
+        self._first = sent if self._first is None else self._first
         self._seq += count
 
     def _turn(self, part: Part | None) -> bytes:
@@ -244,7 +251,7 @@ class ResponseStream:
         sent = clock.now()
         due = self._pace.due(last)
         due = sent if due is None else due
-        self._late = sent - due
+        self._late, self._first = sent - due, sent
         self._seq = self._planned.tokens
         body = self._encoder.whole(self._answer.finish, Stamp(last, due).value(sent))
         self.stop("sent" if self._answer.malformation.is_ended else "failed")
@@ -295,7 +302,9 @@ class ResponseDispatcher:
         self.timer = timer
         self.log = log
         self.unacked = unacked
-        self.read_headers = READ_HEADERS if self.model is None else READ_HEADERS | {trace_context.HEADER}
+        self.model_logs = model_logs
+        has_spans = self.model is not None or model_logs is not None
+        self.read_headers = READ_HEADERS | {trace_context.HEADER} if has_spans else READ_HEADERS
         self.limits = limits
         self.memory = Budget(limits.memory)
         self.requests = Budget(limits.requests)
@@ -327,6 +336,8 @@ class ResponseDispatcher:
         malformation = self._malformation(completion, identity)
         reply = None if malformation.reply is None else malformation.reply(completion.api, completion)
         if reply is not None and reply.status >= _ERROR:
+            if self.model_logs is not None:
+                self.model_logs.refused(request, completion.model, reply.status)
             return reply
         if self.model is not None:
             admitted = self.model.admit(request, completion, identity)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from chaoskit.faults import Fault, knobs
@@ -27,6 +27,8 @@ from chaoskit.spec.classes import Classes, class_errors
 from chaoskit.spec.control_checks import control_errors, senders
 from chaoskit.spec.demand_mismatches import demand_mismatches
 from chaoskit.spec.host_tuning import Client
+from chaoskit.spec.key_lines import KeyLines
+from chaoskit.spec.kept_evidence import Evidence
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
 from chaoskit.spec.phases import CLEAN_PHASES, PhaseName, Span, WrittenSpan, faults_of, with_free_names
@@ -90,6 +92,7 @@ class Experiment(SpecModel):
     telemetry: Telemetry | None = Field(
         None, description="Spans of programs: where they arrive, and what they are. Hosts of a lab need no word of it."
     )
+    evidence: Evidence = Field(Evidence(), description="What is recorded beside the streams.")
     objectives: tuple[WrittenObjective, ...] = Field(
         (), description="Sentences that must hold: `ttft_p95 < 800ms during wifi`."
     )
@@ -101,6 +104,19 @@ class Experiment(SpecModel):
         description="Dotted paths of this file, each with a list of values. Every combination becomes one variant, an "
         "experiment without a matrix.",
     )
+
+    _key_lines: KeyLines = PrivateAttr(KeyLines())
+
+    @property
+    def key_lines(self) -> KeyLines:
+        """Where its keys stand, if it is of a file."""
+        return self._key_lines
+
+    def with_lines(self, lines: KeyLines) -> Experiment:
+        """The same, read from these lines."""
+        found = self.model_copy()
+        found._key_lines = lines
+        return found
 
     @property
     def site(self) -> Site:

@@ -24,6 +24,7 @@ from chaoskit.spec.asking import QuotedText
 from chaoskit.spec.diagnostics import brief, describe_error
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
+from chaoskit.spec.key_lines import KeyLines
 from chaoskit.spec.known_keys import Path as KeyPath
 from chaoskit.spec.known_keys import places
 from chaoskit.spec.misnamed_files import meant_instead
@@ -181,11 +182,16 @@ class Document:
 
     def read_experiment(self) -> Experiment:
         """The experiment, with whole paths. Raises SpecError as `read_as`, and for a missing file of prompts."""
-        experiment = beside(self.read_as(Experiment), self.tree.name)
+        experiment = beside(self.read_as(Experiment), self.tree.name).with_lines(self.key_lines)
         missing = [str(self.error_at(sentence, where)) for where, sentence in missing_files(experiment)]
         if missing:
             raise SpecError("\n".join(missing))
         return experiment
+
+    @property
+    def key_lines(self) -> KeyLines:
+        """Where the keys stand, in the file without its folder, as files beside it are named."""
+        return KeyLines(Path(self.tree.name).name, self.tree.lines)
 
     @contextmanager
     def every_error(self) -> Iterator[None]:

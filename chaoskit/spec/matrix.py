@@ -111,6 +111,7 @@ def _expanded(document: Document, text: str, name: str) -> Variants:
             errors += [_VariantError(where, sentence, variant, chosen) for where, sentence in read.items()]
             continue
         labels = tuple(axis.labels[place] for axis, place in zip(matrix, chosen, strict=True))
+        read = read.with_lines(document.key_lines)
         found.append(Variant(variant, labels, read, f"# the variant {variant}\n{to_yaml(words)}"))
     if errors:
         own = _parse(plain, name)

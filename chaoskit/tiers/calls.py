@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from chaoskit.clock import now
 from chaoskit.records import trace_context
-from chaoskit.records.span_names import ATTEMPT, HEDGE, SERVER_ADDRESS
+from chaoskit.records.span_names import ATTEMPT, CONNECT, HEDGE, SERVER_ADDRESS
 from chaoskit.tiers.deadlines import Deadline
 from chaoskit.tiers.endpoints import Endpoint, Resolver
 from chaoskit.tiers.failures import CallError
@@ -146,13 +146,14 @@ class Caller:
                 host.authority, host.path, ((trace_context.HEADER, span.traceparent), *asked.headers), asked.body
             )
             async with Deadline(self._timer, _earlier(deadline, asked.timers.per_try), "no answer in time"):
-                exchange = await self._send(host, request, asked.timers.connect)
+                exchange = await self._send(span, host, request, asked.timers.connect)
                 try:
                     value = await asked.receive(exchange)
                 except CallError:
                     if not (exchange.is_reused and exchange.is_untouched):
                         raise
-                    exchange = await self._send(host, request, asked.timers.connect, anew=True)  # it had been closed
+                    # it had been closed
+                    exchange = await self._send(span, host, request, asked.timers.connect, anew=True)
                     value = await asked.receive(exchange)
         except BaseException as error:
             if exchange is not None:
@@ -166,11 +167,14 @@ class Caller:
         return Answer(value, host, span, exchange)
 
     async def _send(
-        self, host: Endpoint, request: OutgoingRequest, patience: int | None, anew: bool = False
+        self, span: OpenSpan, host: Endpoint, request: OutgoingRequest, patience: int | None, anew: bool = False
     ) -> Exchange:
-        address = self._resolver.address(host)
+        address, begin = self._resolver.address(host), now()
         async with Deadline(self._timer, _earlier(None, patience), f"no connection to {host.host} in time"):
-            return await (self._pool.send_anew if anew else self._pool.send)(address, request)
+            exchange = await (self._pool.send_anew if anew else self._pool.send)(address, request)
+        if not exchange.is_reused:
+            span.attributes[CONNECT] = now() - begin
+        return exchange
 
     def _breaker_of(self, host: Endpoint) -> CircuitBreaker | None:
         if self._breaker is None:

@@ -3,7 +3,8 @@
     python docs/site/quotes.py [NAME...]
 
 Without names it renews all that take a few minutes together; soak, fuzz, bench and parity take longer, and are named.
-Quotes that follow from the code alone are cog blocks instead: `make reference`.
+`examples` are the results in docs/examples, which pages and pictures show: `make reference` follows. Quotes that follow
+from the code alone are cog blocks as well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "virtual"))
+
+import real_programs
 
 TOP = Path(__file__).parents[2]
 BIN = TOP / ".venv" / "bin"
@@ -120,6 +125,31 @@ def parity() -> str:
     return output(sys.executable, "tests/bench/parity.py")
 
 
+def examples() -> bool:
+    """Run the experiments whose results the pages show, in virtual time. Returns whether a result has changed."""
+    has_changed = False
+    with tempfile.TemporaryDirectory() as folder:
+        path = real_programs.search_path(Path(folder) / "bin")
+        for name, found in EXAMPLES.items():
+            run = f"{folder}/{Path(found).stem}"
+            words = ("chaoskit", "run", found, "--clock", "virtual", "--out", run)
+            output(*words, codes=(0, 1, 5), PATH=path)
+            for kept, part in {name: "", **PARTS.get(name, {})}.items():
+                told = output("chaoskit", "report", f"{run}/{part}", "--format", "json", codes=(0, 1, 5))
+                file = TOP / "docs/examples" / f"{kept}.json"
+                has_changed = has_changed or file.read_text() != f"{told}\n"
+                file.write_text(f"{told}\n")
+    return has_changed
+
+
+EXAMPLES = {
+    "loss-first-token": "experiments/loss-first-token.yaml",
+    "nginx-read-timeout": "experiments/service/nginx-read-timeout.yaml",
+    "vpn-on-retrieval-not-model": "experiments/tiers/vpn-on-retrieval-not-model.yaml",
+}
+PARTS = {"nginx-read-timeout": {"nginx-untouched": "run.4=nginx-untouched.conf"}}
+"""Results of one variant."""
+
 QUICK: dict[str, Callable[[], str]] = {
     "inject": inject,
     "status": status,
@@ -149,8 +179,9 @@ def renew(name: str, text: str) -> bool:
 def main() -> None:
     """Renew those that were asked for."""
     known = QUICK | LONG
-    for name in sys.argv[1:] or QUICK:
-        print(f"{name}: {'renewed' if renew(name, known[name]()) else 'as before'}", flush=True)
+    for name in sys.argv[1:] or ("examples", *QUICK):
+        is_new = examples() if name == "examples" else renew(name, known[name]())
+        print(f"{name}: {'renewed' if is_new else 'as before'}", flush=True)
 
 
 if __name__ == "__main__":

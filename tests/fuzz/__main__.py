@@ -11,7 +11,7 @@ import argparse
 import secrets
 import sys
 
-from fuzz import client, endpoint, exports, files, streams
+from fuzz import captures, client, endpoint, exports, files, streams
 from fuzz.target import Outcome, Target, run, save_case
 
 TARGETS: tuple[Target, ...] = (
@@ -24,6 +24,7 @@ TARGETS: tuple[Target, ...] = (
     streams.OBJECTS,
     streams.FRAMES,
     streams.PACKETS,
+    captures.CAPTURES,
     exports.JSON,
     exports.PROTOBUF,
     client.SERVER,

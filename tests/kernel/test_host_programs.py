@@ -512,6 +512,16 @@ def connected(lab: Lab, address: str) -> socket.socket:
     return to
 
 
+def called_from_host(lab: Lab, address: str) -> tuple[socket.socket, socket.socket]:
+    """Both ends of a connection that the host has opened to the client, at this address of it."""
+    with lab.kernel.inside("client"):
+        listener = socket.create_server((address, 0))
+    with listener:
+        with lab.kernel.inside("model"):
+            own = socket.create_connection(listener.getsockname(), timeout=5)
+        return own, listener.accept()[0]
+
+
 def echoes(to: socket.socket) -> bool:
     """Whether it answers."""
     try:
@@ -573,8 +583,11 @@ def test_the_states_of_a_host(place: Path, by: By, is_reference: bool) -> None:
             hosts.start()
             kernel.hosts = hosts
             assert kernel.read(PROGRAM) == Process()
-            open_one = connected(lab, "10.3.0.1")
+            open_one, six, unused = (connected(lab, address) for address in ("10.3.0.1", "fd03::1", "10.3.0.1"))
             assert echoes(open_one)
+            assert echoes(six)
+            assert echoes(unused)
+            own_call, far_end = called_from_host(lab, open_one.getsockname()[0])
 
             apply(kernel, journal, (PROGRAM, Process("paused")))
             assert {process_state(pid) for pid in hosts.members["model"].pids()} == {"T"}
@@ -582,17 +595,23 @@ def test_the_states_of_a_host(place: Path, by: By, is_reference: bool) -> None:
             assert not answers(lab, "10.3.0.1")  # the kernel accepts, nobody answers
 
             apply(kernel, journal, (PROGRAM, Process("refusing")))
-            assert echoes(open_one)
+            assert open_one.recv(100) == b"?"  # what was asked before is answered
+            for kept in (open_one, six):
+                with pytest.raises(ConnectionResetError):
+                    echoes(kept)
             for address in ("10.3.0.1", "fd03::1"):
                 with pytest.raises(ConnectionRefusedError):
                     answers(lab, address)
+            far_end.sendall(b"x" * 10_000)  # the host's own calls go on
+            assert len(own_call.recv(10_000, socket.MSG_WAITALL)) == 10_000
 
             apply(kernel, journal, (PROGRAM, Process("killed")))
             assert kernel.read(PROGRAM) == Process("killed")
-            assert has_ended(open_one)
+            assert has_ended(unused)
             with pytest.raises(ConnectionRefusedError):
                 answers(lab, "10.3.0.1")
-            open_one.close()
+            for each in (open_one, six, unused, own_call, far_end):
+                each.close()
             hosts.check()
 
             apply(kernel, journal, (PROGRAM, Process("paused")))

@@ -16,6 +16,7 @@ COUNTS = {
     "objects": 800,
     "frames": 400,
     "packets": 20_000,
+    "captures": 1500,
     "otlp-json": 3000,
     "otlp-protobuf": 3000,
     "serve": 600,

@@ -1,6 +1,6 @@
-"""What the virtual tier needs: our own kernel, built when the cache lacks it, and a guest that answers in JSON.
+"""What the virtual tiers need: our own kernel, built when the cache lacks it, and a guest that answers in JSON.
 
-The tier never skips: where the kernel cannot be built, every test in it fails and says what to install.
+They never skip: where the kernel cannot be built, every test in them fails and says what to install.
 """
 
 from __future__ import annotations

@@ -97,6 +97,27 @@ class Run:
             if each.host == "gateway" and each.operation == operation and ATTEMPT in each.attributes
         ]
 
+    def failover(self, phase: str, operation: Operation = "model") -> tuple[float | None, float | None]:
+        """How long it took to fail over in a phase and back, ms, which is what the calls say; None: it never did."""
+        found = self.result.phase(phase)
+        assert found is not None
+        assert found.tiers is not None
+        told = [(each.over_ms, each.back_ms) for each in found.tiers.failover_times if each.operation == operation]
+        assert told in ([], [self._by_hand(phase, operation)])
+        return told[0] if told else (None, None)
+
+    def _by_hand(self, phase: str, operation: Operation) -> tuple[float | None, float | None]:
+        """From the calls that were answered: when another host than at first was asked, and when that one was again."""
+        readies = [(each.name, each.ready) for each in read(self.path, Phase) if each.name != "drain"]
+        at = [name for name, _ in readies].index(phase)
+        begin, end = readies[at][1], readies[at + 1][1] if at + 1 < len(readies) else None
+        spans = [each for each in self.spans if each.operation == operation]
+        attempts = [each for each in spans if ATTEMPT in each.attributes and each.error is None]
+        calls = sorted((each.begin, str(each.attributes.get(SERVER_ADDRESS, each.host))) for each in attempts or spans)
+        over = [at for at, host in calls if host != calls[0][1] and begin <= at and (end is None or at < end)]
+        back = [at for at, host in calls if host == calls[0][1] and end is not None and at >= end]
+        return (over[0] - begin) / 1e6 if over else None, (back[0] - (end or 0)) / 1e6 if back else None
+
     def fallbacks(self, phase: str) -> Counter[str]:
         """How often each fallback answered in a phase."""
         found = (each.attributes.get(RETRIEVAL_FALLBACK) for each in self.hops("retrieval", phase))
@@ -209,6 +230,18 @@ def failover_model(runs: list[Run]) -> None:
         assert run.verdict == "met"
         assert sum(count for kind, count in run.all_completions().items() if kind != "complete") == 1
         assert run.ttft("refused") == pytest.approx(run.ttft("baseline"), abs=20)
+    over = {
+        "refused": 245,
+        "black-hole": 750,
+        "stalled": 999,
+    }  # what is left of 250 ms between two requests, and a timer
+    for run in runs:
+        assert {name: run.failover(name)[0] for name in over} == pytest.approx(over, abs=2)
+    back = [{name: run.failover(name)[1] for name in over} for run in runs]
+    assert back[0] == pytest.approx(dict.fromkeys(over, 250), abs=2)
+    assert back[1] == pytest.approx(
+        {"refused": 5000, "black-hole": 750, "stalled": 1750}, abs=2
+    )  # until it is tried again
     assert without.ttft("black-hole") == pytest.approx(600, abs=30)
     assert without.ttft("stalled") == pytest.approx(1095, abs=40)
     assert with_breaker.ttft("black-hole") == pytest.approx(without.ttft("baseline"), abs=20)
@@ -227,6 +260,10 @@ def failover_retrieval(runs: list[Run]) -> None:
         assert 300 < run.took("retrieval", phase) < 550
     assert run.fallbacks("both-gone")["no-context"] > 15
     assert run.fallbacks("recovery") == {}
+    assert run.failover("refused", "retrieval")[0] == pytest.approx(245, abs=2)
+    to_connect = 300
+    assert run.failover("black-hole", "retrieval")[0] == pytest.approx(250 + to_connect, abs=2)
+    assert run.failover("both-gone", "retrieval") == (None, None)  # nobody answered
 
 
 def cut_mid_stream(runs: list[Run]) -> None:
@@ -246,9 +283,9 @@ def cut_mid_stream(runs: list[Run]) -> None:
 
 
 def each_link_of_a_chain(runs: list[Run]) -> None:
-    """Late first tokens of a phase name the link that was delayed, and what was added there."""
+    """Late first tokens of a phase name the link that was delayed, and what was added there, handshakes apart."""
     (run,) = runs
-    links = {"guard": 80, "vectors": 90, "tools": 120, "model": 110}
+    links = {"client": 70, "guard": 80, "vectors": 90, "tools": 120, "model": 110}
 
     assert run.verdict == "met"
     for host, delay in links.items():
@@ -257,7 +294,7 @@ def each_link_of_a_chain(runs: list[Run]) -> None:
         assert phase.tiers is not None
         assert phase.tiers.late_first_tokens is not None
         cause = phase.tiers.late_first_tokens.causes[0]
-        assert cause.link == ("gateway", host)
+        assert cause.link == (("client", "gateway") if host == "client" else ("gateway", host))
         assert cause.requests > 0.8 * phase.tiers.late_first_tokens.late
         assert cause.mean_ms == pytest.approx(delay, abs=2)
 
@@ -272,6 +309,10 @@ def failover_nginx(runs: list[Run]) -> None:
     assert untouched.completions("stalled").keys() == {"http_error"}
     assert impatient.completions("stalled").keys() == {"complete"}
     assert known(impatient.metrics("stalled").ttft.p95_ms) > 1000
+    for run in runs:  # asked again when fail_timeout, 10 s, is over
+        assert run.failover("refused") == pytest.approx((250, 4500), abs=2)
+    assert impatient.failover("stalled")[0] == pytest.approx(1499, abs=2)
+    assert untouched.failover("stalled") == (None, None)
 
 
 def incident_retry_storm(runs: list[Run]) -> None:
@@ -313,6 +354,33 @@ def spike_three_policies(runs: list[Run]) -> None:
     )
 
 
+def false_alarms(runs: list[Run]) -> None:
+    """Old metrics, longer answers and a longer way: each makes one of three refuse, at a model that is well."""
+    blind, whole, first = runs
+
+    assert [run.verdict for run in runs] == ["broken"] * 3
+    for run in runs:
+        assert all(phase.waiting_max == 0 and known(phase.kv_usage_max) < 0.02 for phase in run.queue)
+        assert all(median(run.waits("premium", phase)) < 30 for phase in ("baseline", "longer"))
+    refused = [{phase: shed(run, phase) for phase in ("baseline", "longer", "far", "recovery")} for run in runs]
+    assert refused[0] == {"baseline": {}, "longer": {}, "far": {"batch": 15, "standard": 25}, "recovery": {}}
+    assert {each.detail.partition("dropped: ")[2].partition(":")[0] for each in blind.requests} == {"", "saturated"}
+    assert all(300 < each < 340 for each in blind.waits("premium", "far"))
+    assert refused[1]["longer"].total() == 14
+    assert refused[2]["longer"] == refused[2]["baseline"] == refused[1]["baseline"] == Counter()
+    assert refused[2]["far"].total() == 21
+    for run in (whole, first):
+        assert {"503" in each.detail for each in run.requests if each.completion != "complete"} == {True}
+
+
+def shed(run: Run, phase: str) -> Counter[str]:
+    """How many of each class were refused in a phase."""
+    found = run.result.phase(phase)
+    assert found is not None
+    assert found.tiers is not None
+    return +Counter({row.traffic_class: row.shed for row in found.tiers.rows if row.traffic_class is not None})
+
+
 def degradation_ladder(runs: list[Run]) -> None:
     """Each step is reached, buys latency, is told, and is released in the reverse order; none comes back."""
     without, run = runs
@@ -346,6 +414,8 @@ def soft_saturation(runs: list[Run]) -> None:
     assert known(run.metrics("baseline").itl.p50_ms) < 15
     assert known(run.metrics("surge").itl.p50_ms) > 140
     assert "says nothing; requests 2.25/s -> 12.1/s, waiting 0 -> 14" in run.result.models[0].sentence
+    assert run.result.spans is not None
+    assert (run.result.spans.requests, run.result.spans.without_span) == (len(run.requests), 0)
 
 
 def kv_cliff(runs: list[Run]) -> None:
@@ -372,6 +442,7 @@ CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "failover-model": failover_model,
     "failover-nginx": failover_nginx,
     "failover-retrieval": failover_retrieval,
+    "false-alarms": false_alarms,
     "fan-out-tail": fan_out_tail,
     "incident-retry-storm": incident_retry_storm,
     "kv-cliff": kv_cliff,

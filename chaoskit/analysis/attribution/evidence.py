@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
+from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.gaps import Gap
 from chaoskit.records.model import ServedResponse, TcpInfo, Vitals
@@ -28,7 +29,8 @@ class StreamEvidence:
     it has no record of the server. `client_late` is when the event loop of one of the client's `processes` had woken
     late, in order of time, by how much, ns, and which one. The processes took the streams in turn. `has_between`:
     something that holds streams back may stand between the client and the server. `sockets` has what the client's own
-    tell of each stall; `origin` is when the run began, ns.
+    tell of each stall; `origin` is when the run began, ns. `capture` has the packets of the streams' connections, which
+    had these `ports` of the client.
     """
 
     server_kept_sending: Set[int] = frozenset()
@@ -42,6 +44,8 @@ class StreamEvidence:
     has_between: bool = True
     sockets: SocketEvidence = field(default_factory=SocketEvidence)
     origin: int = 0
+    capture: Capture = field(default_factory=Capture)
+    ports: Mapping[int, int] = field(default_factory=dict)
 
     def client_late_in(self, gap: Gap) -> int:
         """How late the event loop of its process woke during a gap at most, ns."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,12 @@ from chaoskit.records.model import TcpInfo
 
 _MS = 1_000_000
 _NEAR = 20 * _MS  # ns; a stamp of the kernel may be earlier than the read by as much as a loop is late
+_FLIGHTS = 5  # round trips in which what had waited comes: a sender's window grows from one to the next
+_NEXT = 5  # tokens
+_JOINED = 3  # tokens
+_ALONE = 0.7  # share of tokens that come with others; losses join some
+_FULL = 0.85  # of a segment
+_STEADY = 1.5  # times the pace
 _AT_LEAST = 30 * _MS  # ns in which what had waited comes, however short the round trip is
 _NO_STAMPS: Ints = np.empty(0, dtype=np.int64)
 _MIDDLE = 40 * _MS  # ns from both ends of a silence
@@ -48,9 +55,10 @@ class SocketEvidence:
         round_trip = self._round_trips.get(gap.stream)
         pace = self._pace(gap.stream, table)
         missing = gap.length / pace - 1 if pace else 0.0
-        window = max(_AT_LEAST, 2 * (round_trip or 0))
-        came, next_read = _came_after(stall, table, window) if after is not None else (0, None)
-        beside = window / pace + 1 if pace else 0.0
+        window = max(_AT_LEAST, _FLIGHTS * (round_trip or 0))
+        came = _came_after(stall, table, window) if after is not None else _Came()
+        missing = min(missing, float(came.left))
+        beside = came.span / pace + 1 if pace else 0.0
         return GapEvidence(
             deaf=after.at - after.looked if after is not None else 0,
             waited=any(each.fields.get("rmem_alloc", 0) for each in looks),
@@ -59,8 +67,10 @@ class SocketEvidence:
             round_trip=round_trip,
             pace=pace,
             missing=missing,
-            caught_up=max(0.0, came - beside) / missing if missing > 0 else 0.0,
-            next_read=next_read,
+            caught_up=max(0.0, came.tokens - beside) / missing if missing > 0 else 0.0,
+            next_read=came.next_read,
+            is_full=came.in_read >= _JOINED and _is_full(stall, samples) and self._comes_singly(gap.stream, table),
+            goes_on=came.in_read == 1 and came.longest <= _STEADY * pace,
             samples=tuple(
                 f"{FILES[TcpInfo]}: stream {each.stream}, {each.when} at {(each.at - self._origin) / 1e9:.3f} s"
                 for each in samples
@@ -81,6 +91,11 @@ class SocketEvidence:
         stamps = np.concatenate((firsts[own], lasts[own]))
         return bool(((stamps > gap.begin + _MIDDLE) & (stamps < gap.end - _MIDDLE)).any())
 
+    def _comes_singly(self, stream: int, table: GapTable) -> bool:
+        """Whether most tokens of a stream come alone in their reads."""
+        first, after = table.rows_of(stream)
+        return float(table.is_coalesced[first : after - 1].mean()) < _ALONE
+
     def _pace(self, stream: int, table: GapTable) -> int:
         """The usual time from one token to the next one that came in another read, ns."""
         if stream not in self._paces:
@@ -95,13 +110,40 @@ def _by_stream(signs: SignsOfLife) -> tuple[Ints, Ints, Ints]:
     return signs.stream[order], signs.first[order], signs.last[order]
 
 
-def _came_after(stall: Stall, table: GapTable, window: int) -> tuple[int, int | None]:
-    """How many tokens came from the end of a stall on within this time, and how long after it the next read did."""
+def _is_full(stall: Stall, samples: Sequence[TcpInfo]) -> bool:
+    """Whether the read that ended a stall was one segment of full size."""
+    most = max((each.fields.get("rcv_mss", 0) for each in samples), default=0)
+    return stall.after is not None and _FULL * most <= stall.after.size <= most
+
+
+class _Came(NamedTuple):
+    """What came from the end of a stall on: tokens within some time, and the time from the first to the last of these.
+
+    `in_read` of them came in the first read, the next read came `next_read` ns later; the stream had `left` more tokens
+    than the first one, and the longest step of the next few took `longest` ns.
+    """
+
+    tokens: int = 0
+    span: int = 0
+    in_read: int = 0
+    next_read: int | None = None
+    left: int = 0
+    longest: int = 0
+
+
+def _came_after(stall: Stall, table: GapTable, window: int) -> _Came:
     first, end = stall.gap.row + 1, table.rows_of(stall.gap.stream)[1]
     at = table.at[first:end]
-    came = int(np.searchsorted(at, at[0] + window, side="right"))
+    tokens = int(np.searchsorted(at, at[0] + window, side="right"))
     others = np.flatnonzero(~table.is_coalesced[first : end - 1])
-    return came, int(at[others[0] + 1] - at[0]) if len(others) else None
+    return _Came(
+        tokens,
+        int(at[tokens - 1] - at[0]),
+        int(others[0]) + 1 if len(others) else len(at),
+        int(at[others[0] + 1] - at[0]) if len(others) else None,
+        len(at) - 1,
+        int(np.diff(at[: _NEXT + 1]).max(initial=0)),
+    )
 
 
 def _growth(samples: Sequence[TcpInfo]) -> int | None:

@@ -5,16 +5,18 @@ For a server that stamps nothing, where nobody captured packets.
 | what is seen                                                                                      | whose        |
 |---------------------------------------------------------------------------------------------------|--------------|
 | the client had not looked at its sockets                                                          | the client's |
-| what had arrived waited for a segment that was missing, or segments arrived out of order          | the network's |
+| what had arrived waited for a segment that was missing                                            | the network's |
 | keepalives of the stream came in the middle: only the tokens were missing                         | the server's |
 | what was due in the silence came after it: one segment alone, the others about a round trip later | the network's |
-| it came, all at once and in order                                                                 | the server's |
-| it did not come: afterwards the stream went on at its usual pace, so nothing had been on its way  | the server's |
+| it came, the first tokens joined in one full segment, as a sender's kernel does while it must wait | the network's |
+| it came, several segments at once                                                                 | the server's |
+| it did not come: afterwards tokens came one by one at their usual pace                            | the server's |
 | anything else                                                                                     | unknown      |
 
 A sender whose retransmission timer ran out begins with one segment; one that sends again after a pause sends a whole
 window. "The server" is everything behind the far end of this TCP connection: a proxy there hides what is behind it.
-Where what was due is less than three tokens nothing follows from whether it came.
+Where what was due, and left of the stream, is less than three tokens nothing follows from whether it came. Segments
+that arrived out of order only at the very end of a silence had not waited long: they were lost or overtaken after it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ _FEWEST = 3  # tokens
 _CAUGHT_UP, _NOT_CAUGHT_UP = 0.4, 0.2
 _MEASURABLE = 4 * MS  # a round trip that a pattern of arrivals can be told by
 _ALONE = (0.6, 2.0)  # round trips from the one segment to the next
-_TOGETHER = 0.4
+_TOGETHER = 3 * MS  # from one read to the next of what was sent at once
+_SEGMENTS = 3000  # bytes; what is longer came in more than one segment
+_SAME_FLIGHT = 0.4  # round trips, where a path changes the order of what was sent at once
 
 
 def by_silence(stall: Stall, evidence: GapEvidence) -> Verdict | None:
@@ -43,16 +47,20 @@ def by_silence(stall: Stall, evidence: GapEvidence) -> Verdict | None:
         part = min(1.0, deaf / stall.gap.length) * stall.time
         parts = Lateness(client=part, unknown=stall.time - part)
         return Verdict(stall, parts, "likely", sentence, (stall.records,), doubt=Doubt("client", deaf))
-    if evidence.has_trace:
+    if evidence.waited:
         return _verdict(stall, evidence, "network", trace(evidence), kind_of_trace(stall, evidence))
     if evidence.alive:
         return _verdict(stall, evidence, "server", "keepalives of the stream arrived meanwhile, tokens did not")
     if evidence.missing < _FEWEST:
         return None
     due = counted(round(evidence.missing), "token")
+    if evidence.is_full and (evidence.next_read is None or evidence.next_read > _TOGETHER):
+        how = "the first ones came in one full segment: the sender's kernel had to wait with them"
+        kind: NetworkKind | None = "loss" if has_restarted(evidence) else None
+        return _verdict(stall, evidence, "network", f"{due} were due meanwhile, and {how}", kind)
     if evidence.caught_up >= _CAUGHT_UP:
         return _of_burst(stall, evidence, f"{due} were due meanwhile and came after it")
-    if evidence.caught_up <= _NOT_CAUGHT_UP:
+    if evidence.caught_up <= _NOT_CAUGHT_UP and evidence.goes_on:
         sentence = f"{due} were due meanwhile, and did not come after it either: nothing had been on its way"
         return _verdict(stall, evidence, "server", sentence)
     return None
@@ -84,16 +92,22 @@ def _round_trips_to_next(evidence: GapEvidence) -> float | None:
 
 
 def _of_burst(stall: Stall, evidence: GapEvidence, sentence: str) -> Verdict | None:
-    if has_restarted(evidence):
+    if has_restarted(evidence) and not evidence.out_of_order:
         how = f"one segment alone, the others {shown(evidence.next_read or 0)} later, about a round trip"
         return _verdict(stall, evidence, "network", f"{sentence}: {how}", "loss")
-    if (_round_trips_to_next(evidence) or 0.0) > _TOGETHER:
+    is_large = stall.after is not None and stall.after.size > _SEGMENTS
+    if not is_large and (evidence.next_read is None or evidence.next_read > _same_flight(evidence)):
         return None
-    return _verdict(stall, evidence, "server", f"{sentence}, all at once and in order: it had been kept there")
+    return _verdict(stall, evidence, "server", f"{sentence}, at once, and nothing had waited: it had been kept there")
+
+
+def _same_flight(evidence: GapEvidence) -> float:
+    """How long after the first segment the next one comes that was sent together with it, at most, ns."""
+    return max(_TOGETHER, _SAME_FLIGHT * (evidence.round_trip or 0)) if evidence.out_of_order else _TOGETHER
 
 
 def _of_death(stall: Stall, evidence: GapEvidence) -> Verdict | None:
-    if evidence.has_trace:
+    if evidence.waited:
         return _verdict(stall, evidence, "network", f"{trace(evidence)}, to the end", "loss")
     if evidence.alive:
         return _verdict(stall, evidence, "server", "keepalives of the stream arrived meanwhile, tokens did not")

@@ -3,6 +3,7 @@
 | evidence                                        | module     | confidence                                   |
 |-------------------------------------------------|------------|----------------------------------------------|
 | the reference server's stamps, and its records  | `stamps`, `deaths` | exact, unless something limits it    |
+| the headers of its packets, where captured      | `headers`  | likely                                       |
 | something in between holds the stream back      | here       | likely                                       |
 | the client's own socket in the silence          | `silences` | likely                                       |
 | nothing                                         | here       | none: unknown                                |
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.attribution.deaths import of_death
 from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.headers import by_headers
 from chaoskit.analysis.attribution.silences import by_silence
 from chaoskit.analysis.attribution.stamps import by_stamps
 from chaoskit.analysis.attribution.verdict import (
@@ -46,6 +48,8 @@ def verdict_on(stall: Stall, table: GapTable, evidence: StreamEvidence) -> Verdi
         found = of_death(stall, evidence, socket)
     else:
         found = by_stamps(stall, stream in table.computed, evidence, socket)
+    if found is None or found.confidence == "none":
+        found = by_headers(stall, evidence, socket) or found
     return found or _in_between(stall, evidence) or by_silence(stall, socket) or _unknown(stall, socket)
 
 
@@ -98,6 +102,8 @@ def _reasons(found: Sequence[Verdict]) -> Iterator[str]:
     for each in found:
         if each.doubt is not None:
             by_kind.setdefault(each.doubt.kind, []).append(each)
+    if seen := by_kind.get("headers"):
+        yield f"by the headers of the packets: {counted(len(seen), 'stall')}"
     if "no-stamps" in by_kind:
         yield _UNSTAMPED
     if dead := by_kind.get("dead-while-late"):

@@ -10,8 +10,10 @@ from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.result import Cause, Confidence, NetworkKind
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.gaps import Gap, Gaps, Token
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import SocketRead
 
-DoubtKind = Literal["client", "dead-while-late", "dead-without-record", "no-stamps"]
+DoubtKind = Literal["client", "dead-while-late", "dead-without-record", "headers", "no-stamps"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 
@@ -61,19 +63,21 @@ class Stall:
     @property
     def records(self) -> str:
         """The records of its tokens."""
-        tokens = f"{self.number}" if self.after is None else f"{self.number} and {self.number + 1}"
-        return f"tokens.jsonl: stream {self.gap.stream}, tokens {tokens}"
+        tokens = f"token {self.number}" if self.after is None else f"tokens {self.number} and {self.number + 1}"
+        return f"{FILES[SocketRead]}: stream {self.gap.stream}, {tokens}"
 
 
 @dataclass(frozen=True)
 class GapEvidence:
     """What the client's own socket tells of a stall; times in ns, None where it is not known.
 
-    `deaf`: how long the client had not looked when the stall ended. `waited`: data had arrived and waited for a segment
-    before it. `out_of_order`: how many segments arrived out of order, from the first look in the silence on. `alive`:
-    keepalives came in the middle. `pace` is the usual time between tokens, `missing` how many tokens were due in the
-    silence by it; `caught_up` the share of these that came in the two round trips after it, beside those due then.
-    `next_read`: how long after its end more came. `samples` are those of TCP_INFO that this rests on.
+    `deaf`: how long the client had not looked when the stall ended. `waited`: at a look in the silence data had arrived
+    and waited for a segment before it. `out_of_order`: how many segments arrived out of order, from the first look in
+    the silence on. `alive`: keepalives came in the middle. `pace` is the usual time between tokens, `missing` how many
+    tokens were due in the silence by it, of those that the stream had left; `caught_up` the share of these that came in
+    the round trips after it, beside those due then. `next_read`: how long after its end more came. `goes_on`: the next
+    tokens came one by one, at the usual pace. `is_full`: what ended it were several tokens in one segment of full size,
+    although one came at a time before. `samples` are those of TCP_INFO that this rests on.
     """
 
     deaf: int = 0
@@ -85,6 +89,8 @@ class GapEvidence:
     missing: float = 0.0
     caught_up: float = 0.0
     next_read: int | None = None
+    goes_on: bool = False
+    is_full: bool = False
     samples: tuple[str, ...] = ()
 
     @property

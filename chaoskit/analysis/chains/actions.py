@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from chaoskit.analysis.chains.places import called_host, text_of
+from chaoskit.analysis.chains.places import Front, called_host, text_of
 from chaoskit.analysis.chains.trees import Node
 from chaoskit.analysis.streams.latencies import NEVER, Latency
 from chaoskit.records import span_names
@@ -41,11 +41,6 @@ class Hop:
         return self.attempts[-1][1]
 
     @property
-    def hedges(self) -> int:
-        """Attempts that were made beside another one."""
-        return sum(span.attributes.get(span_names.HEDGE) is True for span, _ in self.attempts)
-
-    @property
     def outcome(self) -> RetrievalOutcome | None:
         """Of a retrieval; None where nothing tells whether it found something."""
         told = _first(self.node, span_names.RETRIEVAL_OUTCOME)
@@ -63,10 +58,11 @@ class Hop:
 
 @dataclass(frozen=True, eq=False)
 class Action:
-    """One request of a user and its tree; without one, no span of it was recorded."""
+    """One request of a user and its tree; without one, no span of it was recorded. `front`: the host that it asked."""
 
     request: Request
     root: Node | None
+    front: Front | None = None
 
     @cached_property
     def hops(self) -> tuple[Hop, ...]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from chaoskit.analysis.chains.actions import Action
-from chaoskit.analysis.chains.places import text_of
+from chaoskit.analysis.chains.places import Front, text_of
 from chaoskit.analysis.chains.repeated_text import Numbering
 from chaoskit.analysis.chains.trees import Malformed, build_trees
 from chaoskit.analysis.streams.assemble import Stream
@@ -74,11 +74,15 @@ def _named(request: Request, told: Mapping[str, str]) -> Request:
 
 
 def measure(
-    requests: Sequence[Request], found: Traces, numbering: Mapping[int, Numbering] = MappingProxyType({})
+    requests: Sequence[Request],
+    found: Traces,
+    numbering: Mapping[int, Numbering] = MappingProxyType({}),
+    front: Front | None = None,
 ) -> TierMeasurements:
-    """What the spans of these requests tell, and the numbers of events of answers that may be of two."""
+    """What the spans of these requests, which asked `front`, tell, and the numbers of events of answers that may be of
+    two."""
     trees = build_trees(requests, found.spans)
-    actions = tuple(Action(request, trees.of_request.get(request.stream)) for request in requests)
+    actions = tuple(Action(request, trees.of_request.get(request.stream), front) for request in requests)
     has_spans = bool(trees.of_request)
     lost = tuple(each.request.stream for each in actions if each.root is None and each.request.completion == "complete")
     return TierMeasurements(

@@ -26,14 +26,16 @@ SLOW = 0.1
 """Of the chains of a phase."""
 _LATE = 95  # percentile of the reference phase
 _MOST_STREAMS = 5
+_AS_LONG = 0.9  # a handshake that was delayed as much as the rest shows a slow link, not a slow handshake
 _TICK = 1000  # ns: less is no cause of anything
 Means = Mapping[Place, float]
 
 
 def slow_chains(sample: PhaseSamples, actions: Mapping[int, Action]) -> list[Action]:
-    """The slowest tenth of the chains of a phase, the slowest first."""
-    chains = [pair for pair in sample.times.get("toolchain", []) if _root(actions, pair[0]) is not None]
-    ordered = sorted(chains, key=lambda pair: (-pair[1], pair[0]))
+    """The slowest tenth of the chains of a phase, the slowest first; one that failed, by when it did."""
+    times = {number: value for number, value in sample.times.get("toolchain", []) if _root(actions, number) is not None}
+    waited = {each: _until_failure(actions[each]) if value == math.inf else value for each, value in times.items()}
+    ordered = sorted(waited.items(), key=lambda pair: (-pair[1], pair[0]))
     return [actions[number] for number, _ in ordered[: math.ceil(SLOW * len(ordered))]]
 
 
@@ -114,7 +116,7 @@ def late_first_tokens(
 
 
 def _cause(action: Action | None, usual: Means) -> tuple[Place, float] | None:
-    """The place that took the longest beyond its usual time, and by how much."""
+    """The place that took the longest beyond its usual time, and by how much; of a link and its handshake the link."""
     if action is None:
         return None
     if action.admission == "shed":
@@ -122,6 +124,9 @@ def _cause(action: Action | None, usual: Means) -> tuple[Place, float] | None:
         return Place(host, "rejected"), 0.0
     found = added(_to_first_token(action), usual)
     place = next(iter(found), None)
+    if place is not None and place.cause == "connecting":
+        way = place._replace(cause="network")
+        place = way if found.get(way, 0.0) > _AS_LONG * found[place] else place
     return (place, found[place]) if place is not None and found[place] > _TICK else None
 
 
@@ -147,7 +152,7 @@ def _until_first_tokens(root: Node) -> Node:
 
 
 def _by_place(parts: Iterable[Part], action: Action) -> dict[Place, int]:
-    return total_by_place(stays(parts, action.request))
+    return total_by_place(stays(parts, action.request, action.front))
 
 
 def _mean(paths: Iterable[Mapping[Place, int]]) -> dict[Place, float] | None:
@@ -162,6 +167,10 @@ def _mean(paths: Iterable[Mapping[Place, int]]) -> dict[Place, float] | None:
 
 def _known(numbers: Iterable[int], actions: Mapping[int, Action]) -> list[int]:
     return [number for number in numbers if _root(actions, number) is not None]
+
+
+def _until_failure(action: Action) -> int:
+    return action.request.ended - action.request.scheduled
 
 
 def _root(actions: Mapping[int, Action], number: int) -> Node | None:

@@ -3,7 +3,10 @@
 | part of                                   | place                                                                 |
 |-------------------------------------------|-----------------------------------------------------------------------|
 | the request, before it was started        | `client`: waiting in the client                                       |
-| the request, after that                   | the network between the client and the host that recorded a span      |
+| the request, until it had a connection    | `connecting`: name lookup and handshakes, each a way there and back   |
+| the request, after that                   | the network between the client and the host that recorded a span;     |
+|                                           | where the client asked another one, `downstream`: that one            |
+| a call of a host, until it had connected  | `connecting`, where the caller tells                                  |
 | a call of a host that recorded a span     | the network between the two, and waiting for a connection             |
 | a call of a host that recorded none       | `downstream`: that host, or the network to it                         |
 | a hop whose attempts have their own spans | `between attempts`: backing off                                       |
@@ -28,6 +31,7 @@ from chaoskit.records.spans import Span
 
 Cause = Literal[
     "client",
+    "connecting",
     "network",
     "downstream",
     "between attempts",
@@ -51,7 +55,7 @@ _OF_MODEL: tuple[tuple[str, Cause], ...] = (
 
 
 class Place(NamedTuple):
-    """What a part of a path was spent on. `link` has both ends of a network, the caller first."""
+    """What a part of a path was spent on. `link` has both ends of a network or a connection, the caller first."""
 
     host: str
     cause: Cause
@@ -61,8 +65,8 @@ class Place(NamedTuple):
     def sentence(self) -> str:
         """For people: `network gateway–vectors`, `model queued`, `guard`."""
         match self.cause:
-            case "network" if self.link:
-                return f"network {self.link[0]}–{self.link[1]}"
+            case "network" | "connecting" as cause if self.link:
+                return f"{cause} {self.link[0]}–{self.link[1]}"
             case "client":
                 return "waiting in the client"
             case "own time":
@@ -73,6 +77,13 @@ class Place(NamedTuple):
                 return f"{self.host} {self.cause}"
 
 
+class Front(NamedTuple):
+    """The host of a lab that the client asks by this name, or its replicas."""
+
+    name: str
+    hosts: tuple[str, ...]
+
+
 class Stay(NamedTuple):
     """So many ns at a place."""
 
@@ -80,13 +91,16 @@ class Stay(NamedTuple):
     length: int
 
 
-def stays(parts: Iterable[Part], request: Request) -> list[Stay]:
-    """Where the parts of a request's path were spent, in order; their lengths add up to that of the path."""
+def stays(parts: Iterable[Part], request: Request, front: Front | None = None) -> list[Stay]:
+    """Where the parts of a request's path were spent, in order; their lengths add up to that of the path.
+
+    `front`: whom the client asks, where that is known.
+    """
     known: dict[int, dict[str, int]] = {}
     found: list[Stay] = []
     for part in parts:
         if part.node.span is None:
-            found += _of_request(part, request)
+            found += _of_request(part, request, front)
         else:
             left = known.setdefault(id(part.node), _amounts(part.node.span))
             found += _of_span(part, part.node.span, left)
@@ -115,32 +129,49 @@ def text_of(span: Span, name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _of_request(part: Part, request: Request) -> Iterator[Stay]:
-    waiting = min(part.end, max(part.begin, request.started)) - part.begin
-    if waiting:
-        yield Stay(Place(CLIENT, "client"), waiting)
-    if part.length > waiting:
-        host = next((each.host for each in _spans(part.node.children)), "")
-        place = Place(host, "network", (CLIENT, host)) if host else Place("target", "downstream")
-        yield Stay(place, part.length - waiting)
+def _of_request(part: Part, request: Request, front: Front | None) -> Iterator[Stay]:
+    host = next((each.host for each in _spans(part.node.children)), "")
+    if front is not None and host not in front.hosts:
+        host, place = front.name, Place(front.name, "downstream")
+    elif host:
+        place = Place(host, "network", (CLIENT, host))
+    else:
+        host, place = "target", Place("target", "downstream")
+    ready = request.started + (request.queue_duration or 0)
+    durations = (request.dns_duration, request.connect_duration, request.tls_duration)
+    connected = ready + sum(each for each in durations if each is not None)
+    stretches = (
+        (Place(CLIENT, "client"), ready),
+        (Place(host, "connecting", (CLIENT, host)), connected),
+        (place, part.end),
+    )
+    at = part.begin
+    for where, until in stretches:
+        end = min(part.end, max(at, until))
+        if end > at:
+            yield Stay(where, end - at)
+        at = end
 
 
 def _of_span(part: Part, span: Span, left: dict[str, int]) -> Iterator[Stay]:
     rest = part.length
-    for name, cause in _admission_or_model(span):
+    callee = called_host(part.node) or span.host
+    for name, cause in _told(span):
         taken = min(rest, left.get(name, 0))
         if taken > 0:
             left[name] -= taken
             rest -= taken
-            yield Stay(Place(span.host, cause), taken)
+            is_link = cause == "connecting"
+            yield Stay(Place(callee, cause, (span.host, callee)) if is_link else Place(span.host, cause), taken)
     if rest:
         yield Stay(_own(part.node, span), rest)
 
 
-def _admission_or_model(span: Span) -> tuple[tuple[str, Cause], ...]:
+def _told(span: Span) -> tuple[tuple[str, Cause], ...]:
+    """The attributes that tell what a span's time was spent on."""
     if span_names.MODEL_QUEUE in span.attributes:
         return _OF_MODEL
-    return ((span_names.ADMISSION_QUEUE, "queued"),)
+    return ((span_names.ADMISSION_QUEUE, "queued"), (span_names.CONNECT, "connecting"))
 
 
 def _own(node: Node, span: Span) -> Place:

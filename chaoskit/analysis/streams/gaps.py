@@ -54,7 +54,8 @@ class Reader:
 class Token(NamedTuple):
     """One token: `at` is the kernel's stamp, `user` the probe's, `due` and `sent` the reference server's.
 
-    Nothing was there at `looked`, when the probe's event loop looked for the last time before.
+    Nothing was there at `looked`, when the probe's event loop looked for the last time before. Its read had `size`
+    bytes, at most 65,535.
     """
 
     at: int
@@ -62,6 +63,7 @@ class Token(NamedTuple):
     looked: int
     due: int | None
     sent: int | None
+    size: int
 
 
 class Gap(NamedTuple):
@@ -139,6 +141,7 @@ def _token(tokens: Tokens, row: int) -> Token:
         looked=at - int(tokens.looked_ago[row]),
         due=None if due == UNKNOWN else at - due,
         sent=None if sent == UNKNOWN else at - sent,
+        size=int(tokens.size[row]),
     )
 
 

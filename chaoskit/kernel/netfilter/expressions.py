@@ -32,6 +32,7 @@ class Constant:
 
 REGISTER = Constant(1, "NFT_REG_1")
 EQUAL, NOT_EQUAL = Constant(0, "NFT_CMP_EQ"), Constant(1, "NFT_CMP_NEQ")
+GREATER = Constant(4, "NFT_CMP_GT")
 NETWORK, TRANSPORT = Constant(1, "NFT_PAYLOAD_NETWORK_HEADER"), Constant(2, "NFT_PAYLOAD_TRANSPORT_HEADER")
 _LINKS: dict[Literal["egress", "ingress"], Constant] = {
     "egress": Constant(7, "NFT_META_OIFNAME"),
@@ -68,7 +69,7 @@ DecodedExpression = tuple[str, Mapping[str, Any]]
 
 def match_flow(flow: TcpFlow) -> Iterator[Expression]:
     """Matches the packets of this flow, but for its protocol and ports."""
-    yield from match_value(meta(_LINKS[flow.hook]), flow.link.encode().ljust(_LINK_NAME, b"\0"))
+    yield from match_value(link_of(flow.hook), flow.link.encode().ljust(_LINK_NAME, b"\0"))
     yield from match_family(flow.family)
     yield from _match_prefix(SOURCES[flow.family], flow.source)
     yield from _match_prefix(SOURCES[flow.family] + LENGTHS[flow.family], flow.destination)
@@ -109,6 +110,11 @@ def _match_prefix(offset: int, prefix: str | None) -> Iterator[Expression]:
     if rest:
         yield bitwise(net.netmask.packed)
     yield compare(EQUAL, net.network_address.packed[:length])
+
+
+def link_of(hook: Literal["egress", "ingress"]) -> Expression:
+    """Loads the name of the interface by which a packet leaves or came."""
+    return meta(_LINKS[hook])
 
 
 def meta(key: Constant) -> Expression:

@@ -77,7 +77,7 @@ class EngineDriver:
         self.metrics.request(sequence, finish, last)
         if self.logs is not None:
             error = None if finish != "abort" else "aborted"
-            self.logs.span(computation.asked.request, computation.asked.model, last, error, sequence)
+            self.logs.computed(computation.asked.request, computation.asked.model, last, error, sequence)
 
     def page(self) -> str:
         """What `/metrics` says now."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from chaoskit import clock
 from chaoskit.server import routes
 from chaoskit.server.dispatcher import Outcome
 from chaoskit.server.formats.api import CompletionRequest
@@ -80,5 +79,5 @@ class Model:
 
     def _refuse(self, request: Request, completion: CompletionRequest, status: int, message: str) -> Reply:
         if self._logs is not None:
-            self._logs.span(request, completion.model, clock.now(), str(status), None)
+            self._logs.refused(request, completion.model, status)
         return routes.error(completion.api, status, message, _RETRY if status != 400 else ())

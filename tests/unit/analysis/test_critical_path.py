@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from random_spans import malformed, spans_of, traced
 
 from chaoskit.analysis.chains.critical_path import critical_path
-from chaoskit.analysis.chains.places import Place, stays, total_by_place
+from chaoskit.analysis.chains.places import Front, Place, stays, total_by_place
 from chaoskit.analysis.chains.trees import Trees, build_trees
 from chaoskit.records import span_names as names
 from chaoskit.records.model import Request
@@ -43,10 +44,10 @@ def path(end: int, *spans: Span) -> list[tuple[str, int, int]]:
     ]
 
 
-def places(end: int, *spans: Span) -> dict[str, int]:
+def places(end: int, *spans: Span, asked: Request = ASKED, front: Front | None = None) -> dict[str, int]:
     """Where the path was spent, in milliseconds."""
-    found = build_trees([ASKED], spans).of_request[0]
-    sums = total_by_place(stays(critical_path(found, end * MS), ASKED))
+    found = build_trees([asked], spans).of_request[0]
+    sums = total_by_place(stays(critical_path(found, end * MS), asked, front))
     assert sum(sums.values()) == end * MS
     return {place.sentence: length // MS for place, length in sums.items()}
 
@@ -94,6 +95,38 @@ def test_a_hop_without_its_server_is_the_network() -> None:
 
     assert places(260, *chain) == {
         "waiting in the client": 2, "network client–gateway": 8, "network gateway–vectors": 150, "vectors": 100,
+    }  # fmt: skip
+
+
+def test_handshakes_are_apart_from_the_way() -> None:
+    """A delay of 70 ms from the gateway to the client: 70 ms of a handshake, 70 ms of the answer; each is told once."""
+    asked = replace(ASKED, dns_duration=1 * MS, connect_duration=70 * MS, tls_duration=9 * MS, queue_duration=3 * MS)
+    chain = (
+        span("w", "x", 85, 185, operation="workflow"),
+        span("hop", "w", 85, 185, operation="retrieval"),
+        span("try", "hop", 85, 185, operation="retrieval", ATTEMPT=1, SERVER_ADDRESS="vectors", CONNECT=30 * MS),
+        span("served", "try", 120, 150, "vectors", "retrieval"),
+    )
+
+    assert places(255, *chain, asked=asked) == {
+        "waiting in the client": 2 + 3, "connecting client–gateway": 80, "network client–gateway": 70,
+        "connecting gateway–vectors": 30, "network gateway–vectors": 5 + 35, "vectors": 30,
+    }  # fmt: skip
+
+
+def test_whoever_the_client_asked_is_told_where_another_one_recorded_spans() -> None:
+    """Behind a proxy without spans the way to the model is not the client's own link."""
+    asked = replace(ASKED, connect_duration=5 * MS)
+    served = span("m", "x", 30, 90, "model", "model")
+
+    of_a_proxy = places(100, served, asked=asked, front=Front("proxy", ("proxy-1", "proxy-2")))
+    of_itself = places(100, served, asked=asked, front=Front("model", ("model",)))
+
+    assert of_a_proxy == {
+        "waiting in the client": 2, "connecting client–proxy": 5, "downstream proxy": 33, "model": 60,
+    }  # fmt: skip
+    assert of_itself == {
+        "waiting in the client": 2, "connecting client–model": 5, "network client–model": 33, "model": 60,
     }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def judged(
     reads += [(at, SocketRead(0, 900 + n, ns(at), ns(at), ns(at), 9, (Event("ping"),))) for n, at in enumerate(pings)]
     for number, (at, count) in enumerate(after, 100):
         seen = looked if number == 100 else at - 1
-        reads.append((at, SocketRead(0, number, ns(at), ns(at), ns(seen), 100, (Event("content"),) * count)))
+        reads.append((at, SocketRead(0, number, ns(at), ns(at), ns(seen), 200 * count, (Event("content"),) * count)))
     made.records += [read for _, read in sorted(reads, key=lambda each: each[0])]
     connected = TcpInfo(0, "connected", ns(-100), {"rtt": ROUND_TRIP * 1000})
     streams = made.streams()
@@ -41,11 +41,11 @@ def judged(
     return found
 
 
-def samples(waiting: int = 0, before: int = 3, after: int = 3) -> list[TcpInfo]:
-    """Those of a silence: memory in use, and how many segments had come out of order."""
+def samples(waiting: int = 0, before: int = 3, after: int = 3, segment: int = 1448) -> list[TcpInfo]:
+    """Those of a silence: memory in use, how many segments had come out of order, the largest segment."""
     return [
         TcpInfo(0, "silent", ns(BEGIN + 110), {"rmem_alloc": waiting, "rcv_ooopack": before}),
-        TcpInfo(0, "resumed", ns(END), {"rcv_ooopack": after}),
+        TcpInfo(0, "resumed", ns(END), {"rcv_ooopack": after, "rcv_mss": segment}),
     ]
 
 
@@ -56,16 +56,23 @@ def steady(begin: float, count: int = 20) -> list[tuple[float, int]]:
 
 FLUSHED = [(END, 31), *steady(END + PACE)]
 RESTARTED = [(END, 2), (END + ROUND_TRIP + 1, 32), *steady(END + 100)]
+SHUFFLED = [(END, 1), (END + 20, 30), *steady(END + 40)]  # out of order on its way, and sent at once
+PACED = [(END + 30 * number, 4) for number in range(12)]  # a slow link: each segment takes as long as it is
 PAUSED = steady(END)
+ENDING = steady(END, 2)
 
 
 @pytest.mark.parametrize(
     ("found", "whose", "kind", "why"),
     [
         (judged(FLUSHED, samples(waiting=2304)), "network", "loss", "waited for a segment that was missing"),
-        (judged(FLUSHED, samples(after=5)), "network", "loss", "2 segments arrived out of order meanwhile"),
+        (judged(SHUFFLED, samples(after=5)), "server", None, "came after it, at once, and nothing had waited"),
+        (judged(RESTARTED, samples(after=5)), "unknown", None, "nothing tells"),
+        (judged(PACED, samples()), "unknown", None, "nothing tells"),
+        (judged(ENDING, samples()), "unknown", None, "nothing tells"),
+        (judged(PACED, samples(segment=800)), "network", None, "came in one full segment"),
         (judged(RESTARTED, samples()), "network", "loss", "one segment alone, the others 81 ms later"),
-        (judged(FLUSHED, samples()), "server", None, "30 tokens were due meanwhile and came after it, all at once"),
+        (judged(FLUSHED, samples()), "server", None, "30 tokens were due meanwhile and came after it, at once"),
         (judged(PAUSED, samples()), "server", None, "nothing had been on its way"),
         (judged(PAUSED, samples(), pings=(1200, 1400)), "server", None, "keepalives of the stream arrived meanwhile"),
         (judged(FLUSHED, samples(), looked=BEGIN + 30), "client", None, "had not looked at its sockets for 590 ms"),
@@ -79,7 +86,7 @@ def test_each_sign_has_its_cause(found: Verdict, whose: str, kind: str | None, w
     assert found.kind == kind
     assert why in found.sentence
     assert found.confidence == ("none" if whose == "unknown" else "likely")
-    assert "tokens.jsonl: stream 0, tokens 50" in found.records[0]
+    assert "tokens.jsonl: stream 0, token" in found.records[0]
 
 
 def test_out_of_order_segments_of_an_earlier_gap_say_nothing() -> None:

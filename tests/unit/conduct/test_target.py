@@ -14,6 +14,7 @@ from chaoskit.plan.model import Plan
 from chaoskit.probe.target import SocketOptions
 from chaoskit.server import certificates
 from chaoskit.spec.load import parse
+from chaoskit.spec.server import Server
 from chaoskit.spec.telemetry import Telemetry
 
 FILE = """\
@@ -50,13 +51,17 @@ def test_on_a_real_interface_the_sockets_have_both() -> None:
 
 
 def test_requests_name_traces_in_a_service_lab() -> None:
-    """In one whose programs or engines may have spans; those of other labs have the same bytes as ever."""
+    """And in the edge lab, where a program or an engine may have spans; those of other labs have the bytes they had."""
     service = "{{lab: service, hosts: {{model: {}}}, target: 'http://model:8000'}}"
     program, engine = (
         plan(service.format(words)) for words in ("{run: ./model}", "{reference: {engine: {profile: llama-3-8b-a100}}}")
     )
 
-    assert trace_seed(plan("{lab: edge}"), 1) is None
+    edge = plan("{lab: edge}")
+    queueing = edge.model_copy(update={"server": Server.model_validate({"engine": "llama-3-8b-a100"})})
+
+    assert trace_seed(edge, 1) is None
+    assert trace_seed(queueing, 1) == 0
     assert trace_seed(plan(service.format("{reference: true}")), 1) is None
     assert trace_seed(program, 1) == trace_seed(program, 2) == trace_seed(engine, 1) == 0
 

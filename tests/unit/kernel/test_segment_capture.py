@@ -12,7 +12,8 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrHopByHop
 from scapy.packet import Packet, Raw
 
 from chaoskit.evidence.connection_ends import end_kind
-from chaoskit.kernel.segment_capture import FIN, RST, SYN, Segment, attach_filter, decode
+from chaoskit.kernel.packet_socket import attach_filter
+from chaoskit.kernel.segment_capture import FILTER, FIN, RST, SYN, Segment, decode
 
 WANTED = FIN | SYN | RST
 
@@ -22,7 +23,7 @@ def filtered() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Where to write packets, and a socket that receives those that the kernel's own filter lets through."""
     writer, reader = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with writer, reader:
-        attach_filter(reader)
+        attach_filter(reader, FILTER)
         reader.setblocking(False)
         yield writer, reader
 

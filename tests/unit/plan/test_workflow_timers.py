@@ -9,7 +9,9 @@ import pytest
 from chaoskit.conduct.lab_timers import with_timers
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
+from chaoskit.spec.key_lines import KeyLines
 from chaoskit.spec.load import parse
+from chaoskit.spec.matrix import parse_variants
 
 FILE = """\
 name: x
@@ -32,7 +34,8 @@ objectives: ["{objective}"]
 
 def planned(*stages: str, objective: str = "interruption_rate < 5%") -> Plan:
     """The plan of a gateway with these stages before `generate`."""
-    return with_timers(compile_plan(parse(FILE.format(stages=", ".join(stages), objective=objective), "x.yaml")))
+    experiment = parse(FILE.format(stages=", ".join(stages), objective=objective), "x.yaml")
+    return with_timers(compile_plan(experiment), experiment.key_lines)
 
 
 def said(*stages: str, **keys: Any) -> list[str]:
@@ -56,7 +59,7 @@ def test_nothing_is_said_of_a_sound_workflow() -> None:
     [
         (retrieve("deadline: 6s, fallback: no-context"), "the fallback is never reached in time"),
         (retrieve("deadline: 3s, fallback: spare"), "the fallback is never reached in time"),
-        (retrieve("fallback: no-context"), "nothing ends a retrieval that hangs; write deadline: 1s in workflows"),
+        (retrieve("fallback: no-context"), "nothing ends a retrieval that hangs; write deadline: 1s in x.yaml:6"),
         (retrieve("deadline: 5s"), "both wait 5s"),
         (retrieve("per-try: 2s, retries: 2"), "tries vectors 3 times 2s"),
         (retrieve("per-try: 400ms, retries: 2, deadline: 1s"), "the last tries never happen"),
@@ -69,7 +72,7 @@ def test_each_pattern_is_told_with_what_to_write(stage: str, sentence: str) -> N
     found = [each for each in said(stage) if sentence in each]
 
     assert found, said(stage)
-    assert all("; write " in each and " of gateway" in each for each in found)
+    assert all("; write " in each and each.endswith(" in x.yaml:6") for each in found)
 
 
 def test_stages_in_turn_are_added_up() -> None:
@@ -85,6 +88,56 @@ def test_the_plan_lists_the_timers() -> None:
     rows = [row for row in planned(retrieve("deadline: 400ms, connect: 1s")).timers if row.host == "gateway"]
 
     assert [(row.callee, row.kind, row.value, row.source) for row in rows] == [
-        ("vectors", "connect", 10**9, "connect in workflows.support.0.retrieve of gateway"),
-        ("vectors", "total", 4 * 10**8, "deadline in workflows.support.0.retrieve of gateway"),
+        ("vectors", "connect", 10**9, "connect in x.yaml:6"),
+        ("vectors", "total", 4 * 10**8, "deadline in x.yaml:6"),
     ]
+
+
+SPREAD = """\
+name: x
+question: Where does each timer stand?
+stage:
+  lab: service
+  hosts:
+    gateway:
+      gateway:
+        workflows:
+          support:
+            - policy
+            - retrieve:
+                from: vectors
+                deadline: 6s
+                fallback: no-context
+            - generate
+    guard: {policy: true}
+    vectors: {retrieval: true}
+    model: {reference: true}
+  target: http://gateway:8000/v1/chat/completions
+workload:
+  request-rate: 3/s
+  timeouts: {first-token: 5s}
+timeline: [{baseline: 20s}]
+"""
+
+
+def test_each_timer_has_its_own_line() -> None:
+    """Of the stage, and of the client; a variant's as well; what a file does not have has its keys."""
+    matrix = "matrix: {workload.request-rate: [1/s, 2/s]}\n"
+    whole, *variants = (
+        each.experiment for text in (SPREAD, SPREAD + matrix) for each in parse_variants(text, "a/x.yaml").each
+    )
+
+    (told,) = {
+        sentence
+        for each in (whole, *variants)
+        for sentence in with_timers(compile_plan(each), each.key_lines).warnings
+        if "falls back" in sentence
+    }
+
+    assert told == (
+        "gateway falls back on no-context after 6s (deadline in x.yaml:13), and client waits 5s for gateway "
+        "(first-token in x.yaml:22): the fallback is never reached in time; write deadline: 1.6s in x.yaml:13"
+    )
+    assert whole.key_lines.place(("workload", "timeouts"), "idle") == "x.yaml:22"
+    assert whole.key_lines.place(("workload", "users"), "retry") == "workload.users"
+    assert whole == whole.with_lines(KeyLines())

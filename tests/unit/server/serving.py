@@ -94,7 +94,7 @@ def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0, limits: Li
                 stack.enter_context(closing(jsonl.Log(run, kind)))
                 for kind in (ServedResponse, UnackedSample, Span, ModelState)
             )
-            logs = None if script.engine is None else ModelLogs("model", script.seed, spans, states)
+            logs = ModelLogs("model", script.seed, spans, None if script.engine is None else states)
             await serve(listener, script, stop[0], served, unacked, limits, logs)
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))

@@ -30,7 +30,7 @@ from tier_chain import (
 )
 
 from chaoskit.records.jsonl import read
-from chaoskit.records.span_names import FIRST_TOKEN
+from chaoskit.records.span_names import CONNECT, FIRST_TOKEN
 from chaoskit.records.span_names import RETRIEVAL_FALLBACK as FALLBACK
 from chaoskit.records.span_names import RETRIEVAL_OUTCOME as OUTCOME
 from chaoskit.records.spans import Span
@@ -87,7 +87,11 @@ def test_a_workflow_runs_its_stages_in_order_and_streams(tmp_path: Path) -> None
     (attempt,) = found.attempts("policy")
     (served,) = found.spans("policy", host="guard")
     assert (attempt.parent, served.parent, served.trace) == (hops[0].span, attempt.span, workflow.trace)
+    connecting = attempt.attributes.pop(CONNECT)
+    assert isinstance(connecting, int)
+    assert 0 < connecting < attempt.end - attempt.begin
     assert attempt.attributes == {"server.address": "guard", "chaoskit.attempt": 1}
+    assert [CONNECT in each.attributes for each in found.attempts("tool")] == [True, False]  # it is kept
 
 
 def test_context_makes_the_prompt_longer(tmp_path: Path) -> None:
@@ -329,7 +333,8 @@ def test_a_repeated_run_has_the_same_spans(tmp_path: Path) -> None:
         ask(run, gateway(POLICY, RETRIEVE, TWO_TOOLS, GENERATE))
         spans = Chain(0, run).spans()
         for each in spans:
-            each.attributes.pop(FIRST_TOKEN, None)
+            for name in (FIRST_TOKEN, CONNECT):
+                each.attributes.pop(name, None)
         found.append([(each.span, each.parent, each.error, each.attributes) for each in spans])
 
     assert found[0] == found[1]

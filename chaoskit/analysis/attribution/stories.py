@@ -1,0 +1,100 @@
+"""Tells single streams from the records: their tokens, phases and stalls, and whose these were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from chaoskit.analysis.attribution.run_evidence import run_evidence, timeline_of
+from chaoskit.analysis.attribution.stalls import verdicts
+from chaoskit.analysis.attribution.verdict import Verdict
+from chaoskit.analysis.load import RawRecords, load_records
+from chaoskit.analysis.network.connections_seen import SeenConnections
+from chaoskit.analysis.streams.assemble import Stream
+from chaoskit.analysis.streams.columns import Ints
+from chaoskit.analysis.streams.timeline import Span
+from chaoskit.errors import SpecError
+from chaoskit.records.model import Request
+
+
+@dataclass(frozen=True)
+class Story:
+    """One stream: the stamps of its tokens in ns, the phases that it touched, the verdicts on its stalls in order.
+
+    `origin` is when the run began.
+    """
+
+    request: Request
+    tokens: Ints
+    spans: tuple[Span, ...]
+    verdicts: tuple[Verdict, ...]
+    origin: int
+
+    @property
+    def begin(self) -> int:
+        """When it was scheduled."""
+        return self.request.scheduled
+
+    @property
+    def end(self) -> int:
+        """When it ended."""
+        return max(self.request.ended, self.begin + 1)
+
+    def tokens_in(self, parts: int) -> list[int]:
+        """How many tokens came in each part of its time, all parts being equally long."""
+        step = (self.end - self.begin) / parts
+        places = np.clip((self.tokens - self.begin) / step, 0, parts - 1).astype(np.int64)
+        return np.bincount(places, minlength=parts).tolist()  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Stories:
+    """Those that were asked for, the worst first, and how many streams of the run stalled."""
+
+    told: tuple[Story, ...]
+    stalled: int
+    streams: int
+
+
+def stories(run: Path, numbers: Sequence[int], worst: int) -> Stories:
+    """The stories of these streams; without any, of so many with the longest stalls.
+
+    Raises SpecError when this is no run directory, a record is invalid, or a number is not that of a stream.
+    """
+    raw = load_records(run)
+    found = {
+        stream: tuple(group) for stream, group in groupby(_verdicts(raw), key=lambda verdict: verdict.stall.gap.stream)
+    }
+    known = {stream.number: stream for stream in raw.streams.ended}
+    for number in numbers:
+        if number not in known:
+            most = f"this run has streams {min(known)} to {max(known)}" if known else "no stream of this run ended"
+            raise SpecError(f"there is no stream {number}: {most}")
+    order = sorted(found, key=lambda stream: (-sum(each.stall.time for each in found[stream]), stream))
+    chosen = list(dict.fromkeys(numbers)) or order[:worst]
+    told = tuple(_story(raw, known[number], found.get(number, ())) for number in chosen)
+    return Stories(told, len(found), len(known))
+
+
+def _verdicts(raw: RawRecords) -> Sequence[Verdict]:
+    seen = SeenConnections(raw.connection_ends, raw.host_sockets)
+    evidence = run_evidence(raw, timeline_of(raw), seen).evidence
+    return verdicts(raw.streams.gaps, evidence)
+
+
+def _story(raw: RawRecords, stream: Stream, own: tuple[Verdict, ...]) -> Story:
+    timeline, table, request = timeline_of(raw), raw.streams.table, stream.request
+    first, after = table.rows_of(request.stream)
+    return Story(request, table.at[first:after], tuple(_touched(timeline.spans, request)), own, timeline.begin)
+
+
+def _touched(spans: Sequence[Span], request: Request) -> Iterator[Span]:
+    """The phases in which it was open; the last one has what comes after it."""
+    for span in spans:
+        is_last = span is spans[-1]
+        if span.begin <= request.ended and (request.scheduled < span.end or is_last):
+            yield span

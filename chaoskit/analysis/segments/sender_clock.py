@@ -1,0 +1,106 @@
+"""Whether the far end's TCP timestamps tell when its kernel sent each segment, and in which ticks.
+
+A sender puts its own clock, TSval, into each segment, when it sends it and again when it sends it again (RFC 7323,
+section 3). Linux counts milliseconds, other systems 4 or 10 ms; only differences mean anything.
+
+| not believed                     | because                                                                  |
+|----------------------------------|--------------------------------------------------------------------------|
+| no timestamps                    | the sender has none, or something in between strips them                 |
+| few, or all within a moment      | the tick cannot be told                                                  |
+| ticks of another length          | they are no clock: random, or counted in something else                  |
+| newer data with an older stamp   | the clock jumps, or several senders answer                               |
+| far from a straight line         | the clock was set, or something in between rewrites it                   |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chaoskit.analysis.segments.columns import MS, Bools, Column, no_column, unwrapped
+
+_TICKS = (1_000, MS, 4 * MS, 10 * MS)  # ns
+_TOLERANCE, _MOST = 0.33, 0.4  # of a tick's length, for delays vary; of the pairs of segments
+_FEWEST, _SHORTEST = 6, 100 * MS
+_STRAIGHT = 2_000 * MS  # ns by which the path's least delay may change during a connection
+_WINDOWS = 8
+_LONG, _LEAST_SKEW, _MOST_SKEW = 10_000 * MS, 20e-6, 2e-3
+
+
+@dataclass(frozen=True, eq=False)
+class SenderClock:
+    """`sent` has when each segment was sent, in ns of this machine's clock, but for a constant: the path's least delay.
+
+    Empty where the stamps cannot be believed, and `doubt` says why. `tick` in ns; `skew`: how much faster it runs.
+    """
+
+    tick: int = 0
+    skew: float = 0.0
+    sent: Column = field(default_factory=no_column)
+    doubt: str = ""
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether there is such a clock."""
+        return not self.doubt
+
+
+def sender_clock(at: Column, tsval: Column, seq: Column) -> SenderClock:
+    """The clock by segments that arrived `at` these times, with timestamps `tsval` (-1: none) and data from `seq`."""
+    has = tsval >= 0
+    if len(at) == 0 or has.sum() < 0.9 * len(at):
+        return SenderClock(doubt="the server's segments carry no timestamps")
+    if len(at) < _FEWEST or int(at[-1] - at[0]) < _SHORTEST:
+        return SenderClock(doubt="the connection is too short to tell the server's clock")
+    stamps = _filled(tsval, has)
+    if not (stamps != stamps[0]).any():
+        return SenderClock(doubt="the server's timestamps do not advance")
+    tick = _tick(at, stamps)
+    if tick is None:
+        return SenderClock(doubt="the server's timestamps are no clock that is known")
+    newest = np.maximum.accumulate(seq)
+    is_new = np.append(True, seq[1:] > newest[:-1])
+    latest = np.maximum.accumulate(np.where(is_new, stamps, stamps[0]))
+    backwards = is_new[1:] & (stamps[1:] < latest[:-1] - 1)
+    if backwards.sum() > max(2, len(at) // 50):
+        return SenderClock(doubt="the server's timestamps jump")
+    delay = at - at[0] - (stamps - stamps[0]) * tick
+    least = np.array([part.min() for part in np.array_split(delay, min(_WINDOWS, len(delay)))])
+    skew = _skew(at, least)
+    if abs(skew) > _MOST_SKEW or float(np.ptp(least)) > _STRAIGHT:
+        return SenderClock(doubt="the server's timestamps jump")
+    sent = at[0] + ((stamps - stamps[0]) * tick * (1 + skew)).astype(np.int64)
+    return SenderClock(tick, skew, sent + int((at - sent).min()))
+
+
+def _tick(at: Column, stamps: Column) -> int | None:
+    """The length of a tick by which most pairs of segments, near to each other or far apart, were sent as they came."""
+    best, best_share = None, _MOST
+    for apart in {1, 2, 5, len(at) // 4, len(at) // 2} - {0}:
+        spans, ticks = at[apart:] - at[:-apart], stamps[apart:] - stamps[:-apart]
+        lengths = spans[ticks > 0] / ticks[ticks > 0]
+        for tick in _TICKS:
+            share = float((np.abs(lengths / tick - 1) < _TOLERANCE).sum()) / max(1, len(spans))
+            if share > best_share:
+                best, best_share = tick, share
+    return best
+
+
+def _filled(tsval: Column, has: Bools) -> Column:
+    """The timestamps unwrapped; where there is none, that of the segment before."""
+    rows = np.maximum.accumulate(np.where(has, np.arange(len(has)), 0))
+    first = int(np.argmax(has))
+    filled = tsval[np.where(has[rows], rows, first)]
+    return unwrapped(filled, 32)
+
+
+def _skew(at: Column, least: Column) -> float:
+    """By the least delays of a long connection's windows: how they grow."""
+    span = int(at[-1] - at[0])
+    if span < _LONG or len(least) < _WINDOWS:
+        return 0.0
+    steps = np.diff(least.astype(np.float64)) / (span / len(least))
+    skew = float(np.median(steps))
+    is_steady = float(np.median(np.abs(steps - skew))) < abs(skew)
+    return skew if is_steady and abs(skew) > _LEAST_SKEW else 0.0

@@ -1,0 +1,138 @@
+"""Shows the stories of single streams: a small timeline of each, and a sentence for each stall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from chaoskit.analysis.attribution.stories import Stories, Story
+from chaoskit.analysis.attribution.verdict import CAUSES, Verdict, shown
+from chaoskit.records.model import Request
+from chaoskit.report.styles import styled
+from chaoskit.units import counted
+
+_WIDTH = 72  # characters of a timeline
+_MS = 1_000_000
+_LEGEND = (
+    "each character is some time: a digit counts tokens (+ is ten or more), . waits for the first one, _ is a stall, "
+    "- is quiet; below it ~ is a phase with faults"
+)
+_NAMES = {"between": "held back in between"}
+_LEAST = 0.05  # of a stall: a smaller part is not named
+
+
+def render(found: Stories, console: Console) -> None:
+    """Print them."""
+    for line in _lines(found):
+        console.print(styled(line))
+
+
+def _lines(found: Stories) -> Iterator[str]:
+    if not found.told:
+        yield f"None of {counted(found.streams, 'stream')} stalled; --stream N tells one of them."
+        return
+    yield f"{found.stalled} of {counted(found.streams, 'stream')} stalled."
+    yield _LEGEND
+    for story in found.told:
+        yield ""
+        yield from _told(story)
+
+
+def _told(story: Story) -> Iterator[str]:
+    request = story.request
+    names = " > ".join(dict.fromkeys(span.name for span in story.spans))
+    detail = f" ({request.detail})" if request.detail else ""
+    length = shown(story.end - story.begin)
+    yield (
+        f"stream {request.stream}, from {_at(story, story.begin)} on, in {names}: {request.completion}{detail} "
+        f"after {length}, {counted(request.tokens, 'token')}"
+    )
+    yield f"  first token: {_first_token(request)}"
+    yield f"  {_at(story, story.begin):<{_WIDTH // 2}}{_at(story, story.end):>{_WIDTH - _WIDTH // 2}}"
+    yield f"  {_tokens(story)}"
+    if faults := _faults(story):
+        yield f"  {faults}"
+    yield f"  ({shown((story.end - story.begin) / _WIDTH)} each)"
+    for verdict in story.verdicts:
+        yield from _verdict(verdict)
+    if not story.verdicts:
+        yield "  no stall"
+
+
+def _first_token(request: Request) -> str:
+    """The parts of the time to it, as far as they are known."""
+    if request.first_token is None:
+        return "never"
+    steps = {
+        "waiting here": request.started - request.scheduled,
+        "name lookup": request.dns_duration,
+        "connect": request.connect_duration,
+        "TLS": request.tls_duration,
+        "upload": request.upload_duration,
+    }
+    total = request.first_token - request.scheduled
+    parts = [f"{name} {shown(time)}" for name, time in steps.items() if time is not None and time >= _MS]
+    if not parts:
+        return f"after {shown(total)}"
+    rest = max(0, total - sum(time for time in steps.values() if time is not None))
+    return f"after {shown(total)}: {', '.join(parts)}, then {shown(rest)}"
+
+
+def _tokens(story: Story) -> str:
+    counts = story.tokens_in(_WIDTH)
+    first = next((place for place, count in enumerate(counts) if count), _WIDTH)
+    drawn = ["." if place < first else _digit(count) for place, count in enumerate(counts)]
+    for verdict in story.verdicts:
+        gap = verdict.stall.gap
+        for place in range(_place(story, gap.begin), _place(story, gap.end) + 1):
+            drawn[place] = "_" if drawn[place] == "-" else drawn[place]
+    return "".join(drawn)
+
+
+def _digit(count: int) -> str:
+    return "-" if not count else str(count) if count < 10 else "+"
+
+
+def _place(story: Story, stamp: int) -> int:
+    """Where on the timeline this time is."""
+    return max(0, min(_WIDTH - 1, (stamp - story.begin) * _WIDTH // (story.end - story.begin)))
+
+
+def _faults(story: Story) -> str:
+    """Where faults were in force; "" where there were none."""
+    drawn = [" "] * _WIDTH
+    for span in story.spans:
+        if span.faults:
+            begin, end = _place(story, span.ready), _place(story, span.cleared - 1)
+            drawn[begin : end + 1] = "~" * (end + 1 - begin)
+    return "".join(drawn).rstrip()
+
+
+def _verdict(verdict: Verdict) -> Iterator[str]:
+    stall = verdict.stall
+    where = f"token {stall.number + 1}" if stall.after is not None else f"after token {stall.number}, to the end"
+    yield f"  {where}: {shown(stall.gap.length)} of silence; {_causes(verdict)}, {_confidence(verdict)}"
+    yield f"    {verdict.sentence}"
+    for record in verdict.records:
+        yield f"    {record}"
+
+
+def _causes(verdict: Verdict) -> str:
+    """The causes of a stall, that of most of it first."""
+    total = sum(verdict.parts)
+    parts = {cause: float(getattr(verdict.parts, cause)) for cause in CAUSES}
+    named = sorted((cause for cause in CAUSES if parts[cause] >= _LEAST * total), key=lambda cause: -parts[cause])
+    kind = f" ({verdict.kind})" if verdict.kind is not None else ""
+    names = [_NAMES.get(cause, cause) + (kind if cause == "network" else "") for cause in named]
+    if len(named) == 1:
+        return names[0]
+    return ", ".join(f"{name} {parts[cause] / total:.0%}" for name, cause in zip(names, named, strict=True))
+
+
+def _confidence(verdict: Verdict) -> str:
+    return "nobody can tell" if verdict.confidence == "none" else verdict.confidence
+
+
+def _at(story: Story, stamp: int) -> str:
+    return f"{(stamp - story.origin) / 1e9:.3f} s"

@@ -1,0 +1,142 @@
+"""Measures what a capture carries on one core, what it costs the probe beside it, and how fast it is read.
+
+    python tests/bench/capture.py [--seconds 4] [--rounds 6]
+
+The flood is of raw segments on the loopback link to a port that nobody listens on, each of which the kernel answers
+with a RST: two packets. The cost is that of a probe's tokens with a capture of all its packets beside it, against the
+same without, in turn; both share this machine's cores with the server. It needs the right to read packets (root).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import socket
+import statistics
+import struct
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from loopback import Server, quantile
+from probe_truth import INTERVAL, ours
+from scapy.utils import RawPcapNgReader
+
+from chaoskit.analysis.segments.captured_connections import load_capture
+from chaoskit.clock import RealClock, cpu, now
+from chaoskit.conduct.capture_process import CaptureProcess
+from chaoskit.kernel.capture_filter import Endpoint
+from chaoskit.records.pcapng import CAPTURE
+
+FLOODED: Endpoint = ("127.0.0.1", 9)  # discard: nobody listens
+STREAMS, TOKENS = 50, 200
+SCAPY = 20_000  # packets
+
+
+def capture(folder: str, *endpoints: Endpoint) -> CaptureProcess:
+    """Of these on the loopback link."""
+    return CaptureProcess(Path(folder), endpoints, nullcontext, RealClock())
+
+
+def children() -> float:
+    """Processor time of the children that have ended, s."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
+
+
+def flood(seconds: float, pause: int) -> None:
+    """Raw segments with timestamps, for so long; `pause` ns between two of them."""
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 52, 0, 0x4000, 64, 6, 0, b"\x7f\0\0\1", b"\x7f\0\0\1")
+    tcp = struct.pack("!HHIIBBHHHHBBII", 40_000, FLOODED[1], 1, 1, 0x80, 0x10, 500, 0, 0, 0x0101, 8, 10, 1, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        end = now() + round(seconds * 1e9)
+        due = now()
+        while (at := now()) < end:
+            if at >= due:
+                sock.sendto(ip + tcp, ("127.0.0.1", 0))
+                due += pause
+
+
+def carried(seconds: float, pause: int) -> tuple[float, float, float, Path]:
+    """Packets/s that were there, the share that was dropped, us of processor time a packet, and the file."""
+    folder, before, begin = tempfile.mkdtemp(prefix="chaoskit-"), children(), now()
+    with capture(folder, FLOODED):
+        flood(seconds, pause)
+        took = (now() - begin) / 1e9
+    path = Path(folder) / CAPTURE
+    found = load_capture(path, [40_000])
+    assert found is not None
+    every = found.packets + found.dropped
+    return every / took, found.dropped / every, (children() - before) * 1e6 / max(1, found.packets), path
+
+
+def told_of_reading(path: Path) -> str:
+    """How fast the analysis reads, and scapy's fastest reader, which decodes nothing."""
+    begin = cpu()
+    found = load_capture(path, [40_000])
+    assert found is not None
+    own = found.packets / (cpu() - begin) * 1e9
+    begin = cpu()
+    with RawPcapNgReader(str(path)) as reader:
+        for _ in range(SCAPY):
+            reader._read_packet()
+    other = SCAPY / (cpu() - begin) * 1e9
+    return f"read and decoded: {own:,.0f} packets/s; scapy's raw reader, not decoded: {other:,.0f}"
+
+
+def lateness(url: str, is_captured: bool) -> tuple[float, float, float, float]:
+    """Token lateness p50 and p99, us; processor time of the probe and of the capture, us a token."""
+    host, port = urlsplit(url).hostname or "", urlsplit(url).port or 0
+    before = children()
+    asked = [(host, port)] if is_captured else []
+    with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder, capture(folder, *asked):
+        found, spent = asyncio.run(ours(url, STREAMS, TOKENS))
+    late = [at - sent for stamps in found for at, sent in stamps]
+    beside = (children() - before) * 1e6 / len(late)
+    return quantile(late, 0.5) / 1000, quantile(late, 0.99) / 1000, spent / 1000 / len(late), beside
+
+
+def told_of_cost(rounds: int) -> str:
+    """On against off: the median of the rounds, and the ratio with the range of its rounds."""
+    on, off = [], []
+    with Server(INTERVAL) as server:
+        for _ in range(rounds):
+            off.append(lateness(server.url, False))
+            on.append(lateness(server.url, True))
+    lines = [f"{STREAMS} streams at 50 tokens/s, {rounds} rounds; us; with a capture, without, ratio (its rounds)"]
+    for column, name in enumerate(("late p50", "late p99", "CPU of the probe")):
+        with_it, without = ([each[column] for each in rows] for rows in (on, off))
+        ratios = sorted(a / b for a, b in zip(with_it, without, strict=True))
+        middle = statistics.median(with_it) / statistics.median(without)
+        lines.append(
+            f"  {name:17}{statistics.median(with_it):6.1f}  {statistics.median(without):6.1f}  "
+            f"{middle:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
+    return "\n".join([*lines, f"  CPU of the capture {statistics.median(each[3] for each in on):.1f} a token"])
+
+
+def main() -> None:
+    """All of it, printed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=4, help="of each flood")
+    parser.add_argument("--rounds", type=int, default=6)
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        print("capture of packets: needs root, left out")
+        return
+    print("a capture on this machine's cores, beside what sends")
+    for pause in (40_000, 0):
+        rate, dropped, spent, path = carried(options.seconds, pause)
+        print(f"  {rate:9,.0f} packets/s, {dropped:.2%} dropped, {spent:.1f} us of a core a packet")
+    print(f"  {told_of_reading(path)}")
+    print(told_of_cost(options.rounds))
+
+
+if __name__ == "__main__":
+    main()

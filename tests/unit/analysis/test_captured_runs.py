@@ -1,0 +1,155 @@
+"""A run with a capture says whose its stalls are without any stamp of the server; what the capture lacks is told."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_packets import Talk
+from made_runs import MS, START, Made
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.stalls import verdicts
+from chaoskit.analysis.load import load_records
+from chaoskit.analysis.result import Result, StallAttribution
+from chaoskit.analysis.segments.captured_connections import Capture
+from chaoskit.analysis.streams.gaps import Gaps
+from chaoskit.records.pcapng import CAPTURE
+from chaoskit.report import console
+from chaoskit.report.screen import Screen
+
+LAST = 500
+
+
+def talk_of(version: int, is_lost: bool, port: int = 40_000) -> Talk:
+    """Tokens each 20 ms, a silence of 400 ms, and more tokens."""
+    talk = Talk(version, port)
+    talk.handshake()
+    for sent in range(100, LAST + 1, 20):
+        talk.token(sent)
+    if is_lost:
+        flight = [talk.token(LAST + 20 * (n + 1), lost=True) for n in range(10)]
+        talk.again(LAST + 400, flight[0])
+    for n in range(5):
+        talk.token(LAST + 400 + 20 * n)
+    return talk
+
+
+def run_of(folder: Path, talk: Talk) -> Path:
+    """The run of a stream whose tokens are these packets, without stamps."""
+    arrivals = [20 + sent for sent in (*range(100, LAST + 1, 20), *range(LAST + 400, LAST + 500, 20))]
+    made = Made(plan=None)
+    made.stream(0, arrivals, port=talk.port)
+    run = made.write(folder / "run")
+    talk.written(run, start=START)
+    return run
+
+
+def attribution(result: Result) -> StallAttribution:
+    """Of its only phase."""
+    return result.phases[0].stall_attribution
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_stall_is_whose_its_packets_say(tmp_path: Path, is_lost: bool) -> None:
+    """Of a server that stamps nothing; with the kind, and the evidence about the longest one."""
+    found = attribution(analyse(run_of(tmp_path, talk_of(4, is_lost))))
+
+    assert found.stalls == 1
+    assert (found.network_ms, found.server_ms) == pytest.approx((200, 0) if is_lost else (0, 200), abs=6)
+    assert (found.confidence, found.reason) == ("likely", "by the headers of the packets: 1 stall")
+    assert found.network_kinds == ({"loss": pytest.approx(200)} if is_lost else {})
+
+
+def test_it_is_shown(tmp_path: Path) -> None:
+    """The kind beside the network's share, and what it rests on."""
+    shown = io.StringIO()
+
+    console.render(analyse(run_of(tmp_path, talk_of(4, True))), Screen(shown, 100))
+
+    assert "beyond 200 ms: network (loss) 100 %" in shown.getvalue()
+    assert "likely: by the headers of the packets: 1 stall" in shown.getvalue()
+
+
+def test_packets_of_another_connection_are_no_evidence(tmp_path: Path) -> None:
+    """The stall is judged without, and the run says that its stream was not captured."""
+    run = run_of(tmp_path, talk_of(4, True))
+    talk_of(4, True, port=50_000).written(run, start=START)
+
+    result = analyse(run)
+
+    assert attribution(result).network_ms == 0
+    assert "headers" not in attribution(result).reason
+    assert any("1 stream of 1 are not in the capture" in each for each in result.warnings), result.warnings
+
+
+@pytest.mark.parametrize(
+    ("dropped", "cut", "words"), [(12, 0, "the capture dropped 12 packets"), (0, 30, "ends in the middle of a packet")]
+)
+def test_what_a_capture_lacks_is_told(tmp_path: Path, dropped: int, cut: int, words: str) -> None:
+    """A full ring, and a kill."""
+    talk = talk_of(4, True)
+    run = run_of(tmp_path, talk)
+    path = talk.written(run, dropped, START)
+    path.write_bytes(path.read_bytes()[: len(path.read_bytes()) - cut])
+
+    assert any(words in each for each in analyse(run).warnings)
+
+
+def test_a_run_that_could_not_capture_says_why(tmp_path: Path) -> None:
+    """It went on without."""
+    run = run_of(tmp_path, talk_of(4, True))
+    (run / CAPTURE).unlink()
+    (run / "machine.json").write_text(json.dumps({"uncaptured": "packets cannot be captured here: Protocol wrong"}))
+
+    result = analyse(run)
+
+    assert any(each.startswith("no packets were captured") for each in result.warnings)
+
+
+def test_a_client_that_did_not_look_is_the_client(tmp_path: Path) -> None:
+    """The packets came each 20 ms; one read had them all."""
+    talk = Talk()
+    talk.handshake()
+    for sent in range(100, LAST + 401, 20):
+        talk.token(sent)
+    made = Made(plan=None)
+    number = made.stream(0, [20 + sent for sent in range(100, LAST + 1, 20)], port=talk.port, ended=LAST + 440)
+    late = LAST + 420
+    made.records += [made.read(number, 21, late, looked=LAST + 21)]
+    run = made.write(tmp_path / "run")
+    talk.written(run, start=START)
+
+    found = attribution(analyse(run))
+
+    assert found.client_ms == pytest.approx(190, abs=12)
+    assert found.network_ms == 0
+
+
+def test_millions_of_packets_are_read_at_once(tmp_path: Path) -> None:
+    """Numbers, not seconds: no packet is looked at on its own but a SYN."""
+    talk = talk_of(4, False)
+    for n in range(20_000):
+        talk.token(1000 + n)
+
+    found = talk.segments(tmp_path)
+
+    assert len(found.down.at) == 20_000 + 26
+    assert found.deliveries.tolist() == list(range(20_026))
+    assert int(found.down.at[-1]) == round((1000 + 19_999 + 20) * MS)
+
+
+def test_a_verdict_names_its_packets(tmp_path: Path) -> None:
+    """Those before the silence and at its end, as Wireshark counts them; and the evidence in one sentence."""
+    raw = load_records(run_of(tmp_path, talk_of(4, True)))
+    evidence = StreamEvidence(capture=raw.capture or Capture(), ports={0: 40_000})
+    table = raw.streams.table
+
+    (found,) = verdicts(Gaps(table, np.flatnonzero(table.is_gap)), evidence)
+
+    assert found.sentence == "10 packets of the server never arrived"
+    assert found.records == ("tokens.jsonl: stream 0, tokens 21 and 22", "capture.pcapng: packets 25, 26")
