@@ -62,8 +62,8 @@ def check_places(hosts: Mapping[str, ServiceHost]) -> None:
         if place.host not in hosts:
             raise error_at(f"{place.host!r} is no host of this lab; {hint}", *place.keys)
         if (kind := _kind(hosts[place.host])) not in _answering(place.stage):
-            found = f"{place.host} is a host with {kind}, and {place.stage} asks one with {_KINDS[place.stage]}"
-            raise error_at(f"{found}; {hint}", *place.keys)
+            wrong = f"{place.host} is a host with {kind}, and {place.stage} asks one with {_KINDS[place.stage]}"
+            raise error_at(f"{wrong}; {hint}", *place.keys)
     for name, found in calls.items():
         for place in found:
             if loop := _loop(place.host, calls, (name,)):

@@ -82,7 +82,7 @@ def test_any_free_port_is_one_and_the_same_for_all_tiers(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--host", "0.0.0.0"], "--lab listens on 127.0.0.1, .2, ... and answers as its file says; leave out --host"),  # noqa: S104  refused
+        (["--host", "0.0.0.0"], "--lab listens on 127.0.0.1, .2, ... and answers as its file says; leave out --host"),
         (["--script", "refused-429"], "answers as its file says; leave out --script"),
         (["--first-token", "1s", "--seed", "0"], "leave out --first-token and --seed"),
         (["--list"], "leave out --list"),
