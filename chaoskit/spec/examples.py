@@ -1,7 +1,7 @@
 """Finds the experiments that come with the program.
 
 They lie in `experiments/` and the folders in it: in a clone beside the package, in an installed wheel inside it. What
-the programs of a service lab need lies beside them.
+the programs of a service lab need, and their traces, lie beside them.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def example(name: str) -> str:
         raise SpecError(
             "\n".join([f"no included experiment is named {name[:64]!r}; {meant}there are", *example_lines()])
         )
-    return _path(name).read_text()
+    return example_path(name).read_text()
 
 
 def beside(name: str, files: Iterable[str]) -> dict[str, bytes]:
     """What files hold that lie beside an included experiment, by name."""
-    return {each: (_path(name).parent / each).read_bytes() for each in files}
+    return {each: (example_path(name).parent / each).read_bytes() for each in files}
 
 
 def example_command(name: str) -> str:
@@ -57,5 +57,6 @@ def _files() -> Iterator[Path]:
     return folder.rglob("*.yaml")
 
 
-def _path(name: str) -> Path:
+def example_path(name: str) -> Path:
+    """The file of an included experiment."""
     return next(path for path in _files() if path.stem == name)

@@ -27,8 +27,8 @@ from chaoskit.spec.classes import Classes, class_errors
 from chaoskit.spec.control_checks import control_errors, senders
 from chaoskit.spec.demand_mismatches import demand_mismatches
 from chaoskit.spec.host_tuning import Client
-from chaoskit.spec.key_lines import KeyLines
 from chaoskit.spec.kept_evidence import Evidence
+from chaoskit.spec.key_lines import KeyLines
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
 from chaoskit.spec.phases import CLEAN_PHASES, PhaseName, Span, WrittenSpan, faults_of, with_free_names

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.folder import why_not_written
-from chaoskit.spec.examples import beside, example
+from chaoskit.spec.examples import beside, example, example_path
+from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.matrix import parse_variants
 from chaoskit.spec.stage import InterfaceStage, ServiceStage, Stage
 from chaoskit.spec.vendors import protocol_at, vendor_of
@@ -77,17 +78,21 @@ class NewFile:
 
     def _check(self, text: str) -> None:
         """Raises SpecError that names options and not lines: the file is not written."""
+        place = example_path(self._source).with_name(self.path.name)  # where the files are that it names
         try:
-            parse_variants(text, str(self.path))
+            parse_variants(text, str(place))
         except SpecError as error:
-            lines = (line.removeprefix(f"{self.path}:").split(": ", 2) for line in str(error).splitlines())
+            lines = (line.removeprefix(f"{place}:").split(": ", 2) for line in str(error).splitlines())
             told = "\n".join(f"{_OPTIONS.get(key, key)}: {told}" for _, key, told in lines)
             raise SpecError(_KEY_OF_A_KEY.sub(_OPTIONS["stage.key-env"], told)) from None
 
     def needed(self) -> dict[Path, bytes]:
-        """The files that its hosts need, beside it. Raises SpecError as `text` does."""
+        """The files that it needs, beside it: of its hosts, and its trace. Raises SpecError as `text` does."""
         hosts = [host for stage in self._stages() if isinstance(stage, ServiceStage) for host in stage.hosts.values()]
-        names = dict.fromkeys(name for host in hosts for name in host.files)
+        traces = (
+            Path(each.workload.trace.file).name for each in self._experiments() if each.workload.trace is not None
+        )
+        names = dict.fromkeys((*(name for host in hosts for name in host.files), *traces))
         return {self.path.parent / name: content for name, content in beside(self._source, names).items()}
 
     @property
@@ -101,8 +106,12 @@ class NewFile:
         vendor = vendor_of(self.url) if self.url else None
         return self.key_env or (vendor.key_env if vendor else None)
 
+    def _experiments(self) -> list[Experiment]:
+        text, place = example(self._source), example_path(self._source)
+        return [each.experiment for each in parse_variants(text, str(place)).each]
+
     def _stages(self) -> list[Stage]:
-        return [each.experiment.stage for each in parse_variants(example(self._source), self._source).each]
+        return [each.stage for each in self._experiments()]
 
     @property
     def _source(self) -> str:

@@ -35,7 +35,7 @@ BEYOND = (
     "|overlaps|without end|rising order|the same measure|is more important than|is no engine|in whole seconds"
     "|expected a number such as|has no unit, and|is a time, and|expected a URL such as|say where in the lab"
     r"|\.ready: found|a host without a server"
-    r"|no traffic selected|matrix|\.netem: |listens on 8000 alone"
+    r"|no traffic selected|matrix|\.netem: |listens on 8000 alone|give a CSV or JSONL file|nothing answers the client"
 )
 """What JSON Schema cannot say, or only clumsily: it depends on two keys, on names, on the grammar of tc or of hosts."""
 

@@ -347,8 +347,8 @@ def test_every_shipped_experiment_can_be_varied(path: Path) -> None:
     if not load_variants(path).axes:
         text += "matrix: {seed: [1, 2], workload.prompt-size: [200B, 64kB]}\n"
 
-    for variant in parse_variants(text, "x.yaml").each:
-        again = parse(variant.text, "again.yaml")
+    for variant in parse_variants(text, str(path)).each:
+        again = parse(variant.text, str(path.with_name("again.yaml")))
         assert again == variant.experiment
         assert compile_plan(again, placeholder_lookups(again)) == compile_plan(
             variant.experiment, placeholder_lookups(variant.experiment)
