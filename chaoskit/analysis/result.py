@@ -181,7 +181,7 @@ class PhaseResult(FiniteJson):
 
 
 class Comparison(FiniteJson):
-    """One metric in one phase against the reference phase, with 95 % bootstrap intervals resampled by stream."""
+    """One metric in one phase against the reference phase, with 95 % intervals."""
 
     why_missing: ClassVar = {"value": "see difference", "reference": "see difference"}
     phase: str

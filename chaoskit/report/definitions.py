@@ -58,7 +58,7 @@ _FIRST_CONTENT = {
 }
 _RESULT = {
     "schema_version": "The version of this form; a number.",
-    "seed": "The seed of arrivals, prompts and intervals; a number.",
+    "seed": "The seed of arrivals and prompts; a number.",
     "origin": "The begin of the first phase on the run's monotonic clock, ns.",
     "chaoskit.seconds": "From the begin of the first phase to the last record, s.",
     "phases.seconds": "The length of all its rounds together, s.",
