@@ -58,7 +58,7 @@ _FIRST_CONTENT = {
 }
 _RESULT = {
     "schema_version": "The version of this form; a number.",
-    "seed": "The seed of arrivals, prompts and intervals; a number.",
+    "seed": "The seed of arrivals and prompts; a number.",
     "origin": "The begin of the first phase on the run's monotonic clock, ns.",
     "chaoskit.seconds": "From the begin of the first phase to the last record, s.",
     "phases.seconds": "The length of all its rounds together, s.",
@@ -96,6 +96,9 @@ _RESULT = {
     "server_ms": "Time of stalls that the server caused, ms.",
     "between_ms": "Time of stalls while something between client and server held the stream back, ms.",
     "network_ms": "Time of stalls that the network caused, ms.",
+    "interruption_causes": "Interrupted streams by whose the interruption was, a number of streams for each.",
+    "late_first_tokens": "First tokens later than 19 of 20 in the phase of reference, a number.",
+    "first_token_causes": "What these took beyond the median of that phase, by whose it was, ms.",
     "network_kinds": "The same by what the network did, ms.",
     "client_ms": "Time of stalls that the client caused, ms.",
     "unknown_ms": "Time of stalls of unknown cause, ms.",

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.attribution.evidence import StreamEvidence
-from chaoskit.analysis.attribution.stalls import attribute_stalls
+from chaoskit.analysis.attribution.stalls import attribution, verdicts
 from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
@@ -179,7 +179,7 @@ def test_what_an_engine_plans_is_waited_for(computed: int | None, stalls: int) -
         token_columns(record for record in made.records if isinstance(record, SocketRead)),
         signs_of_life(()),
     )
-    found = attribute_stalls(streams.gaps, StreamEvidence())
+    found = attribution(verdicts(streams.gaps, StreamEvidence()))
 
     assert found.stalls == stalls
     assert found.server_ms == pytest.approx(300 * stalls)
