@@ -69,6 +69,7 @@ _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "faults": ("toxics", "toxic", "attacks", "chaos", "fault", "scenarios", "injections"),
     "timeline": ("duration", "phases", "steps", "schedule", "stages", "length"),
     "objectives": ("thresholds", "slo", "slos", "assertions", "checks", "objective", "expectations"),
+    "capture": ("pcap", "pcapng", "tcpdump", "packets"),
     "telemetry": ("tracing", "otel", "otlp", "opentelemetry", "spans"),
     "target": ("url", "base-url", "endpoint", "uri", "address"),
     "key-env": ("api-key", "api-key-env", "key", "token", "auth", "authorization", "bearer"),

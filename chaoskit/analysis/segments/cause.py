@@ -79,8 +79,9 @@ def _split(evidence: WireEvidence) -> tuple[int, float] | None:
     counted_both = CERTAIN if evidence.lost is not None and evidence.sent_apart is not None else LIKELY
     is_beyond = evidence.hole > 0
     was_sent_again = evidence.is_sent_again and not is_beyond
-    if was_sent_again or evidence.timeouts or (missing and not is_beyond):
-        return 0, CERTAIN if was_sent_again or evidence.timeouts or (evidence.lost or 0) > 1 else LIKELY
+    had_timeout = bool(evidence.timeouts_first)
+    if was_sent_again or had_timeout or (missing and not is_beyond):
+        return 0, CERTAIN if was_sent_again or had_timeout or (evidence.lost or 0) > 1 else LIKELY
     if is_beyond and not evidence.overtaken:
         return max(0, until - (missing + 1) * usual), counted_both
     if evidence.sent_apart is not None:
@@ -101,7 +102,7 @@ def _by_clock(evidence: WireEvidence, sent_apart: int) -> tuple[int, float]:
     server = max(0, evidence.until_first - longer)
     if longer > server:
         return server, CERTAIN if evidence.lost == 0 else LIKELY
-    if evidence.lost is None and evidence.timeouts is None:
+    if evidence.lost is None and evidence.timeouts_first is None:
         return (0, WEAK) if evidence.restarted else (server, WEAK)
     if evidence.lost is None:
         return (0, WEAK) if evidence.restarted else (server, LIKELY)
