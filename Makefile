@@ -23,7 +23,7 @@ TARGETS ?=
 QUOTES ?=
 
 .PHONY: help modules demo test soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-service \
-	test-kernel-own kernel kernel-wheel package distributions bench parity \
+	test-kernel-own kernel kernel-wheel package distributions bench coverage parity \
 	docs reference quotes pins audit clean
 
 help:  ## this list
@@ -111,6 +111,9 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/spans.py
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
+
+coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth; prints a table, in minutes
+	@nice -n 10 $(PYTHON_IN) tests/bench/coverage.py
 
 parity: .venv/.tests .venv/.parity  ## measure the same streams with chaoskit, AIPerf and GuideLLM; prints a table
 	@$(PYTHON_IN) tests/bench/parity.py

@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 TAIL = 0.025  # of each side
+NORMAL = 1.959963984540054  # the normal distribution's quantile that leaves TAIL beyond it
 _TINY = 1e-300
+_NEARLY_NORMAL = 1e5  # the shape of a gamma distribution from which on Wilson's and Hilferty's cube is exact enough
 
 
 def binomial_cdf(k: int, n: int, share: float) -> float:
@@ -47,6 +50,66 @@ def order_statistic_ranks(percent: int, n: int) -> tuple[int, int]:
     low = _first(lambda rank: binomial_cdf(rank, n, part) > TAIL, n)
     high = _first(lambda rank: 1 - binomial_cdf(rank - 1, n, part) <= TAIL, n + 1)
     return low, high
+
+
+def garwood(count: int) -> tuple[float, float]:
+    """The interval of a Poisson distribution's mean after `count`."""
+    low = gamma_quantile(TAIL, count) if count else 0.0
+    return low, gamma_quantile(1 - TAIL, count + 1)
+
+
+def interpolated_ranks(percent: int, n: int) -> tuple[float, float]:
+    """Ranks between those of order statistics, each of which misses a percentile 2.5 times in 100.
+
+    Beran and Hall, JRSS B 55 (1993). 0 and infinity mean unbounded, as 0 and n + 1 in `order_statistic_ranks`.
+    """
+    part = percent / 100
+
+    def is_below(at: float) -> float:
+        """P(the value of this rank is below the percentile), which falls with the rank; `at` from 0 to 1."""
+        rank = 1 + at * (n - 1)
+        return _incomplete_beta(rank, n + 1 - rank, part)
+
+    low = 1 + (n - 1) * _solve(lambda at: 1 - TAIL - is_below(at)) if is_below(0) >= 1 - TAIL else 0.0
+    high = 1 + (n - 1) * _solve(lambda at: TAIL - is_below(at)) if is_below(1) <= TAIL else math.inf
+    return low, high
+
+
+def wilson(k: int, n: int) -> tuple[float, float]:
+    """Wilson's score interval of a share after k of n, JASA 22 (1927)."""
+    share, square = k / n, NORMAL**2
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    half = NORMAL * math.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@cache
+def student(freedom: int) -> float:
+    """Student's t that leaves `TAIL` beyond it."""
+
+    def beyond(t: float) -> float:
+        return _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2
+
+    return 1 + 12 * _solve(lambda at: TAIL - beyond(1 + 12 * at))
+
+
+def gamma_cdf(x: float, shape: float) -> float:
+    """P(X <= x) for X of a gamma distribution of scale 1."""
+    if x <= 0 or shape <= 0:
+        return float(shape <= 0)
+    if shape > _NEARLY_NORMAL:
+        return _normal_cdf(((x / shape) ** (1 / 3) - 1 + 1 / (9 * shape)) * 3 * math.sqrt(shape))
+    front = math.exp(shape * math.log(x) - x - math.lgamma(shape))
+    if x >= shape + 1:
+        return 1 - front * _gamma_fraction(shape, x)
+    return front * _gamma_series(shape, x)
+
+
+def gamma_quantile(share: float, shape: float) -> float:
+    """The quantile of a gamma distribution of this shape and of scale 1."""
+    ninth, z = 1 / (9 * shape), NORMAL if share > 0.5 else -NORMAL
+    high = 2 * shape * max(0.0, 1 - ninth + z * math.sqrt(ninth)) ** 3 + 4
+    return high * _solve(lambda at: gamma_cdf(at * high, shape) - share)
 
 
 def min_samples(tail: float) -> int:
@@ -110,6 +173,35 @@ def _fraction(a: float, b: float, x: float) -> float:
         if abs(c * d - 1) < 1e-14:
             return result
     return result
+
+
+def _gamma_series(shape: float, x: float) -> float:
+    term = total = 1 / shape
+    for k in range(1, 10_000):
+        term *= x / (shape + k)
+        total += term
+        if term < total * 1e-14:
+            break
+    return total
+
+
+def _gamma_fraction(shape: float, x: float) -> float:
+    b = x + 1 - shape
+    c, d = 1 / _TINY, 1 / b
+    result = d
+    for k in range(1, 10_000):
+        term = -k * (k - shape)
+        b += 2
+        d = 1 / _away_from_zero(term * d + b)
+        c = _away_from_zero(b + term / c)
+        result *= c * d
+        if abs(c * d - 1) < 1e-14:
+            break
+    return result
+
+
+def _normal_cdf(z: float) -> float:
+    return math.erfc(-z / math.sqrt(2)) / 2
 
 
 def _away_from_zero(value: float) -> float:

@@ -78,7 +78,7 @@ def write(run: Path, streams: int, tokens: int, seed: int = 1) -> int:
                     at = due + late[number] + chance.randrange(MS)
                     read = count - (count % 50 == 1)
                     stamps = f"0,{count},{due},{due + 60_000}"
-                    text.append(f"[{number},{read},{at},{at + 70_000},210,{stamps}]\n")
+                    text.append(f"[{number},{read},{at},{at + 70_000},{at},210,{stamps}]\n")
                 reads.write("".join(text))
             for number in numbers:
                 asked, ended = begin + number * 100_000, begin + number * 100_000 + tokens * pace

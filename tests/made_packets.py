@@ -45,7 +45,9 @@ class Talk:
     def handshake(self, at: float = 0) -> None:
         """Three packets, and the request."""
         self.up(at, SYN, options=b"\x02\x04\x05\xb4\x01\x03\x03\x07")
-        self._down(at + self.trip, at + self.trip / 2, SYN | ACK, -1, 0, ident=0, options=b"\x02\x04\x05\xb4")
+        self._down(
+            at + self.trip, at + self.trip / 2, SYN | ACK, -1, 0, ident=0, options=b"\x02\x04\x05\xb4\x01\x03\x03\x07"
+        )
         self.up(at + self.trip, ACK)
         self.up(at + self.trip, ACK | PSH, length=500)
 

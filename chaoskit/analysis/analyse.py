@@ -10,9 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chaoskit import __version__
-from chaoskit.analysis.attribution.evidence import StreamEvidence
+from chaoskit.analysis.attribution.phase_causes import PhaseCauses
 from chaoskit.analysis.attribution.run_evidence import SINGLE_PHASE, run_evidence, timeline_of
-from chaoskit.analysis.attribution.stalls import attribute_stalls
 from chaoskit.analysis.beside import with_workloads
 from chaoskit.analysis.capture_warnings import capture_warnings
 from chaoskit.analysis.chains.inversions import inversions
@@ -112,7 +111,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended, hops
     )
     recoveries = Recoveries(run_timeline, _by_user(streams.ended), good, _clean_phases(raw.plan))
-    estimates = Estimates(spec.seed, good, intended, recoveries, hops.missing)
+    estimates = Estimates(good, intended, recoveries, hops.missing)
     seen = SeenConnections(raw.connection_ends, raw.host_sockets)
     checks = tuple(fidelity(raw.plan, run_timeline, raw, seen)) if raw.plan else ()
     client_health = health(streams, raw.vitals, raw.served)
@@ -123,7 +122,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         for objective in spec.objectives
     )
     known = run_evidence(raw, run_timeline, seen)
-    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), known.evidence))
+    causes = PhaseCauses(raw, known, samples.get(spec.reference))
+    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), causes))
     tiers = tiers_by_phase(hops, populations, estimates, run_timeline, spec.reference)
     phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)
     ended = _in_phases(known.ended, run_timeline)
@@ -206,7 +206,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         seed=plan.seed,
         reference=plan.reference,
         model=access.model or "",
-        conditions=tuple(access.conditions(plan.target)),
+        conditions=(*access.conditions(plan.target), *filter(None, [plan.interleaved])),
     )
 
 
@@ -268,7 +268,7 @@ def _phases(
     samples: Mapping[str, PhaseSamples],
     estimates: Estimates,
     phase_buckets: Mapping[str, tuple[Bucket, ...]],
-    evidence: StreamEvidence,
+    causes: PhaseCauses,
 ) -> Iterator[PhaseResult]:
     full_segments = path_mtu(raw, run_timeline)
     arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
@@ -292,7 +292,7 @@ def _phases(
                 for span in spans
             ),
             metrics=metrics(sample, estimates),
-            stall_attribution=attribute_stalls(sample.gaps, evidence),
+            **causes.of(sample),
             timeline=phase_buckets[name],
             path_mtu=full_segments[name],
         )

@@ -22,7 +22,7 @@ from chaoskit.analysis.summaries import IntervalEstimate
 from chaoskit.analysis.worst_streams import evidence_of
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
-from chaoskit.spec.sample_size import SHARES_OF_STREAMS, bound_of, sample_sizes, tail_beyond
+from chaoskit.spec.sample_size import SHARES_OF_STREAMS, bound_of, gap_tail, sample_sizes, tail_beyond
 from chaoskit.units import counted
 
 _MAX_STREAMS = 1_000_000  # more than anybody waits for
@@ -53,6 +53,7 @@ class Claim:
     tail: float | None  # of a quantile or a share of streams: the share that may lie beyond the bound
     streams_beyond: int = 0  # how many streams lie beyond it
     minutes: float = 0.0  # that they streamed, together; of a rate of stalls
+    gaps: int = 0  # of a quantile of gaps
 
 
 def evaluate(
@@ -93,7 +94,10 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
     if objective.factor is not None and objective.reference is not None:
         reference = estimates.of(samples[objective.reference], metric)
         streams = min(estimate.streams, reference.streams)
-        return Claim(ratio(estimate, reference, metric), objective.factor, "ratio", streams, tail_beyond(metric))
+        gaps = min(_gaps(sample, metric), _gaps(samples[objective.reference], metric))
+        return Claim(
+            ratio(estimate, reference, metric), objective.factor, "ratio", streams, tail_beyond(metric), gaps=gaps
+        )
     bound = bound_of(objective)
     tail = bound if metric in SHARES_OF_STREAMS else tail_beyond(metric)
     return Claim(
@@ -104,7 +108,12 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
         tail,
         _streams_beyond(objective, sample, bound),
         sum(sample.by_stream.length) / MINUTE if unit(metric) == "per-minute" else 0.0,
+        _gaps(sample, metric),
     )
+
+
+def _gaps(sample: PhaseSamples, metric: str) -> int:
+    return len(sample.gaps) if gap_tail(metric) is not None else 0
 
 
 def _streams_beyond(objective: Objective, sample: PhaseSamples, bound: float) -> int:
@@ -167,6 +176,8 @@ def _streams_needed(objective: Objective, claim: Claim) -> int | None:
     least = size.streams
     if size.minutes and claim.minutes:
         least = max(least, math.ceil(claim.streams * size.minutes / claim.minutes))
+    if size.gaps and claim.gaps:
+        least = max(least, math.ceil(claim.streams * size.gaps / claim.gaps))
     found = least if claim.streams < least else _streams_by_spread(claim)
     return max(found, least, claim.streams + 1) if found is not None and least <= _MAX_STREAMS else None
 

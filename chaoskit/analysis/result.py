@@ -174,11 +174,14 @@ class PhaseResult(FiniteJson):
     path_mtu: tuple[PathMtu, ...] = ()
     arrivals: int = 0
     closings: tuple[Closing, ...] = ()
+    interruption_causes: dict[Cause, int] = Field(default={}, description="How many interruptions have each cause.")
+    late_first_tokens: int = 0
+    first_token_causes: dict[Cause, float] = Field(default={}, description="Their time beyond the usual, in ms.")
     tiers: PhaseTiers | None = None
 
 
 class Comparison(FiniteJson):
-    """One metric in one phase against the reference phase, with 95 % bootstrap intervals resampled by stream."""
+    """One metric in one phase against the reference phase, with 95 % intervals."""
 
     why_missing: ClassVar = {"value": "see difference", "reference": "see difference"}
     phase: str

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from chaoskit.plan.shortfalls import Shortfall, factor, is_enough, shortfalls
 from chaoskit.plan.timetable import SECOND, Timetable
 from chaoskit.spec.objectives import Objective, parse
-from chaoskit.spec.sample_size import is_zero_when_well, sample_sizes, tail_beyond
+from chaoskit.spec.sample_size import gap_tail, is_zero_when_well, sample_sizes, tail_beyond
 from chaoskit.units import Duration, Frequency
 
 _TRIES = 60
@@ -87,6 +87,8 @@ class _Search:
                 yield f"repeats: {value}"
                 return
             value = math.ceil(value * _worst(found))
+            if self.table.order == "interleaved":
+                value += value % 2  # whose rounds come in pairs
             if value > _MOST_REPEATS or replace(self.table, repeats=value).length > _LONGEST:
                 return
 
@@ -134,7 +136,7 @@ def _weaker(objective: Objective) -> Iterator[tuple[str, Objective]]:
     """Objectives of the same kind, each weaker than the one before."""
     metric = objective.metric
     name, _, quantile = metric.rpartition("_")
-    if tail_beyond(metric) is not None:
+    if tail_beyond(metric) is not None or gap_tail(metric) is not None:
         for each in _QUANTILES[_QUANTILES.index(quantile) + 1 :]:
             words = objective.text.replace(metric, f"{name}_{each}", 1)
             yield words, parse(words)

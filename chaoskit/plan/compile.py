@@ -90,6 +90,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         access=stage_plan.access,
         memory=experiment.stage.guest_memory if isinstance(experiment.stage, ServiceStage) else None,
         seed=experiment.seed,
+        order=experiment.order,
         needs=needs,
         stage=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in stage_plan.changes),
         phases=tuple(
@@ -169,7 +170,7 @@ def _round(
     A fault for good is in force until the end of the round, whatever others ask of its knobs.
     """
     kept: dict[Knob, Setting] = {}
-    for span in experiment.timeline:
+    for span in experiment.round(number):
         parts = [part for fault in span.faults for part in experiment.faults[fault]]
         kept |= dict(
             change
@@ -276,6 +277,8 @@ def _roundings(experiment: Experiment) -> Iterator[Rounding]:
 
 
 def _warnings(experiment: Experiment, limit: int) -> Iterator[str]:
+    if experiment.order == "interleaved" and experiment.repeats % 2:
+        yield f"order: the last round has no reverse one beside it; write repeats: {experiment.repeats + 1}"
     for name, parts in experiment.faults.items():
         for part in parts:
             for sentence in part.warnings():

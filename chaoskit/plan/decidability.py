@@ -85,6 +85,8 @@ def _needs(short: Shortfall, table: Timetable, advice: str) -> str:
     speed = table.assumption(short.objective.metric)
     if short.is_of_streaming:
         gets = [_seconds(supply.minutes) for _, supply in short.given]
+    elif short.is_of_gaps:
+        gets = [str(supply.gaps) for _, supply in short.given]
     else:
         gets = [str(supply.streams) for _, supply in short.given]
     whole = " in the run" if table.stretches else ""
@@ -98,7 +100,11 @@ def _needed(short: Shortfall) -> str:
     where = " in each phase" if short.objective.reference else ""
     needed: dict[str, str] = {}
     for verdict, size in short.out_of_reach.items():
-        amount = f"{_seconds(size.minutes)} of streaming" if short.is_of_streaming else counted(size.streams, "stream")
+        amount = counted(size.streams, "stream")
+        if short.is_of_streaming:
+            amount = f"{_seconds(size.minutes)} of streaming"
+        elif short.is_of_gaps:
+            amount = counted(size.gaps, "gap")
         needed[verdict] = f"{amount}{where}"
     if len(needed) > 1 and len(set(needed.values())) == 1:
         needed = {"decided": needed["met"]}

@@ -42,6 +42,7 @@ from chaoskit.spec.classes import TrafficClass
 from chaoskit.spec.demand_curve import Surges
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.hosts import ServiceHost
+from chaoskit.spec.interleaving import Order
 from chaoskit.spec.kept_evidence import Evidence
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
@@ -214,6 +215,7 @@ class Plan(_Frozen):
     needs: Annotated[frozenset[str], PlainSerializer(sorted, list[str], when_used="json")]
     stage: tuple[PlannedChange, ...]
     phases: tuple[PlannedPhase, ...] = Field(min_length=1)
+    order: Order = "as-written"
     workload: Workload
     workloads: tuple[PlannedWorkload, ...] = ()
     classes: dict[str, TrafficClass] = {}
@@ -294,6 +296,14 @@ class Plan(_Frozen):
         """How long no fault is in force from the start, ns; None: always."""
         clean = list(takewhile(lambda phase: not phase.faults, self.phases))
         return None if len(clean) == len(self.phases) else sum(phase.length for phase in clean)
+
+    @property
+    def interleaved(self) -> str:
+        """That its phases are, for people; "" where they are as written."""
+        if self.order == "as-written":
+            return ""
+        rounds = self.phases[-1].round + 1
+        return f"{rounds} rounds interleaved, in pairs: an order by seed {self.seed}, and its reverse"
 
     @property
     def reference(self) -> str:

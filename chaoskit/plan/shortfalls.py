@@ -40,6 +40,11 @@ class Shortfall:
         """Whether they stream for too short a time, however many they are."""
         return any(supply.minutes < self.size.minutes for _, supply in self.given)
 
+    @property
+    def is_of_gaps(self) -> bool:
+        """Whether they have too few gaps, however many they are."""
+        return any(supply.gaps < self.size.gaps for _, supply in self.given)
+
 
 def shortfalls(objectives: Iterable[Objective], table: Timetable, slack: float = 0.0) -> list[Shortfall]:
     """The objectives that get too little; with `slack`, too little to be on the safe side by this share."""
@@ -48,7 +53,8 @@ def shortfalls(objectives: Iterable[Objective], table: Timetable, slack: float =
         size = sample_sizes(objective).to_be_decided
         if size is None:
             continue
-        wanted = SampleSize(math.ceil(size.streams * (1 + slack)), size.minutes * (1 + slack))
+        more = 1 + slack
+        wanted = SampleSize(math.ceil(size.streams * more), size.minutes * more, math.ceil(size.gaps * more))
         if objective.metric == "recovery_time":
             continue  # it is of the requests around its phase: see `plan.decidability`
         names = (objective.phase, *((objective.reference,) if objective.reference else ()))
@@ -61,10 +67,10 @@ def shortfalls(objectives: Iterable[Objective], table: Timetable, slack: float =
 
 def is_enough(size: SampleSize, supply: Supply) -> bool:
     """Whether it can be decided."""
-    return supply.streams >= size.streams and supply.minutes >= size.minutes
+    return supply.streams >= size.streams and supply.minutes >= size.minutes and supply.gaps >= size.gaps
 
 
 def factor(size: SampleSize, supply: Supply) -> float:
     """How many times as much it takes."""
-    of_streams = size.streams / max(1, supply.streams)
-    return max(of_streams, size.minutes / supply.minutes) if size.minutes and supply.minutes else of_streams
+    pairs = ((size.streams, max(1, supply.streams)), (size.minutes, supply.minutes), (size.gaps, supply.gaps))
+    return max(needed / given for needed, given in pairs if needed and given)

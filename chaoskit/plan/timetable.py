@@ -17,12 +17,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import takewhile
+from itertools import chain, takewhile
 from statistics import NormalDist
 
 from chaoskit.plan.model import Plan
 from chaoskit.spec.arrivals import expected, schedule
 from chaoskit.spec.demand_curve import DemandCurve, Surges
+from chaoskit.spec.interleaving import Order, in_order
 from chaoskit.spec.server import Server
 from chaoskit.spec.sizes import late_tokens, mean_tokens
 from chaoskit.spec.workload import Workload
@@ -41,10 +42,11 @@ _CONNECTIONS = ("dns", "connect", "tls")
 
 @dataclass(frozen=True)
 class Supply:
-    """How many streams have a value of a metric, and how many minutes they stream together."""
+    """How many streams have a value of a metric, how many minutes they stream and how many gaps they have together."""
 
     streams: int
     minutes: float
+    gaps: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Timetable:
     seed: int
     classes: Mapping[str, float] = field(default_factory=dict, hash=False)
     has_spans: bool = True
+    order: Order = "as-written"
 
     @classmethod
     def of(cls, plan: Plan) -> Timetable:
@@ -92,6 +95,7 @@ class Timetable:
             workload=plan.workload,
             server=plan.server,
             seed=plan.seed,
+            order=plan.order,
             classes={name: each.share.fraction for name, each in plan.classes.items()},
             has_spans=plan.has_traces,
         )
@@ -119,12 +123,18 @@ class Timetable:
     def gives(self, metric: str, phase: str | None, share: float = 1.0) -> Supply:
         """What this phase gives to a metric of this share of the requests; None: all phases but the warm-up."""
         found = self._gives(metric, phase)
-        return Supply(math.floor(found.streams * share), found.minutes * share) if share < 1 else found
+        if share >= 1:
+            return found
+        return Supply(math.floor(found.streams * share), found.minutes * share, math.floor(found.gaps * share))
 
     def _gives(self, metric: str, phase: str | None) -> Supply:
         if self._is_counted:
             return self.supply(
                 metric, sum(self._counted(metric, *each) for each in self._all() if _is_of(each[0], phase))
+            )
+        if self.order == "interleaved":
+            return self.supply(
+                metric, sum(self._estimated(metric, *each) for each in self._all() if _is_of(each[0], phase))
             )
         following = (*self.stretches[1:], self.stretches[0] if self.repeats > 1 else None)
         in_a_round, at = 0.0, 0
@@ -167,7 +177,9 @@ class Timetable:
             streams = 0
         if name in _CONNECTIONS and self.workload.connections != "fresh":
             streams = min(streams, self._connections())
-        return Supply(math.floor(streams), streams * gaps * self._interval(metric) / SECOND / 60)
+        events = gaps / (self._paced.tokens_per_event if self._paced is not None else 1)
+        minutes = streams * gaps * self._interval(metric) / SECOND / 60
+        return Supply(math.floor(streams), minutes, math.floor(streams * events))
 
     def assumption(self, metric: str) -> str:
         """What the numbers take for granted of a server that is not the lab's; "" when nothing."""
@@ -178,10 +190,16 @@ class Timetable:
 
     def _all(self) -> Iterator[tuple[Stretch, Stretch | None, int]]:
         """Every phase of every round with the one after it, and when it begins."""
-        rounds, at = self.stretches * self.repeats, 0
+        rounds, at = self._rounds, 0
         for stretch, after in zip(rounds, (*rounds[1:], None), strict=True):
             yield stretch, after, at
             at += stretch.length
+
+    @property
+    def _rounds(self) -> tuple[Stretch, ...]:
+        """The phases of all rounds."""
+        each = (in_order(self.stretches, self.order, number, self.seed) for number in range(self.repeats))
+        return tuple(chain.from_iterable(each))
 
     @property
     def _is_counted(self) -> bool:
@@ -196,8 +214,9 @@ class Timetable:
 
     @property
     def _surges(self) -> Surges:
-        found = tuple((each.length, each.demand) for each in self.stretches)
-        return () if all(multiple == 1 for _, multiple in found) else found * self.repeats
+        if all(each.demand == 1 for each in self.stretches):
+            return ()
+        return tuple((each.length, each.demand) for each in self._rounds)
 
     def _expected(self, begin: int, end: int) -> float:
         """How many streams start, by the mean of the arrivals."""

@@ -21,7 +21,7 @@ from chaoskit.records.untrusted_files import MAX_NUMBER, excerpt, is_encodable
 
 R = TypeVar("R")
 
-_SIGNED = ("lag", "max_late")  # a clock may be read before the due time
+_SIGNED = ("lag", "max_late", "code")  # a clock may be read before the due time; a signal may end a program
 _COUNTER_LIMIT = 2**64
 _LISTS = frozenset(("faults", "remarks", "unreachable"))  # fields that are tuples
 _CODES = ", ".join(f"{code} for {kind}" for code, kind in enumerate(TOKENS))

@@ -21,7 +21,7 @@ from chaoskit.report.chains import chain_sections
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
 from chaoskit.report.model_queue import queue_tables
-from chaoskit.report.stalls import stall_rows
+from chaoskit.report.stalls import other_rows, stall_rows
 from chaoskit.report.styles import VERDICT_STYLES, caveat, safe, styled
 from chaoskit.report.table import COULD_BE_CHANCE, footnotes_needed, row_label, tables
 from chaoskit.units import counted, plural
@@ -69,6 +69,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Who ended them", two_columns(_closings(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
         yield section("Stall attribution", two_columns(stall_rows(result)))
+    if any(phase.interruption_causes or phase.first_token_causes for phase in result.phases):
+        yield section("Causes of interruptions and late first tokens", two_columns(other_rows(result)))
     if result.intermediaries:
         yield section("Between client and server", two_columns(_intermediaries(result)))
     if result.compression:

@@ -50,7 +50,7 @@ def _head(plan: Plan) -> Iterator[Text]:
     for other in plan.workloads:
         yield titled("Beside", f"  {other.name}: {requested(other.workload)}; to {other.target}")
     yield Text()
-    yield Text("Timeline", "bold")
+    yield titled("Timeline", f"  {plan.interleaved}" if plan.interleaved else "")
 
 
 def _measured(plan: Plan) -> Iterator[Text]:

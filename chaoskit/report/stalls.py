@@ -13,6 +13,7 @@ from chaoskit.units import counted
 
 _LEAST = 0.005  # share of the time that is named
 _WHOLE = "whole run"
+_WORDS = {"between": "held back in between"}
 
 
 def stall_rows(result: Result) -> Iterator[tuple[Text, Text]]:
@@ -29,6 +30,26 @@ def stall_rows(result: Result) -> Iterator[tuple[Text, Text]]:
         )
         limit = caveat(attribution.confidence, attribution.reason)
         yield styled(phase.name), styled(text).append(limit, style="dim")
+
+
+def other_rows(result: Result) -> Iterator[tuple[Text, Text]]:
+    """Rows for interruptions and late first tokens."""
+    for phase in result.phases:
+        if phase.interruption_causes:
+            told = ", ".join(
+                f"{_WORDS.get(cause, cause)} {count}" for cause, count in phase.interruption_causes.items()
+            )
+            yield styled(phase.name), styled(f"{counted(phase.metrics.interrupted, 'interruption')}: {told}")
+        if phase.first_token_causes:
+            total = sum(phase.first_token_causes.values())
+            parts = sorted(phase.first_token_causes.items(), key=lambda item: -item[1])
+            told = ", ".join(
+                f"{_WORDS.get(cause, cause)} {format_value(time / total, 'share')}"
+                for cause, time in parts
+                if time / total >= _LEAST
+            )
+            late = counted(phase.late_first_tokens, "late first token")
+            yield styled(phase.name), styled(f"{late}, {format_value(total, 'ms')} beyond the usual: {told}")
 
 
 def whole_run(phases: Sequence[PhaseResult]) -> str:

@@ -27,6 +27,7 @@ from chaoskit.spec.classes import Classes, class_errors
 from chaoskit.spec.control_checks import control_errors, senders
 from chaoskit.spec.demand_mismatches import demand_mismatches
 from chaoskit.spec.host_tuning import Client
+from chaoskit.spec.interleaving import Order, in_order, order_mismatch
 from chaoskit.spec.kept_evidence import Evidence
 from chaoskit.spec.key_lines import KeyLines
 from chaoskit.spec.objectives import Objective, parse
@@ -89,6 +90,10 @@ class Experiment(SpecModel):
         description="The phases, in order: `[{baseline: 20s}, {wifi: 30s}]`."
     )
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="How often the timeline is run, in one run.")
+    order: Order = Field(
+        "as-written",
+        description="`interleaved`: each round's phases in an order that the seed draws, so that drift is no effect.",
+    )
     telemetry: Telemetry | None = Field(
         None, description="Spans of programs: where they arrive, and what they are. Hosts of a lab need no word of it."
     )
@@ -124,6 +129,10 @@ class Experiment(SpecModel):
         if isinstance(self.stage, InterfaceStage):
             return Interface(self.stage.interface or "eth0", TrafficSelector(protocol=self.stage.protocol))
         return Lab(int(self.stage.ip), self.stage.topology)
+
+    def round(self, number: int) -> tuple[Span, ...]:
+        """The phases of this round, from 0 on, in their order."""
+        return in_order(self.timeline, self.order, number, self.seed)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -264,9 +273,17 @@ class Experiment(SpecModel):
                 yield error_at(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
             if mismatch := span.mismatch(self.timeline[:index], self.faults):
                 yield error_at(mismatch, "timeline", index)
+        if self.order == "interleaved" and (mismatch := self._order_mismatch()):
+            yield error_at(mismatch, "order")
         length = Duration(self.repeats * sum(span.length for span in self.timeline))
         if length > LONGEST:
             yield error_at(f"its phases take {length} together; a run may take {LONGEST}", "timeline")
+
+    def _order_mismatch(self) -> str | None:
+        used = dict.fromkeys(fault for span in self.timeline for fault in span.faults if fault in self.faults)
+        for_good = (fault for fault in used if any(part.is_for_good for part in self.faults[fault]))
+        recoveries = (each.text for each in self.objectives if each.metric == "recovery_time")
+        return order_mismatch([span.name for span in self.timeline], self.repeats, for_good, recoveries)
 
     def conflict(self, faults: Iterable[str]) -> Knob | None:
         """A knob that two of these faults set, which therefore cannot be in force together."""

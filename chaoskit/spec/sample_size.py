@@ -9,7 +9,8 @@ here, and its intervals from the same functions.
 | a quantile of one value for each stream | until the order statistics bound it: 72 for a p95                 |
 | a share of the streams                  | until Clopper's and Pearson's interval does: 368 for "<= 1%"      |
 | a ratio of sums                         | until Garwood's does: of streams, or of minutes of streaming      |
-| a mean, a quantile of gaps              | `MIN_STREAMS`, which can be resampled                             |
+| a quantile of gaps                      | `MIN_STREAMS`, with as many gaps as Garwood's takes: 369 for a p99 |
+| a mean                                  | `MIN_STREAMS`                                                     |
 | a maximum                               | one: it describes this run alone                                  |
 | `recovery_time`                         | a row of them before the phase, and one after it                  |
 """
@@ -17,12 +18,13 @@ here, and its intervals from the same functions.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import astuple, dataclass
 
 from chaoskit import intervals
 from chaoskit.spec.objectives import Objective
 
-MIN_STREAMS = 10  # fewer are too few to resample
+MIN_STREAMS = 10  # fewer say too little of how streams differ
 RECOVERY_ROW = 20  # requests in a row, whose goodput is compared with that before a phase
 OF_RETRIEVAL = tuple(f"retrieval_{what}_ratio" for what in ("fallback", "miss", "timeout", "error", "degraded"))
 OF_SPANS = (*OF_RETRIEVAL, "degraded_ratio", "queued_rate", "downgrade_rate")
@@ -33,10 +35,11 @@ _SUMS = ("stalls_per_minute", "stall_ratio", "stall_interval_fraction")  # ratio
 
 @dataclass(frozen=True)
 class SampleSize:
-    """`streams` in each phase that the objective names; and `minutes` that they stream, together."""
+    """`streams` in each phase that the objective names; the `minutes` that they stream and their `gaps`, together."""
 
     streams: int
     minutes: float = 0.0
+    gaps: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class SampleSizes:
         if self.to_be_met is None or self.to_be_broken is None:
             return None
         both = (self.to_be_met, self.to_be_broken)
-        return SampleSize(max(size.streams for size in both), max(size.minutes for size in both))
+        return SampleSize(*(max(amounts) for amounts in zip(*map(astuple, both), strict=True)))
 
 
 def sample_sizes(objective: Objective) -> SampleSizes:
@@ -67,6 +70,12 @@ def tail_beyond(metric: str) -> float | None:
     if name == "itl" or not statistic.startswith("p") or not statistic[1:].isdigit():
         return None
     return (100 - int(statistic[1:])) / 100
+
+
+def gap_tail(metric: str) -> float | None:
+    """The share of gaps that may lie beyond a quantile of gaps; None for other metrics."""
+    found = re.fullmatch(r"itl_p(\d+)", metric)
+    return None if found is None else (100 - int(found[1])) / 100
 
 
 def is_zero_when_well(metric: str) -> bool:
@@ -88,13 +97,16 @@ def _below(objective: Objective) -> SampleSize | None:
     tail = tail_beyond(metric)
     if tail is not None:
         return SampleSize(_of_quantile(tail, is_ratio))
+    of_gaps = gap_tail(metric)
+    if of_gaps is not None:
+        return SampleSize(MIN_STREAMS, gaps=_gaps_of_quantile(of_gaps, is_ratio))
     if is_zero_when_well(metric):
         if is_ratio or bound <= 0:
             return None
         return SampleSize(_of_share(bound)) if metric in SHARES_OF_STREAMS else _of_nothing_seen(metric, bound)
     if metric == "delivered_fraction" and bound <= 0:
         return None
-    return SampleSize(_resampled(metric))
+    return SampleSize(_least(metric))
 
 
 def _above(objective: Objective) -> SampleSize | None:
@@ -103,13 +115,16 @@ def _above(objective: Objective) -> SampleSize | None:
     tail = tail_beyond(metric)
     if tail is not None:
         return SampleSize(_of_quantile(1 - tail, is_ratio))
+    of_gaps = gap_tail(metric)
+    if of_gaps is not None:
+        return SampleSize(MIN_STREAMS, gaps=_gaps_of_quantile(1 - of_gaps, is_ratio))
     if objective.kind == "share" and bound >= 1 and (not is_ratio or metric == "delivered_fraction"):
         return None
     if metric in SHARES_OF_STREAMS and not is_ratio:
         return SampleSize(_of_share(1 - bound))
     if metric == "delivered_fraction":
         return _of_nothing_seen(metric, 1 - bound)
-    return SampleSize(_resampled(metric))
+    return SampleSize(_least(metric))
 
 
 def _of_share(bound: float) -> int:
@@ -119,10 +134,12 @@ def _of_share(bound: float) -> int:
 
 def _of_quantile(tail: float, is_ratio: bool) -> int:
     """With no value beyond the bound. A ratio needs the lower end of one phase and the upper end of the other."""
-    least = intervals.min_samples(tail)
-    while is_ratio and tail**least + (1 - tail) ** least > intervals.TAIL:
-        least += 1
-    return least
+    return max(map(intervals.min_samples, (tail, 1 - tail) if is_ratio else (tail,)))
+
+
+def _gaps_of_quantile(tail: float, is_ratio: bool) -> int:
+    """The same of gaps."""
+    return max(math.ceil(intervals.exposure_to_exclude(each)) for each in ((tail, 1 - tail) if is_ratio else (tail,)))
 
 
 def _of_nothing_seen(metric: str, bound: float) -> SampleSize:
@@ -132,7 +149,7 @@ def _of_nothing_seen(metric: str, bound: float) -> SampleSize:
     return SampleSize(max(MIN_STREAMS, math.ceil(exposure)))
 
 
-def _resampled(metric: str) -> int:
+def _least(metric: str) -> int:
     if metric == "recovery_time":
         return RECOVERY_ROW
     return 1 if metric.endswith("_max") else MIN_STREAMS

@@ -125,11 +125,11 @@ def _mount_filesystems(job: Job) -> None:
 
 
 def _schedule_alike() -> None:
-    """Give this process and all its children the processor in the order in which they became ready.
+    """Give all processes the processor in the order in which they become ready, and by turns while several are.
 
     The fair scheduler's order depends on what each has used, down to what was imported before.
     """
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def _receive_stdin(job: Job, console: int) -> bytes | None:

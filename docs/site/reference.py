@@ -147,7 +147,8 @@ def needed_streams() -> str:
             size = sample_sizes(parse(sentence)).to_be_decided
             assert size is not None
             minutes = f" with {math.ceil(size.minutes * 60)} s of streaming" if size.minutes else ""
-            rows.append(f"| `{sentence}` | {size.streams}{minutes} |")
+            gaps = f" with {size.gaps} gaps" if size.gaps else ""
+            rows.append(f"| `{sentence}` | {size.streams}{minutes}{gaps} |")
     return "\n".join(("| objective | streams |", "|---|--:|", *rows))
 
 

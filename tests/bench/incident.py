@@ -48,7 +48,7 @@ stage:
     tools: {{tool: {{latency: 50ms}}}}
     model: {{reference: {{engine: {{profile: llama-3-70b-a100-tp4, prompt-tokens: azure-2023-conversation}}}}}}
   target: http://gateway:8000/v1/chat/completions
-workload: {{request-rate: 1.2/s, output-tokens: 200, timeouts: {{first-token: 60s, idle: 60s}}}}
+workload: {{request-rate: 0.95/s, output-tokens: 200, timeouts: {{first-token: 60s, idle: 60s}}}}
 faults:
   vpn: {{between: [gateway, vectors], direction: both, netem: {{delay: 60ms, loss: 1%}}}}
 timeline: [{{baseline: {calm}s}}, {{incident: {{for: {surge}s, demand: 5x, faults: [vpn]}}}}, {{recovery: {after}s}}]

@@ -120,8 +120,16 @@ def test_an_experiment_shows_its_fault_and_ends(run: Run, until: Until) -> None:
     until(lambda: not run.guests())
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["booting", "baseline", "slow", "drain"])
+@pytest.mark.parametrize(
+    ("moment", "sign"),
+    [
+        ("booting", signal.SIGINT),
+        ("booting", signal.SIGTERM),
+        ("baseline", signal.SIGINT),
+        ("slow", signal.SIGTERM),
+        ("drain", signal.SIGINT),
+    ],
+)
 def test_an_interrupt_at_any_moment_ends_it(run: Run, until: Until, moment: str, sign: signal.Signals) -> None:
     """Ctrl-C and kill are passed on, waited for, and told by the exit code; nothing is left."""
     until(lambda: run.reached(moment))

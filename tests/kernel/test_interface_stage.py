@@ -18,12 +18,14 @@ from typing import Any
 import pytest
 from lab import give_addresses, run, state
 
+from chaoskit.analysis.segments.captured_connections import load_capture
 from chaoskit.clock import RealClock, now
 from chaoskit.engine.journal import Journal
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Mtu, Sysctl
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request, TcpInfo
+from chaoskit.records.pcapng import CAPTURE
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -44,6 +46,7 @@ faults:
     - {{direction: down, netem: {{delay: 40ms, loss: 5%}}}}
     - {{direction: up, netem: {{delay: 10ms}}}}
 timeline: [{{baseline: {baseline}}}, {{slow: {length}}}, {{recovery: 1s}}]
+evidence: {{capture: true}}
 objectives:
   - ttft_p50 during slow < 10s
   - ttft_p50 during slow < 1.01x baseline
@@ -276,7 +279,19 @@ def test_a_run_hits_its_target_and_leaves_nothing(setting: Setting, begin: Run) 
     requests = read(experiment.directory, Request)
     assert [each for each in requests if each.completion == "complete"]
     assert {each["confidence"] for phase in result["phases"] for each in [phase["stall_attribution"]]} == {"exact"}
+    trips = captured_round_trips(experiment.directory, requests)
+    assert DELAY <= trips[len(trips) // 2] < 2 * DELAY, "packets are captured behind the fault, as TCP gets them"
     assert setting.looks() == before
+
+
+def captured_round_trips(run: Path, requests: list[Request]) -> list[int]:
+    """Those of the handshakes during the fault, by the capture, in order, ns."""
+    (slow,) = (each for each in read(run, Phase) if each.name == "slow")
+    begun = [each for each in requests if each.port is not None and slow.ready < each.started < slow.until - SECOND]
+    capture = load_capture(run / CAPTURE, {each.port for each in begun if each.port is not None})
+    assert capture is not None
+    found = [capture.connection(each.port, each.sent or each.ended) for each in begun]
+    return sorted(each.round_trip for each in found if each is not None and each.round_trip is not None)
 
 
 @only_v4_cable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import comb
+from math import comb, inf, log
 
 import pytest
 from hypothesis import given
@@ -76,3 +76,43 @@ def test_known_values() -> None:
     assert (round(low, 4), round(high, 4)) == (0.0573, 0.4366)
     assert intervals.clopper_pearson(0, 10)[0] == 0
     assert intervals.clopper_pearson(10, 10)[1] == 1
+
+
+@pytest.mark.parametrize("shape", [0.3, 1, 3.7, 20, 400, 5000, 2e5])
+@pytest.mark.parametrize("share", [0.025, 0.975])
+def test_a_gamma_quantile_is_that_of_its_distribution(shape: float, share: float) -> None:
+    """The distribution function of the quantile is the share; of shape 1 it is the exponential distribution's."""
+    assert intervals.gamma_cdf(intervals.gamma_quantile(share, shape), shape) == pytest.approx(share, abs=1e-9)
+    assert intervals.gamma_quantile(share, 1) == pytest.approx(-log(1 - share), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"), [(0, 0, 3.689), (1, 0.0253, 5.572), (10, 4.795, 18.39), (50, 37.11, 65.92)]
+)
+def test_poisson_intervals_are_those_of_the_tables(count: int, low: float, high: float) -> None:
+    """Garwood's ends, as published."""
+    assert intervals.garwood(count) == pytest.approx((low, high), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(1, 12.706), (2, 4.303), (9, 2.262), (19, 2.093), (120, 1.980), (10**6, 1.960)]
+)
+def test_students_t_is_that_of_the_tables(freedom: int, quantile: float) -> None:
+    """The two-sided 95 % quantile, as published."""
+    assert intervals.student(freedom) == pytest.approx(quantile, abs=5e-4)
+
+
+@pytest.mark.parametrize("percent", [50, 90, 95, 99])
+@pytest.mark.parametrize("n", [5, 6, 10, 71, 72, 400])
+def test_ranks_between_ranks_lie_within_the_exact_ones(percent: int, n: int) -> None:
+    """They are less than one rank nearer to the percentile than the exact ones, and unbounded where these are."""
+    low, high = intervals.interpolated_ranks(percent, n)
+    exact_low, exact_high = intervals.order_statistic_ranks(percent, n)
+
+    assert exact_low <= low < exact_low + 1
+    assert (high == inf) if exact_high > n else (exact_high - 1 < high <= exact_high)
+
+
+def test_wilsons_interval_is_that_of_the_literature() -> None:
+    """15 of 148: 0.0624 to 0.1605 (Newcombe, Statistics in Medicine 17 (1998), method 3)."""
+    assert intervals.wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)

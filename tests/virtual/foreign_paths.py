@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import signal
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from every_fault import FAULT, HOSTS, SETTLING
 
+import chaoskit.analysis.analyse
+import chaoskit.conduct.probe_only
+import chaoskit.report.console  # noqa: F401  like the two above: a probe imports them late
+from chaoskit.cli.main import main as type_chaoskit
 from chaoskit.clock import RealClock, now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
@@ -95,9 +98,8 @@ def main(folder: Path) -> None:
         for change in build(EDGE, frozenset(knob for changes in settings.values() for knob, _ in changes)):
             kernel.write(*change)
         RealClock().sleep_until(now() + SETTLING)
-        with kernel.inside("server"):
-            server = Server((HOSTS["server", 4], 8000), Handler)
-        Thread(target=server.serve_forever, daemon=True).start()
+        if (served := os.fork()) == 0:
+            serve(kernel)
         for name, changes in settings.items():
             (folder / name).mkdir()
             with Journal.at(folder / name) as journal:
@@ -106,19 +108,31 @@ def main(folder: Path) -> None:
                 with kernel.inside("client"):
                     probe(folder / name / "run")
                 assert restore(kernel, journal) == [], name
+        os.kill(served, signal.SIGKILL)
+        os.waitpid(served, 0)
+
+
+def serve(kernel: LinuxKernel) -> None:
+    """Answer until the end, in a process without other threads, so that the first one can fork."""
+    with kernel.inside("server"):
+        Server((HOSTS["server", 4], 8000), Handler).serve_forever()
 
 
 def probe(out: Path) -> None:
-    """Sixty streams, three a second."""
+    """Sixty streams, three a second, in a fork, so that modules are imported once."""
     url = f"http://{HOSTS['server', 4]}:8000/v1/chat/completions"
     words = ["--requests", "60", "--request-rate", "3/s", "--first-token-timeout", "6s", "--idle-timeout", "6s"]
-    done = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "probe", url, *words, "--out", str(out)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (out / "requests.jsonl").exists(), done.stdout + done.stderr
+    if (child := os.fork()) == 0:
+        try:
+            said = os.open(out.with_suffix(".txt"), os.O_WRONLY | os.O_CREAT, 0o600)
+            for stream in (1, 2):
+                os.dup2(said, stream)
+            sys.argv = ["chaoskit", "probe", url, *words, "--out", str(out)]
+            type_chaoskit()
+        finally:
+            os._exit(0)  # the lab, which this process has as well, is not its own to take down
+    os.waitpid(child, 0)
+    assert (out / "requests.jsonl").exists(), out.with_suffix(".txt").read_text()
 
 
 if __name__ == "__main__":

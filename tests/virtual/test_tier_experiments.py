@@ -17,7 +17,7 @@ import real_programs
 from clocks import known
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.chains.chain_results import Requests
+from chaoskit.analysis.chains.chain_results import FailoverTimes, Requests
 from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.result import Metrics, Result
 from chaoskit.records.jsonl import read
@@ -72,11 +72,10 @@ class Run:
 
     def waits(self, name: str, phase: str) -> list[float]:
         """The times to the first token of a class in a phase, ms, of those who were answered."""
-        begin, end = next((each.ready, each.until) for each in read(self.path, Phase) if each.name == phase)
         return [
             (each.first_token - each.scheduled) / 1e6
-            for each in self.requests
-            if each.traffic_class == name and begin <= each.scheduled < end and each.first_token is not None
+            for each in self.begun(phase)
+            if each.traffic_class == name and each.first_token is not None
         ]
 
     def hops(self, operation: Operation, phase: str) -> list[Span]:
@@ -100,12 +99,16 @@ class Run:
 
     def failover(self, phase: str, operation: Operation = "model") -> tuple[float | None, float | None]:
         """How long it took to fail over in a phase and back, ms, which is what the calls say; None: it never did."""
+        told = [(each.over_ms, each.back_ms) for each in self.told_failover(phase) if each.operation == operation]
+        assert told in ([], [self._by_hand(phase, operation)])
+        return told[0] if told else (None, None)
+
+    def told_failover(self, phase: str) -> list[FailoverTimes]:
+        """The failovers that the result tells of a phase."""
         found = self.result.phase(phase)
         assert found is not None
         assert found.tiers is not None
-        told = [(each.over_ms, each.back_ms) for each in found.tiers.failover_times if each.operation == operation]
-        assert told in ([], [self._by_hand(phase, operation)])
-        return told[0] if told else (None, None)
+        return list(found.tiers.failover_times)
 
     def _by_hand(self, phase: str, operation: Operation) -> tuple[float | None, float | None]:
         """From the calls that were answered: when another host than at first was asked, and when that one was again."""
@@ -138,6 +141,19 @@ class Run:
         phases = read(self.path, Phase)
         begun = ((each, [one.name for one in phases if one.ready <= each.scheduled][-1:]) for each in self.requests)
         return Counter(each.completion for each, names in begun if names == [phase])
+
+    def begun(self, phase: str) -> list[Request]:
+        """The requests of a phase's first occurrence, which began when its faults were in force."""
+        begin, end = next((each.ready, each.until) for each in read(self.path, Phase) if each.name == phase)
+        return [one for one in self.requests if begin <= one.scheduled < end]
+
+    def lasted(self, phase: str) -> float:
+        """The median time from a request of a phase to its end, s."""
+        return median((one.ended - one.scheduled) / 1e9 for one in self.begun(phase))
+
+    def longest_wait(self, phase: str) -> float:
+        """The longest time to a first token in a phase, ms."""
+        return max((one.first_token - one.scheduled) / 1e6 for one in self.begun(phase) if one.first_token is not None)
 
     def all_completions(self) -> Counter[str]:
         """How all requests ended."""
@@ -300,20 +316,41 @@ def each_link_of_a_chain(runs: list[Run]) -> None:
         assert cause.mean_ms == pytest.approx(delay, abs=2)
 
 
-def failover_nginx(runs: list[Run]) -> None:
-    """It fails over before a POST is sent, or when told to repeat one; never after a first token."""
-    untouched, impatient = runs
+def failover_proxies(runs: list[Run]) -> None:
+    """Untouched, each notices something else, and nobody a hung model; told to, all answer all. Cuts are passed on."""
+    nginx, haproxy, envoy = untouched = runs[0::2]
+    impatient = runs[1::2]
 
+    assert [run.verdict for run in runs] == ["broken", "met"] * 3
     for run in runs:
-        assert run.completions("refused").keys() == {"complete"}
         assert run.completions("baseline")["truncated"] > 3
-    assert untouched.completions("stalled").keys() == {"http_error"}
-    assert impatient.completions("stalled").keys() == {"complete"}
-    assert known(impatient.metrics("stalled").ttft.p95_ms) > 1000
-    for run in runs:  # asked again when fail_timeout, 10 s, is over
-        assert run.failover("refused") == pytest.approx((250, 4500), abs=2)
-    assert impatient.failover("stalled")[0] == pytest.approx(1499, abs=2)
-    assert untouched.failover("stalled") == (None, None)
+    assert [run.completions("hung").keys() for run in untouched] == [{"http_error"}] * 3
+    for run, seconds in zip(untouched, (60, 50, 15), strict=True):
+        assert run.lasted("hung") == pytest.approx(seconds, abs=0.1)
+        assert 450 < run.ttft("slow") < 1000
+        assert run.told_failover("slow") == run.told_failover("hung") == []
+    for run in impatient:
+        for phase in ("dead", "black-hole", "hung"):
+            assert run.completions(phase).keys() == {"complete"}
+            assert run.ttft(phase) == pytest.approx(205, abs=20)
+        assert 700 < run.longest_wait("black-hole") < 1300
+        assert 1200 < run.longest_wait("hung") < 2300
+
+    assert nginx.completions("dead").keys() == {"complete"}
+    assert nginx.ttft("dead") == pytest.approx(200, abs=5)
+    assert nginx.completions("black-hole")["complete"] > 20
+    assert nginx.lasted("black-hole") == pytest.approx(60.6, abs=0.1)
+
+    assert haproxy.completions("dead").keys() == haproxy.completions("black-hole").keys() == {"http_error", "complete"}
+    assert 3 < haproxy.completions("dead")["complete"] < haproxy.completions("dead")["http_error"]
+    assert haproxy.completions("black-hole")["http_error"] > 15
+
+    assert envoy.completions("dead").keys() == envoy.completions("black-hole").keys() == {"http_error"}
+
+    over = [[each.over_ms for each in run.told_failover("dead")] for run in runs]
+    assert over == [pytest.approx(ms, abs=60) for ms in ([90], [90], [6090], [160], [], [110])]
+    back = [[each.back_ms for each in run.told_failover("dead")] for run in runs]
+    assert back == [pytest.approx(ms, abs=2) for ms in ([3500], [3500], [500], [1000], [], [5500])]
 
 
 def incident_retry_storm(runs: list[Run]) -> None:
@@ -441,7 +478,7 @@ CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "cut-mid-stream": cut_mid_stream,
     "degradation-ladder": degradation_ladder,
     "failover-model": failover_model,
-    "failover-nginx": failover_nginx,
+    "failover-proxies": failover_proxies,
     "failover-retrieval": failover_retrieval,
     "false-alarms": false_alarms,
     "fan-out-tail": fan_out_tail,

@@ -41,7 +41,10 @@ class SocketEvidence:
         self._round_trips: dict[int, int] = {}
         self._signs = _by_stream(signs) if signs is not None else (_NO_STAMPS, _NO_STAMPS, _NO_STAMPS)
         self._paces: dict[int, int] = {}
+        self._sent_again: dict[int, int] = {}  # of the client's own segments, until the first token
         for info in infos:
+            if info.when in ("connected", "start") and "total_retrans" in info.fields:
+                self._sent_again[info.stream] = info.fields["total_retrans"]
             if info.when in ("silent", "stuck", "resumed"):
                 self._samples[info.stream].append(info)
             elif "rtt" in info.fields:
@@ -76,6 +79,15 @@ class SocketEvidence:
                 for each in samples
             ),
         )
+
+    def waited_at_end(self, stream: int) -> bool:
+        """Whether something waited for a segment that was missing when the stream was last looked at in a silence."""
+        samples = self._samples.get(stream, [])
+        return bool(samples) and samples[-1].fields.get("rmem_alloc", 0) > 0
+
+    def had_trouble_before_token(self, stream: int) -> bool:
+        """Whether this client's own segments were sent again until the first token, on a connection of its own."""
+        return self._sent_again.get(stream, 0) > 0
 
     def _samples_in(self, stall: Stall) -> Sequence[TcpInfo]:
         """Those in the silence, and the one that ended it."""

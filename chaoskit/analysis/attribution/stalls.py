@@ -53,9 +53,8 @@ def verdict_on(stall: Stall, table: GapTable, evidence: StreamEvidence) -> Verdi
     return found or _in_between(stall, evidence) or by_silence(stall, socket) or _unknown(stall, socket)
 
 
-def attribute_stalls(gaps: Gaps, evidence: StreamEvidence) -> StallAttribution:
-    """The sums of the verdicts on the stalls among these gaps."""
-    found = verdicts(gaps, evidence)
+def attribution(found: Sequence[Verdict]) -> StallAttribution:
+    """The sums of these verdicts."""
     sums = Lateness(*(sum(each) for each in zip(Lateness(), *(verdict.parts for verdict in found), strict=True)))
     confidence, reason = _confidence(found)
     kinds: dict[NetworkKind, float] = {}

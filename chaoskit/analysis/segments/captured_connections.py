@@ -33,7 +33,7 @@ class Segments:
 
     `round_trip` is that of the handshake, ns, None where none was captured; `mss` the most data of one packet.
     `reset_at`: when the server's side reset it, 0 if never. `dropped` packets of the whole capture are missing.
-    `begin`: when its first packet was captured.
+    `begin`: when its first packet was captured; `scale`: by which power of two the client's windows are multiplied.
     """
 
     down: Packets
@@ -43,6 +43,7 @@ class Segments:
     reset_at: int
     dropped: int
     begin: int
+    scale: int
 
     @cached_property
     def seq(self) -> Column:
@@ -169,9 +170,12 @@ def _segments(packets: Packets, dropped: int) -> Segments:
     syn, answer = up.select(up.flags & SYN != 0), down.select(down.flags & SYN != 0)
     asked = [int(part.mss[0]) for part in (syn, answer) if len(part.mss) and part.mss[0] > 0]
     mss = min(asked, default=_USUAL_MSS) - (_TIMESTAMPS_SIZE if (down.tsval >= 0).any() else 0)
-    round_trip = int(answer.at[0] - syn.at[-1]) if len(answer.at) and len(syn.at) else None
+    round_trip = int(answer.at[0] - syn.at[-1]) if len(answer.at) and len(syn.at) else 0
     data = down.select(down.flags & (SYN | RST) == 0)
     resets = down.at[down.flags & RST != 0]
     begin = int(packets.at[0])
+    scale = int(syn.scale[0]) if len(syn.at) and len(answer.at) and answer.scale[0] >= 0 else 0
     reset_at = int(resets[0]) if len(resets) else 0
-    return Segments(data, up, round_trip if (round_trip or 0) > 0 else None, max(mss, 1), reset_at, dropped, begin)
+    return Segments(
+        data, up, round_trip if (round_trip or 0) > 0 else None, max(mss, 1), reset_at, dropped, begin, scale
+    )

@@ -18,7 +18,7 @@ import numpy as np
 
 from chaoskit.analysis.segments.captured_connections import Segments
 from chaoskit.analysis.segments.columns import MS, Column
-from chaoskit.analysis.segments.packets import FIN, RST
+from chaoskit.analysis.segments.packets import FIN, RST, SYN
 
 Ending = Literal["segment", "fin", "rst", "nothing"]
 _SAME = MS  # ns between the stamp of a read and that of its segment
@@ -28,6 +28,7 @@ _TIMER = (180 * MS, 280 * MS)  # ns: Linux waits at least 200 ms more than a rou
 _PACED, _PACED_SPREAD = 5, 1.6
 _FAR_BACK = 32  # segments before a gap
 _USUAL = 50 * MS
+_SMALL = 536  # bytes: the least that a segment may be long everywhere
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class WireEvidence:
 
     `lost`: packets that were sent between these two and never arrived; `overtaken`: those that arrived later. `hole`:
     how many segments of usual length were missing before the first one. `is_sent_again`: the segment that ended it had
-    been sent before; `timeouts`: how often the sender's retransmission timer ran out. `waited`: segments that waited
-    behind the hole. `restarted`: one segment came alone, as after a timeout.
+    been sent before; `timeouts`: how often the sender's retransmission timer ran out, `timeouts_first` until the first
+    one was sent. `waited`: segments that waited behind the hole. `restarted`: one segment came alone, as after a
+    timeout.
 
     `delay`: by how much the first packet was longer on its way than the fastest one; `delay_before`: the one before.
     `is_paced`: segments came one after the other at a steady rate, each as long after the one before as it is long.
@@ -59,6 +61,7 @@ class WireEvidence:
     hole: int = 0
     is_sent_again: bool = False
     timeouts: int | None = None
+    timeouts_first: int | None = None
     waited: int = 0
     restarted: bool = False
     delay: int | None = None
@@ -121,6 +124,7 @@ class _Silence:
             hole=self._hole(first),
             is_sent_again=self._is_sent_again(),
             timeouts=int(changes[after] - changes[before]) if len(changes) else None,
+            timeouts_first=int(changes[first] - changes[before]) if len(changes) else None,
             waited=int((segments.seq[before + 1 : after] > segments.delivered[before]).sum()),
             restarted=self._restarted(),
             delay=None if delays is None else int(delays[first]),
@@ -225,11 +229,15 @@ def _is_rising(delays: Column) -> bool:
 
 
 def _is_window_closed(segments: Segments, begin: int, end: int) -> bool:
-    """Whether we told the sender that there was no room, while the gap lasted or just before it."""
+    """Whether we told the sender that there was no room for a segment, while the gap lasted or just before it.
+
+    A sender does not send less than a segment into a small window (RFC 9293, section 3.8.6.2.1).
+    """
     up = segments.up
     last = max(0, int(np.searchsorted(up.at, begin, side="right")) - 1)
     rows = slice(last, int(np.searchsorted(up.at, end, side="right")))
-    return bool(((up.window[rows] == 0) & (up.flags[rows] & (RST | FIN) == 0)).any())
+    windows = up.window[rows] << np.where(up.flags[rows] & SYN != 0, 0, segments.scale)
+    return bool(((windows < min(segments.mss, _SMALL)) & (up.flags[rows] & (RST | FIN) == 0)).any())
 
 
 def _last_word(segments: Segments, begin: int, end: int) -> Ending:

@@ -1,1 +1,1 @@
-"""Computes metrics with their 95 % intervals: quantiles, exact intervals, bootstrap, comparisons."""
+"""Computes metrics with their 95 % intervals, and compares phases."""

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 
 from chaoskit.analysis.result import Comparison
-from chaoskit.analysis.statistics import bootstrap
-from chaoskit.analysis.statistics.estimates import Estimate, Estimates, scale, unit
+from chaoskit.analysis.statistics import mover
+from chaoskit.analysis.statistics.estimates import Estimates, scale, unit
+from chaoskit.analysis.statistics.estimators import Estimate
 from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
 from chaoskit.analysis.summaries import IntervalEstimate
 from chaoskit.spec.metrics import HEADLINES, METRICS
@@ -37,32 +38,34 @@ def compare(samples: Mapping[str, PhaseSamples], reference: str, estimates: Esti
 
 def difference(value: Estimate, reference: Estimate, metric: str) -> IntervalEstimate:
     """value - reference, in the unit of the result. Its interval is open where that of either excludes nothing."""
-    if value.value is None or reference.value is None or value.resamples is None or reference.resamples is None:
+    one, other = value.bounded, reference.bounded
+    if one is None or other is None:
         return IntervalEstimate(value=None, missing=value.missing or reference.missing)
-    if math.isinf(reference.value):
+    if math.isinf(other.value):
         return IntervalEstimate(value=None, missing="the reference is never reached")
     factor = scale(metric)
-    low, high = bootstrap.difference_interval(value.resamples, reference.resamples)
-    if _is_open(value, reference, metric):
+    low, high = mover.difference_interval(one, other)
+    if _excludes_nothing(one, metric) or _excludes_nothing(other, metric):
         low, high = -math.inf, math.inf
-    return IntervalEstimate(value=(value.value - reference.value) * factor, low=low * factor, high=high * factor)
+    return IntervalEstimate(value=(one.value - other.value) * factor, low=low * factor, high=high * factor)
 
 
 def ratio(value: Estimate, reference: Estimate, metric: str) -> IntervalEstimate:
     """value / reference. Its interval is open where that of either excludes nothing."""
-    if value.value is None or reference.value is None or value.resamples is None or reference.resamples is None:
+    one, other = value.bounded, reference.bounded
+    if one is None or other is None:
         return IntervalEstimate(value=None, missing=value.missing or reference.missing)
-    if math.isinf(reference.value):
+    if math.isinf(other.value):
         return IntervalEstimate(value=None, missing="the reference is never reached")
-    if reference.value == 0:
+    if other.value == 0:
         return IntervalEstimate(value=None, missing="the reference is 0")
-    low, high = bootstrap.ratio_interval(value.resamples, reference.resamples)
-    if _is_open(value, reference, metric):
+    low, high = mover.ratio_interval(one, other)
+    if _excludes_nothing(one, metric) or _excludes_nothing(other, metric):
         low, high = 0.0, math.inf
-    return IntervalEstimate(value=value.value / reference.value, low=low, high=high)
+    return IntervalEstimate(value=one.value / other.value, low=low, high=high)
 
 
-def _is_open(value: Estimate, reference: Estimate, metric: str) -> bool:
-    """Whether the interval of one of them is all that the metric can be, so that nothing is known of a change."""
+def _excludes_nothing(bounded: mover.Bounded, metric: str) -> bool:
+    """Whether its interval is all that the metric can be, so that nothing is known of a change."""
     most = 1.0 if METRICS[metric].kind == "share" else math.inf
-    return any(bootstrap.excludes_nothing(each.resamples, most) for each in (value, reference))
+    return bounded.low <= 0 and bounded.high >= most

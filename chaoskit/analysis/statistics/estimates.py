@@ -1,4 +1,4 @@
-"""Estimates one metric of one phase: its value, its 95 % interval and its resamples.
+"""Estimates one metric of one phase: its value, and its 95 % interval.
 
 Values are in base units: ns, shares of 1, numbers per minute or second.
 """
@@ -6,42 +6,20 @@ Values are in base units: ns, shares of 1, numbers per minute or second.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from chaoskit import intervals
 from chaoskit.analysis.result import Unit
-from chaoskit.analysis.statistics import bootstrap
-from chaoskit.analysis.statistics.bootstrap import Resamples
-from chaoskit.analysis.statistics.quantiles import MS, nearest_rank, rank_of
+from chaoskit.analysis.statistics import estimators
+from chaoskit.analysis.statistics.estimators import GAP_PERCENTS, Estimate, exact, none
+from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.phase_samples import OF_ALL_STREAMS, PhaseSamples
 from chaoskit.analysis.streams.recovery import Recoveries
-from chaoskit.analysis.summaries import IntervalEstimate
-from chaoskit.seed import derive
 from chaoskit.spec.metrics import METRICS
-from chaoskit.spec.sample_size import MIN_STREAMS, SHARES_OF_STREAMS
+from chaoskit.spec.sample_size import SHARES_OF_STREAMS
 
 MINUTE = 60 * 10**9
-_GAP_PERCENTS = (50, 90, 95, 99)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One metric. `streams` is how many it is computed from; without a value `missing` says why."""
-
-    value: float | None
-    low: float = 0.0
-    high: float = math.inf
-    streams: int = 0
-    resamples: Resamples | None = None
-    missing: str = ""
-
-    def scaled(self, factor: float = 1.0) -> IntervalEstimate:
-        """As the result has it, multiplied by `factor`."""
-        if self.value is None:
-            return IntervalEstimate(value=None, missing=self.missing)
-        return IntervalEstimate(value=self.value * factor, low=self.low * factor, high=self.high * factor)
 
 
 def unit(metric: str) -> Unit:
@@ -70,13 +48,12 @@ class Estimates:
 
     def __init__(
         self,
-        seed: int,
         good: frozenset[int],
         intended: Mapping[int, int],
         recoveries: Recoveries | None = None,
         missing: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._seed, self._good, self._intended = seed, good, intended
+        self._good, self._intended = good, intended
         self._recoveries, self._missing = recoveries, missing
         self._cache: dict[tuple[str, str, str], Estimate] = {}
 
@@ -90,20 +67,18 @@ class Estimates:
 
     def _compute(self, sample: PhaseSamples, metric: str) -> dict[str, Estimate]:
         name, _, statistic = metric.rpartition("_")
-        whose = (sample.name, *([sample.population] if sample.population else []))
-        seed = derive(self._seed, "bootstrap", *whose, metric if name != "itl" else name)
         if name == "itl":
-            return {f"itl_{key}": value for key, value in _gaps(sample, seed).items()}
+            return {f"itl_{key}": value for key, value in _of_gaps(sample).items()}
         if metric == "recovery_time":
             return {metric: self._recovery(sample)}
         if METRICS[metric].kind == "duration":
             values = sorted(value for _, value in sample.times.get(name, []))
-            return {metric: _latency(values, statistic, seed) if values else self._none(metric)}
-        return {metric: self._share(sample, metric, seed)}
+            return {metric: estimators.of_values(values, statistic) if values else self._none(metric)}
+        return {metric: self._share(sample, metric)}
 
     def _none(self, metric: str) -> Estimate:
         known = METRICS[metric]
-        return Estimate(None, missing=self._missing.get(known.name, known.missing))
+        return none(self._missing.get(known.name, known.missing))
 
     def _recovery(self, sample: PhaseSamples) -> Estimate:
         """The longest of its rounds: it describes this run alone, as a maximum does.
@@ -114,33 +89,33 @@ class Estimates:
             return self._none("recovery_time")
         found = self._recoveries.of(sample.name, sample.only_of)
         if found.time is None:
-            return Estimate(None, missing=found.missing)
+            return none(found.missing)
         if math.isinf(found.time):
-            return replace(_exact(found.time, found.requests), low=found.watched)
-        return _exact(found.time, found.requests)
+            return replace(exact(found.time, found.requests), low=found.watched)
+        return exact(found.time, found.requests)
 
-    def _share(self, sample: PhaseSamples, metric: str, seed: int) -> Estimate:
+    def _share(self, sample: PhaseSamples, metric: str) -> Estimate:
         gaps = sample.by_stream
         if is_of_gaps(metric) and not sample.has_moved and not any(gaps.stalls):
-            return Estimate(None, missing="no stream that began here received a token")
+            return none("no stream that began here received a token")
         match metric:
             case metric if metric in SHARES_OF_STREAMS:
                 base = sample.base_of_share(metric)
                 if not base and metric not in OF_ALL_STREAMS:
                     return self._none(metric)
-                return _share(len(sample.share_of_streams(metric)), len(base), seed)
+                return estimators.share(len(sample.share_of_streams(metric)), len(base))
             case "goodput":
-                return _goodput(sample, len(sample.delivered & self._good), seed)
+                return _goodput(sample, len(sample.delivered & self._good))
             case "tokens_per_second":
-                return _throughput(sample, seed)
+                return _throughput(sample)
             case "stalls_per_minute":
-                return _ratio(gaps.stalls, [length / MINUTE for length in gaps.length], seed)
+                return estimators.ratio(gaps.stalls, [length / MINUTE for length in gaps.length])
             case "stall_interval_fraction":
-                return _ratio(gaps.stalls, gaps.counts, seed, most=1.0)
+                return estimators.ratio(gaps.stalls, gaps.counts, most=1.0)
             case "stall_ratio":
-                return _ratio(gaps.wait, gaps.length, seed, most=1.0)
+                return estimators.ratio(gaps.wait, gaps.length, most=1.0)
             case "delivered_fraction":
-                return self._delivered(sample, seed)
+                return self._delivered(sample)
         raise ValueError(f"{metric!r} is no metric")
 
     def not_good(self, sample: PhaseSamples) -> list[int]:
@@ -153,108 +128,40 @@ class Estimates:
         missing = {stream.number: self._intended.get(stream.number, 0) - stream.tokens for stream in sample.counted}
         return {number: tokens for number, tokens in missing.items() if tokens > 0}
 
-    def _delivered(self, sample: PhaseSamples, seed: int) -> Estimate:
+    def _delivered(self, sample: PhaseSamples) -> Estimate:
         known = [stream for stream in sample.counted if stream.number in self._intended]
         if not known:
-            return Estimate(None, missing="only the reference server records how much it meant to send")
+            return none("only the reference server records how much it meant to send")
         missing = self.undelivered(sample)
         lost = [missing.get(stream.number, 0) for stream in known]
-        short = _ratio(lost, [self._intended[stream.number] for stream in known], seed, most=1.0)
-        if short.value is None or short.resamples is None:
+        short = estimators.ratio(lost, [self._intended[stream.number] for stream in known], most=1.0)
+        if short.value is None:
             return short
-        resamples = Resamples(1 - short.resamples.high, 1 - short.resamples.low)
-        return Estimate(1 - short.value, 1 - short.high, 1 - short.low, short.streams, resamples)
+        return replace(short, value=1 - short.value, low=1 - short.high, high=1 - short.low)
 
 
-_STATISTICS = (*(f"p{percent}" for percent in _GAP_PERCENTS), "max", "mean")
-
-
-def _latency(values: list[float], statistic: str, seed: int) -> Estimate:
-    count = len(values)
-    if statistic == "max":
-        return _exact(values[-1], count)
-    if statistic == "mean":
-        mean = math.fsum(values) / count
-        return _resampled(mean, count, bootstrap.resample_mean(values, seed))
-    percent = int(statistic.removeprefix("p"))
-    low, high = intervals.order_statistic_ranks(percent, count)
-    return Estimate(
-        nearest_rank(values, percent),
-        values[low - 1] if low else 0.0,
-        values[high - 1] if high <= count else math.inf,
-        count,
-        bootstrap.resample_quantile(values, percent, seed),
-    )
-
-
-def _gaps(sample: PhaseSamples, seed: int) -> dict[str, Estimate]:
+def _of_gaps(sample: PhaseSamples) -> dict[str, Estimate]:
     if not len(sample.gaps):
-        nothing = Estimate(None, missing=METRICS["itl_p50"].missing)
-        return dict.fromkeys(_STATISTICS, nothing)
-    sums, count = sample.by_stream, len(sample.gaps)
-    streams = len(sums.streams)
-    resampled = bootstrap.resample_gap_percentiles(sample.gaps.length, sample.gaps.stream, _GAP_PERCENTS, seed)
-    lengths = sample.gaps.length
-    lengths.sort()
-    found = {
-        f"p{percent}": _resampled(int(lengths[rank_of(percent, count) - 1]), streams, resamples)
-        for percent, resamples in zip(_GAP_PERCENTS, resampled, strict=True)
-    }
-    means = bootstrap.resample_ratio(sums.length, sums.counts, streams, seed)
-    found["mean"] = _resampled(float(sum(sums.length)) / count, streams, means)
-    found["max"] = _exact(int(lengths[-1]), streams)
-    return found
+        return dict.fromkeys(
+            (*(f"p{percent}" for percent in GAP_PERCENTS), "max", "mean"), none(METRICS["itl_p50"].missing)
+        )
+    sums = sample.by_stream
+    found = estimators.of_gaps(sample.gaps.length, sample.gaps.stream, len(sums.streams))
+    longest = exact(int(sample.gaps.length.max()), len(sums.streams))
+    return {**found, "mean": estimators.mean(sums.length, sums.counts), "max": longest}
 
 
-def _share(hits: int, count: int, seed: int) -> Estimate:
-    if not count:
-        return Estimate(None, missing="no stream ended here")
-    low, high = intervals.clopper_pearson(hits, count)
-    return Estimate(hits / count, low, high, count, bootstrap.resample_share(hits, count, seed))
-
-
-def _goodput(sample: PhaseSamples, good: int, seed: int) -> Estimate:
+def _goodput(sample: PhaseSamples, good: int) -> Estimate:
     """Good streams that ended in the phase, over its length."""
     streams = len(sample.delivered | {stream.number for stream in sample.counted})
     if not sample.seconds or not streams:
-        return Estimate(None, missing="no stream began or ended here")
-    resamples = bootstrap.resample_rate(good, sample.seconds, seed)
-    low, high = resamples.interval
-    return Estimate(good / sample.seconds, low, high, streams, resamples)
+        return none("no stream began or ended here")
+    return estimators.number_per_second(good, sample.seconds, streams)
 
 
-def _throughput(sample: PhaseSamples, seed: int) -> Estimate:
+def _throughput(sample: PhaseSamples) -> Estimate:
     """Tokens of each stream that received any in the phase, over its length."""
     streams = max(len(sample.tokens), len(sample.counted))
     if not sample.seconds or not streams:
-        return Estimate(None, missing="no stream began here, and no token arrived")
-    resamples = bootstrap.resample_sum(tuple(sample.tokens.values()), sample.seconds, seed)
-    return _resampled(sum(sample.tokens.values()) / sample.seconds, streams, resamples)
-
-
-def _ratio(hits: Sequence[float], wholes: Sequence[float], seed: int, most: float = math.inf) -> Estimate:
-    """A ratio of sums over streams. The exposure of one that is at most 1 is the number of streams."""
-    if not sum(wholes):
-        return Estimate(None, missing="no stream had two tokens")
-    exposure = len(wholes) if most == 1.0 else sum(wholes)
-    resamples = bootstrap.resample_ratio(hits, wholes, exposure, seed)
-    resamples = Resamples(resamples.low.clip(max=most), resamples.high.clip(max=most))
-    found = _resampled(sum(hits) / sum(wholes), len(wholes), resamples, most)
-    if most == 1.0 and sum(hits) >= sum(wholes) and len(wholes) >= MIN_STREAMS:
-        return replace(found, low=max(0.0, 1 - intervals.most_unseen(exposure)))
-    if any(hits) or len(wholes) < MIN_STREAMS:
-        return found
-    return replace(found, high=min(most, intervals.most_unseen(exposure)))
-
-
-def _resampled(value: float, streams: int, resamples: Resamples, most: float = math.inf) -> Estimate:
-    """With the interval of its resamples; with too few streams it is unbounded."""
-    if streams < MIN_STREAMS:
-        resamples = bootstrap.unbounded(most)
-    low, high = resamples.interval
-    return Estimate(value, min(low, value), max(high, value), streams, resamples)
-
-
-def _exact(value: float, streams: int) -> Estimate:
-    """A maximum describes this run alone, and has no interval."""
-    return Estimate(value, value, value, streams, bootstrap.resample_mean([value], 0))
+        return none("no stream began here, and no token arrived")
+    return estimators.tokens_per_second(list(sample.tokens.values()), sample.seconds, streams)

@@ -7,8 +7,9 @@ line, which also finds an invalid line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -192,6 +193,14 @@ def _tokens(rows: NDArray[np.int64]) -> Tokens:
         sent_ago=narrow_dtype(np.where(sent == _MISSING, UNKNOWN, at - sent)),
         size=np.minimum(size, _MAX_SIZE).astype(np.uint16),
     )
+
+
+def first_sent(tokens: Tokens, bounds: Sequence[int]) -> Mapping[int, int]:
+    """The server's stamp of each stream's first token, ns, where it has one."""
+    rows = [first for first, after in pairwise(bounds) if after > first]
+    ago = tokens.sent_ago[rows]
+    stamps = zip(tokens.stream[rows].tolist(), (tokens.at[rows] - ago).tolist(), (ago != UNKNOWN).tolist(), strict=True)
+    return {stream: sent for stream, sent, is_known in stamps if is_known}
 
 
 def narrow_dtype(column: NDArray[np.int64]) -> Ints:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaoskit.analysis.streams.bursts import burst_ends
-from chaoskit.analysis.streams.columns import UNKNOWN, Bools, Ints, Tokens, narrow_dtype
+from chaoskit.analysis.streams.columns import UNKNOWN, Bools, Ints, Tokens, first_sent, narrow_dtype
 from chaoskit.analysis.streams.token_counts import TokenCounts, count_tokens
 from chaoskit.records.model import Request
 from chaoskit.spec.workload import Workload
@@ -92,13 +92,15 @@ class GapTable:
     Most gaps are neither pauses nor stalls, so only their rows are kept for these: `pauses` with the pauses' lengths in
     ns, `stalls` with the row of the last token that came together with the one that ended it, and `ends` with the
     tokens of all these rows and those that ended a stall. `planned_pace` has the mean planned time for a token of each
-    stream, ns; `computed` are the streams that an engine computed.
+    stream, ns; `computed` are the streams that an engine computed; `first_sent` is when the server sent the first
+    token.
     """
 
     reader: Reader
     token_counts: TokenCounts
     planned_pace: Mapping[int, float]
     computed: Set[int]
+    first_sent: Mapping[int, int]
     stream: Ints
     at: NDArray[np.int64]
     length: NDArray[np.int64]
@@ -272,6 +274,7 @@ def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]
         token_counts=counts,
         planned_pace=builder.planned_pace,
         computed=frozenset(request.stream for request in requests if request.computed is not None),
+        first_sent=first_sent(tokens, bounds),
         stream=tokens.stream,
         at=tokens.at.astype(np.int64, copy=False),
         length=builder.length,

@@ -9,16 +9,16 @@ from made_runs import MS, Made, ns
 
 from chaoskit.analysis.attribution.evidence import StreamEvidence, out_of_order_streams, stream_evidence
 from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
-from chaoskit.analysis.attribution.stalls import attribute_stalls, verdicts
+from chaoskit.analysis.attribution.stalls import attribution, verdicts
 from chaoskit.analysis.result import StallAttribution
 from chaoskit.records.model import Event, Request, ServedResponse, SocketRead, TcpInfo, Vitals
 
 
-def attribution(made: Made, *went_on: int) -> StallAttribution:
+def attributed(made: Made, *went_on: int) -> StallAttribution:
     """The attribution of all stalls of a run."""
     infos = [record for record in made.records if isinstance(record, TcpInfo)]
     evidence = StreamEvidence(server_kept_sending=frozenset(went_on), out_of_order=out_of_order_streams(infos))
-    return attribute_stalls(made.streams().gaps, evidence)
+    return attribution(verdicts(made.streams().gaps, evidence))
 
 
 def stamped(*tokens: tuple[float, float, float, float]) -> Made:
@@ -39,7 +39,7 @@ def stamped(*tokens: tuple[float, float, float, float]) -> Made:
 )
 def test_a_single_cause_gets_all_of_the_time(token: tuple[float, float, float, float], whose: str) -> None:
     """A token sent late is the server's stall, one that took long in transit the network's."""
-    found = attribution(stamped((0, 0, 1, 1), token))
+    found = attributed(stamped((0, 0, 1, 1), token))
 
     assert found.stalls == 1
     assert getattr(found, whose) == pytest.approx(120)
@@ -48,19 +48,19 @@ def test_a_single_cause_gets_all_of_the_time(token: tuple[float, float, float, f
 
 def test_the_time_is_divided_by_lateness() -> None:
     """100 ms late from the server, 200 ms longer in transit, 100 ms unread: a quarter, a half, a quarter."""
-    found = attribution(stamped((0, 0, 1, 1), (20, 120, 321, 421)))
+    found = attributed(stamped((0, 0, 1, 1), (20, 120, 321, 421)))
 
     assert (found.server_ms, found.network_ms, found.client_ms) == pytest.approx((30, 60, 30))
 
 
 def test_a_constant_delay_is_not_a_stall() -> None:
     """Tokens that all take 500 ms in transit have no gap to attribute."""
-    assert attribution(stamped((0, 0, 500, 500), (20, 20, 520, 520), (40, 40, 540, 540))).stalls == 0
+    assert attributed(stamped((0, 0, 500, 500), (20, 20, 520, 520), (40, 40, 540, 540))).stalls == 0
 
 
 def test_only_an_increase_of_lateness_counts() -> None:
     """A server that was 300 ms late before does not cause the stall that the network adds."""
-    found = attribution(stamped((0, 300, 301, 301), (20, 320, 621, 621)))
+    found = attributed(stamped((0, 300, 301, 301), (20, 320, 621, 621)))
 
     assert found.server_ms == 0
     assert found.network_ms == pytest.approx(120)
@@ -71,13 +71,13 @@ def test_the_last_gap_is_the_networks_if_the_server_kept_sending() -> None:
     made = Made()
     made.stream(0, [100, 120], "idle_timeout", ended=1320)
 
-    assert attribution(made, 0).network_ms == 1000
-    assert attribution(made).unknown_ms == 1000
+    assert attributed(made, 0).network_ms == 1000
+    assert attributed(made).unknown_ms == 1000
 
 
 def test_stamps_make_it_exact() -> None:
     """An attribution from stamps is exact and has no reason."""
-    found = attribution(stamped((0, 0, 1, 1), (20, 320, 321, 321)))
+    found = attributed(stamped((0, 0, 1, 1), (20, 320, 321, 321)))
 
     assert (found.confidence, found.reason) == ("exact", "")
 
@@ -92,7 +92,7 @@ def judged(made: Made) -> StallAttribution:
         [each for each in records if isinstance(each, ServedResponse)],
         [each for each in records if isinstance(each, Vitals)],
     )
-    return attribute_stalls(made.streams().gaps, evidence)
+    return attribution(verdicts(made.streams().gaps, evidence))
 
 
 def died(late: float | None) -> Made:
@@ -226,7 +226,7 @@ def test_the_network_is_summed_by_what_it_was() -> None:
             TcpInfo(number, "resumed", ns(721), {"rcv_ooopack": 1 + count}),
         ]
     infos = [each for each in made.records if isinstance(each, TcpInfo)]
-    found = attribute_stalls(made.streams().gaps, StreamEvidence(sockets=SocketEvidence(infos)))
+    found = attribution(verdicts(made.streams().gaps, StreamEvidence(sockets=SocketEvidence(infos))))
 
     assert found.network_kinds == {"delay": pytest.approx(520), "loss": pytest.approx(520)}
     assert found.network_ms == pytest.approx(1040)

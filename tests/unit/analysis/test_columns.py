@@ -11,8 +11,7 @@ import pytest
 from made_runs import Made
 from random_runs import random_run
 
-from chaoskit.analysis.statistics import bootstrap
-from chaoskit.analysis.statistics.quantiles import rank_of, summarize, summarize_column
+from chaoskit.analysis.statistics.quantiles import summarize, summarize_column
 from chaoskit.analysis.streams.columns import read_signs, read_tokens, signs_of_life, token_columns
 from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.analysis.streams.timeline import Span, Timeline
@@ -111,27 +110,6 @@ def test_a_column_of_intervals_is_charged_as_single_ones(seed: int) -> None:
 
     assert found == [course.span_charged(*pair) for pair in zip(begin.tolist(), end.tolist(), strict=True)]
     assert [spans[index] for index in course.indices_at(begin)] == [course.span_at(stamp) for stamp in begin.tolist()]
-
-
-@pytest.mark.parametrize(("count", "most"), [(1, 5), (12, 40), (60, 900), (300, 500)])
-def test_percentiles_of_resamples_are_found_in_blocks(count: int, most: int) -> None:
-    """Exactly the values that a running sum over all sorted gaps gives, ties and single streams included."""
-    random = np.random.default_rng(count)
-    sizes = random.integers(1, most, count)
-    owners = np.repeat(random.permutation(count) * 7, sizes)
-    lengths = random.integers(0, 300, len(owners)) // random.choice([1, 100])
-
-    found = bootstrap.resample_gap_percentiles(lengths, owners, [50, 90, 99], seed=3)
-
-    order = np.argsort(lengths, kind="stable")
-    owner = np.unique(owners, return_inverse=True)[1][order]
-    again = np.random.default_rng(3)
-    for draw in range(len(found[0].low)):
-        weights = np.bincount(again.integers(0, count, count), minlength=count)
-        running = np.cumsum(weights[owner])
-        for percent, draws in zip([50, 90, 99], found, strict=True):
-            place = np.searchsorted(running, rank_of(percent, int(running[-1])))
-            assert draws.low[draw] == lengths[order][place]
 
 
 def test_a_column_is_summarized_as_values_are() -> None:

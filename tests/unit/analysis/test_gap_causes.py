@@ -163,10 +163,11 @@ def test_a_link_at_its_limit_is_rate(tmp_path: Path) -> None:
     assert (found.side, found.kind) == ("network", "rate")
 
 
-def test_a_closed_window_is_the_client_s(tmp_path: Path) -> None:
-    """We had told the server that we had no room."""
+@pytest.mark.parametrize("window", [0, 3])
+def test_a_closed_window_is_the_client_s(tmp_path: Path, window: int) -> None:
+    """We had told the server that we had no room, or too little for a segment: 3 x 128 bytes."""
     talk = begun()
-    talk.up(LAST + 21, window=0, acked=talk.sent)
+    talk.up(LAST + 21, window=window, acked=talk.sent)
     talk.up(LAST + 380, window=500, acked=talk.sent)
     go_on(talk, LAST + 400)
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.attribution.evidence import StreamEvidence
-from chaoskit.analysis.attribution.stalls import attribute_stalls
+from chaoskit.analysis.attribution.stalls import attribution, verdicts
 from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
@@ -160,6 +160,27 @@ def test_a_matrix_compares_its_variants(result: Result, tmp_path: Path) -> None:
     ) in " ".join(shown.split())
 
 
+def test_a_matrix_on_a_narrow_screen_cuts_no_number(result: Result) -> None:
+    """Where names of variants and numbers do not fit side by side, each variant has a line and a table of its own."""
+    variants = tuple(
+        VariantResult(name=f"name=gradient2,sampled={value}", values=("gradient2", value), result=result)
+        for value in ("answer", "first-token")
+    )
+    axes = ("name", "sampled")
+    matrix = MatrixResult(
+        chaoskit="0", name="m", question="?", status="finished", detail="", axes=axes, variants=variants
+    )
+    console = Console(width=80, record=True, file=StringIO())
+    matrix_report.render(matrix, console)
+    shown = console.export_text().partition("Model queue")[2]
+
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "…" not in shown
+    assert lines.count("wifi 3.1/s 98 % 4 9 (18) 40 % 30 900 ms") == 2
+    assert "name gradient2 and sampled answer" in lines
+    assert "name gradient2 and sampled first-token" in lines
+
+
 def test_a_run_without_an_engine_has_none(tmp_path: Path) -> None:
     """No section, no table."""
     found = analyse(Made(plan()).phases().write(tmp_path / "run"))
@@ -179,7 +200,7 @@ def test_what_an_engine_plans_is_waited_for(computed: int | None, stalls: int) -
         token_columns(record for record in made.records if isinstance(record, SocketRead)),
         signs_of_life(()),
     )
-    found = attribute_stalls(streams.gaps, StreamEvidence())
+    found = attribution(verdicts(streams.gaps, StreamEvidence()))
 
     assert found.stalls == stalls
     assert found.server_ms == pytest.approx(300 * stalls)

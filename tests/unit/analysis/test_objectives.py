@@ -157,7 +157,7 @@ def test_verdicts_have_the_stated_error_rate() -> None:
     for _ in range(400):
         times = [(number, chance.expovariate(1) * 1e8) for number in range(100)]
         part = PhaseSamples(WHOLE_RUN, 1.0, (), {"ttft": times}, {}, (), 0)  # type: ignore[arg-type]  # no gaps are read
-        found = evaluate(objective, {WHOLE_RUN: part}, Estimates(0, frozenset(), {}), ())
+        found = evaluate(objective, {WHOLE_RUN: part}, Estimates(frozenset(), {}), ())
         decided += found.verdict != "undecided"
 
     assert decided <= 31  # 20 expected at most; 31 is exceeded once in a hundred times

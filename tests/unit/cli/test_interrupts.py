@@ -17,7 +17,7 @@ import pytest
 from warm import chaoskit
 
 LINE = "chaoskit: interrupted"
-FIRST_SECOND = [moment * 0.03 for moment in range(34)]
+FIRST_SECOND = [moment * 0.05 for moment in range(20)]
 MOMENTS = [*FIRST_SECOND, 1.1, 1.3, 1.5, 1.7, 2, 2.5, 3, 3.5]
 _AT_A_TIME = 6
 EXPERIMENT = """\

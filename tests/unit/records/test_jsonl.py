@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.records.host_records import HostState
 from chaoskit.records.jsonl import FILES, Log, follow, read, to_line
 from chaoskit.records.model import (
     Counters,
@@ -34,6 +35,7 @@ EXAMPLES: list[Record] = [
     ServedResponse(None, 1, 2, 3, 4, 5, 6, "client-left", {"total_retrans": 2}, {"snd_mss": 1448}),
     UnackedSample(3, 5, {"retransmits": 2}),
     Counters(1, "router", "to-client", "wifi", 0, 1, 2, 3, 4, 5, 6),
+    HostState("gateway", 5, "ended", -11),
 ]
 
 

@@ -15,7 +15,7 @@ from random_runs import random_run
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
-from chaoskit.analysis.result import NetworkKind, Result
+from chaoskit.analysis.result import Cause, NetworkKind, Result
 from chaoskit.records.directory import UNCOMPRESSED
 from chaoskit.records.host_records import ConnectionEnd
 from chaoskit.report.definitions import table
@@ -126,7 +126,9 @@ def ways(definitions: dict[str, str]) -> tuple[str, ...]:
     """The ways in which streams end, and what the network did, are keys, too."""
     endings = ("complete", "reset", "idle_timeout", "cancelled", "connect_failed", "first_token_timeout", "truncated")
     kinds = get_args(NetworkKind) if "network_kinds" in definitions else ()
+    causes = [name for name in ("interruption_causes", "first_token_causes") if name in definitions]
     return (
+        *(f"{name}.{each}" for name in causes for each in get_args(Cause)),
         *(f"completions.{each}" for each in endings if "completions" in definitions),
         *(f"network_kinds.{each}" for each in kinds),
     )

@@ -1,0 +1,53 @@
+"""Says whose each interruption was, by the strongest evidence that there is.
+
+| evidence                                                                    | whose                               |
+|-----------------------------------------------------------------------------|-------------------------------------|
+| a namespace of a lab saw who ended the connection (`closings`)              | that of what is in between, or server |
+| the same: what one end sent never arrived                                   | the network's                       |
+| the verdict on the stall in which it died                                   | as that                             |
+| before its first token something waited for a segment that was missing      | the network's                       |
+| an error status, an error event, bytes that are no protocol, a clean end    | the server's: the far end said so   |
+| anything else: a reset may come from anywhere on the way                    | unknown                             |
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
+from chaoskit.analysis.attribution.verdict import CAUSES, Verdict
+from chaoskit.analysis.network.closings import EndedStream
+from chaoskit.analysis.result import Cause
+from chaoskit.analysis.streams.assemble import Stream
+
+_LOST_ON_THE_WAY = ("end-lost", "unanswered", "syn-lost", "syn-ack-lost")
+_ENDED = ("closed", "reset", "inside", "answered", "refused", "syn-unanswered")
+_SAID = ("http_error", "error_event", "protocol_error", "truncated", "too_large")
+
+
+def interruption_causes(
+    streams: Iterable[Stream],
+    ended: Mapping[int, EndedStream],
+    found: Iterable[Verdict],
+    sockets: SocketEvidence,
+) -> dict[Cause, int]:
+    """How many of these streams, which were interrupted, have each cause."""
+    died = {verdict.stall.gap.stream: verdict for verdict in found if verdict.stall.after is None}
+    counts = Counter(_cause(stream, ended.get(stream.number), died.get(stream.number), sockets) for stream in streams)
+    return {cause: counts[cause] for cause in CAUSES if counts[cause]}
+
+
+def _cause(stream: Stream, ended: EndedStream | None, died: Verdict | None, sockets: SocketEvidence) -> Cause:
+    if ended is not None:
+        if ended.kind in _LOST_ON_THE_WAY:
+            return "network"
+        if ended.kind == "reset-between" or ended.is_by_intermediary:
+            return "between"
+        if ended.kind in _ENDED:
+            return "server"
+    if died is not None and died.cause != "unknown":
+        return died.cause
+    if sockets.waited_at_end(stream.number):
+        return "network"
+    return "server" if stream.request.completion in _SAID else "unknown"

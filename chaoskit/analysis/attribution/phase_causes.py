@@ -1,0 +1,44 @@
+"""Says whose the stalls, the interruptions and the late first tokens of a phase were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from chaoskit.analysis.attribution.first_tokens import FirstTokens
+from chaoskit.analysis.attribution.interruptions import interruption_causes
+from chaoskit.analysis.attribution.run_evidence import RunEvidence
+from chaoskit.analysis.attribution.stalls import attribution, verdicts
+from chaoskit.analysis.load import RawRecords
+from chaoskit.analysis.streams.phase_samples import PhaseSamples
+from chaoskit.records.model import Request
+
+
+@dataclass(frozen=True)
+class PhaseCauses:
+    """What causes are told by: the evidence of a run, and the phase of reference, None where there is none."""
+
+    raw: RawRecords
+    known: RunEvidence
+    reference: PhaseSamples | None
+
+    def of(self, sample: PhaseSamples) -> dict[str, Any]:
+        """The fields of a `PhaseResult`."""
+        evidence = self.known.evidence
+        found = verdicts(sample.gaps, evidence)
+        ended = {each.stream.number: each for each in self.known.ended}
+        served = {one.stream: one for one in self.raw.served if one.stream is not None}
+        first_tokens = FirstTokens(self.raw.streams.table.first_sent, served, evidence.sockets)
+        reference = _requests(self.reference) if self.reference is not None else []
+        is_reference = self.reference is sample
+        late, times = first_tokens.late([] if is_reference else _requests(sample), reference)
+        return {
+            "stall_attribution": attribution(found),
+            "interruption_causes": interruption_causes(sample.interrupted, ended, found, evidence.sockets),
+            "late_first_tokens": late,
+            "first_token_causes": times,
+        }
+
+
+def _requests(sample: PhaseSamples) -> list[Request]:
+    return [stream.request for stream in sample.counted]

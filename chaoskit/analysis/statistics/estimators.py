@@ -1,0 +1,152 @@
+"""Estimates a metric from one sample of numbers: its value, and its 95 % interval.
+
+| of                                    | interval                                                                |
+|---------------------------------------|-------------------------------------------------------------------------|
+| a share of streams                    | Clopper's and Pearson's, exact                                          |
+| a quantile of one value for each      | between two order statistics, exact                                     |
+| a quantile of gaps                    | Woodruff's: `gap_percentiles`                                           |
+| a mean, another ratio of sums         | of gamma distributions: `ratio_of_sums`; of a sum of tokens likewise    |
+| a number of streams in a time         | Garwood's, exact                                                        |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaoskit import intervals
+from chaoskit.analysis.statistics.gap_percentiles import Column, GapPercentiles
+from chaoskit.analysis.statistics.mover import Bounded
+from chaoskit.analysis.statistics.quantiles import nearest_rank
+from chaoskit.analysis.statistics.ratio_of_sums import SumOverStreams
+from chaoskit.analysis.summaries import IntervalEstimate
+from chaoskit.spec.sample_size import MIN_STREAMS
+
+GAP_PERCENTS = (50, 90, 95, 99)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One metric. `streams` is how many it is computed from; without a value `missing` says why.
+
+    Of exact intervals, which have steps and cover at least 95 %, `near` is one that covers 95 % on average.
+    """
+
+    value: float | None
+    low: float = 0.0
+    high: float = math.inf
+    streams: int = 0
+    missing: str = ""
+    near: tuple[float, float] | None = None
+
+    @property
+    def bounded(self) -> Bounded | None:
+        """The value with the ends that a comparison is made of; None without a value."""
+        return None if self.value is None else Bounded(self.value, *(self.near or (self.low, self.high)))
+
+    def scaled(self, factor: float = 1.0) -> IntervalEstimate:
+        """As the result has it, multiplied by `factor`."""
+        if self.value is None:
+            return IntervalEstimate(value=None, missing=self.missing)
+        return IntervalEstimate(value=self.value * factor, low=self.low * factor, high=self.high * factor)
+
+
+def none(reason: str) -> Estimate:
+    """There is nothing to estimate it from."""
+    return Estimate(None, missing=reason)
+
+
+def of_values(values: list[float], statistic: str) -> Estimate:
+    """A statistic of one value for each stream, sorted, at least one: `p95`, `max`, `mean`."""
+    count = len(values)
+    if statistic == "max":
+        return exact(values[-1], count)
+    if statistic == "mean":
+        return mean(values, [1.0] * count)
+    percent = int(statistic.removeprefix("p"))
+    low, high = intervals.order_statistic_ranks(percent, count)
+    near_low, near_high = intervals.interpolated_ranks(percent, count)
+    return Estimate(
+        nearest_rank(values, percent),
+        values[low - 1] if low else 0.0,
+        values[high - 1] if high <= count else math.inf,
+        count,
+        near=(_at_rank(values, near_low), _at_rank(values, near_high)),
+    )
+
+
+def _at_rank(values: list[float], rank: float) -> float:
+    """Between the two values around this rank; 0 below the first, infinity above the last."""
+    if rank < 1 or math.isinf(rank):
+        return rank if rank else 0.0
+    at = min(math.floor(rank), len(values) - 1)
+    low, high = values[at - 1], values[min(at, len(values) - 1)]
+    return high if low == high or math.isinf(high) else low + (rank - at) * (high - low)
+
+
+def of_gaps(lengths: Column, owners: Column, streams: int) -> dict[str, Estimate]:
+    """The percentiles of gaps, at least one, of which so many streams are the `owners`."""
+    gaps, found = GapPercentiles(lengths, owners), dict[str, Estimate]()
+    for percent in GAP_PERCENTS:
+        low, high = gaps.interval(percent) if streams >= MIN_STREAMS else (0.0, math.inf)
+        found[f"p{percent}"] = Estimate(gaps.value(percent), low, high, streams)
+    return found
+
+
+def mean(parts: Sequence[float], counts: Sequence[float]) -> Estimate:
+    """The mean of something that has several values for each stream, whose sums are `parts`."""
+    total = math.fsum(parts)
+    if math.isinf(total):
+        return exact(total, len(parts))
+    return _bounded(total / sum(counts), parts, counts)
+
+
+def share(hits: int, count: int) -> Estimate:
+    """So many of these streams."""
+    if not count:
+        return none("no stream ended here")
+    low, high = intervals.clopper_pearson(hits, count)
+    return Estimate(hits / count, low, high, count, near=intervals.wilson(hits, count))
+
+
+def number_per_second(number: int, seconds: float, streams: int) -> Estimate:
+    """So many of the streams that ended in this time, over it."""
+    low, high = intervals.garwood(number)
+    return Estimate(number / seconds, low / seconds, high / seconds, streams)
+
+
+def tokens_per_second(tokens: Sequence[float], seconds: float, streams: int) -> Estimate:
+    """The tokens of each stream that received any in this time, over it."""
+    value = sum(tokens) / seconds
+    if streams < MIN_STREAMS:
+        return Estimate(value, 0.0, math.inf, streams)
+    if not tokens:
+        return Estimate(value, 0.0, intervals.most_unseen(seconds), streams)
+    low, high = SumOverStreams.of_random_number(tokens, seconds).interval
+    return Estimate(value, low, high, streams)
+
+
+def ratio(hits: Sequence[float], wholes: Sequence[float], most: float = math.inf) -> Estimate:
+    """A ratio of sums over streams. The exposure of one that is at most 1 is the number of streams."""
+    if not sum(wholes):
+        return none("no stream had two tokens")
+    exposure = len(wholes) if most == 1.0 else sum(wholes)
+    if most == 1.0 and sum(hits) >= sum(wholes) and len(wholes) >= MIN_STREAMS:
+        return Estimate(1.0, max(0.0, 1 - intervals.most_unseen(exposure)), 1.0, len(wholes))
+    if any(hits) or len(wholes) < MIN_STREAMS:
+        return _bounded(sum(hits) / sum(wholes), hits, wholes, most)
+    return Estimate(0.0, 0.0, min(most, intervals.most_unseen(exposure)), len(wholes))
+
+
+def exact(value: float, streams: int) -> Estimate:
+    """A maximum describes this run alone, and has no interval."""
+    return Estimate(value, value, value, streams)
+
+
+def _bounded(value: float, parts: Sequence[float], wholes: Sequence[float], most: float = math.inf) -> Estimate:
+    """With the interval of its sums; with too few streams it is unbounded."""
+    low, high = 0.0, most
+    if len(parts) >= MIN_STREAMS:
+        low, high = SumOverStreams.of(parts, wholes, is_share=most == 1.0).interval if any(parts) else (0.0, 0.0)
+    return Estimate(value, min(low, value), max(high, value), len(parts))

@@ -1,0 +1,80 @@
+"""Whose interruptions and late first tokens were, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_runs import Made, ns
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.result import PhaseResult
+from chaoskit.records.model import Completion, ServedResponse, TcpInfo
+
+
+def wifi(made: Made, tmp_path: Path) -> PhaseResult:
+    """The phase with the fault."""
+    found = analyse(made.write(tmp_path / "run")).phase("wifi")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("completion", "cause"),
+    [("http_error", "server"), ("truncated", "server"), ("reset", "unknown"), ("idle_timeout", "unknown")],
+)
+def test_the_far_end_that_said_so_is_named(completion: Completion, cause: str, tmp_path: Path) -> None:
+    """An error, a clean end without the marker: the server's; a reset or a silence may be anybody's."""
+    made = Made().phases()
+    made.stream(11_000, [11_100], completion, ended=12_000)
+
+    assert wifi(made, tmp_path).interruption_causes == {cause: 1}
+
+
+def test_what_waited_to_the_end_is_the_networks(tmp_path: Path) -> None:
+    """In the stall in which a stream died, or before its first token, data was there and a segment was missing."""
+    made = Made().phases()
+    made.stream(11_000, [11_100, 11_120], "idle_timeout", ended=14_000)
+    made.stream(11_000, [], "first_token_timeout", ended=14_000)
+    made.records += [TcpInfo(stream, "stuck", ns(13_000), {"rmem_alloc": 2304}) for stream in (0, 1)]
+
+    assert wifi(made, tmp_path).interruption_causes == {"network": 2}
+
+
+def test_a_late_first_token_is_divided(tmp_path: Path) -> None:
+    """What connecting took is the network's, what the client waited its own; the rest nobody knows."""
+    made = Made().phases().many(0, 3000, 100)
+    made.stream(11_000, [11_900, 11_920], connect_duration=300 * 10**6, started=ns(11_100), sent=ns(11_400))
+
+    found = wifi(made, tmp_path)
+
+    assert found.late_first_tokens == 1
+    assert found.first_token_causes == {
+        "network": pytest.approx(300),
+        "client": pytest.approx(100),
+        "unknown": pytest.approx(400),
+    }
+
+
+def test_the_servers_stamps_divide_the_rest(tmp_path: Path) -> None:
+    """The reference server got the request 350 ms after it was sent, and sent its first token 200 ms later."""
+    made = Made().phases()
+    times = [(at, at + 40, at + 60, at + 100) for at in range(0, 3000, 100)]
+    for begin, received, sent, came in (*times, (11_000, 11_350, 11_550, 11_900)):
+        number = made.stream(begin, [came])
+        made.records[-1] = made.read(number, 0, came, seq=0, due=ns(sent), sent=ns(sent))
+        made.records.append(ServedResponse(number, ns(received), ns(sent), ns(sent), 1, 1, 0, "sent"))
+
+    found = wifi(made, tmp_path)
+
+    assert found.first_token_causes == {"server": pytest.approx(180), "network": pytest.approx(620)}
+
+
+def test_a_phase_is_not_compared_with_itself(tmp_path: Path) -> None:
+    """The phase of reference has no late first tokens, whatever came late in it."""
+    made = Made().phases().many(0, 3000, 100)
+    made.stream(5000, [5900])
+    baseline = analyse(made.write(tmp_path / "run")).phase("baseline")
+
+    assert baseline is not None
+    assert (baseline.late_first_tokens, baseline.first_token_causes) == (0, {})
