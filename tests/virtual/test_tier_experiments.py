@@ -20,12 +20,12 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.chains.chain_results import FailoverTimes, Requests
 from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.result import Metrics, Result
+from chaoskit.records.directory import first_difference
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request
 from chaoskit.records.span_names import ATTEMPT, RETRIEVAL_FALLBACK, RETRIEVAL_OUTCOME, SERVER_ADDRESS
 from chaoskit.records.spans import Exports, Operation, Span
 from chaoskit.spec.matrix import load_variants
-from chaoskit.records.directory import first_difference
 from chaoskit.substrate.uml import GuestKernel
 
 FILES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "experiments/tiers").glob("*.yaml"))}
