@@ -12,6 +12,7 @@ from chaoskit.terminal import complain, say
 
 
 def serve(
+    context: typer.Context,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 for any free one.")] = 8000,
     script: Annotated[
@@ -45,8 +46,12 @@ def serve(
     from chaoskit.spec.script import responses
 
     if lab is not None:
+        from chaoskit.cli.given_options import given_options
         from chaoskit.conduct.loopback_lab import serve_lab
 
+        if others := " and ".join(given_options(context, ("--lab", "--port"))):
+            where = "--lab listens on 127.0.0.1, .2, ... and answers as its file says"
+            raise SpecError(f"{where}; leave out {others}")
         raise typer.Exit(128 + serve_lab(lab, port))
     if list_:
         malformations.render(Screen())

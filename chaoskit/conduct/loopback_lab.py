@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from chaoskit.terminal import say
 from chaoskit.tiers.serving import serve_tier
 from chaoskit.tiers.settings import GatewaySettings, TierSettings
 
+_FIRST = "127.0.0.1"
+
 
 @dataclass(frozen=True)
 class _Served:
@@ -35,9 +38,9 @@ class _Served:
 def serve_lab(path: Path, port: int) -> int:
     """Serve the lab of this experiment file until SIGINT or SIGTERM; returns its number.
 
-    Every host listens on this port of 127.0.0.1, 127.0.0.2, and so on; the one that clients ask is the first. Of a file
-    with a matrix it is the lab of the first variant. Raises SpecError for a file without a service lab, or with a host
-    that runs a command; RefusedError for a port in use.
+    Every host listens on this port of 127.0.0.1, 127.0.0.2, and so on; the one that clients ask is the first. 0 is any
+    free port, the same for all. Of a file with a matrix it is the lab of the first variant. Raises SpecError for a file
+    without a service lab, or with a host that runs a command; RefusedError for a port in use.
     """
     experiment = load_variants(path).each[0].experiment
     if not isinstance(experiment.stage, ServiceStage):
@@ -45,8 +48,11 @@ def serve_lab(path: Path, port: int) -> int:
     program = next((name for name, host in experiment.stage.hosts.items() if host.run is not None), None)
     if program is not None:
         raise SpecError(f"{path}: {program} runs a command, and a lab with those needs hosts: sudo chaoskit up {path}")
+    first = listen(_FIRST, port)
+    port = first.getsockname()[1]
     served = tuple(_hosts(compile_plan(experiment), port))
-    return asyncio.run(_serve(served, port))
+    listeners = [first, *(listen(host.address, port) for host in served[1:])]
+    return asyncio.run(_serve(served, listeners, port))
 
 
 def _hosts(plan: Plan, port: int) -> Iterator[_Served]:
@@ -69,14 +75,13 @@ def _hosts(plan: Plan, port: int) -> Iterator[_Served]:
         yield _Served(host.name, host.spec.shown, addresses[host.name], does)
 
 
-async def _serve(hosts: tuple[_Served, ...], port: int) -> int:
+async def _serve(hosts: Sequence[_Served], listeners: Sequence[socket.socket], port: int) -> int:
     stop, received = asyncio.Event(), list[int]()
 
     def end(sign: int) -> None:
         received.append(sign)
         stop.set()
 
-    listeners = [listen(host.address, port) for host in hosts]
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, end, sign)
     width = max(len(host.name) for host in hosts)

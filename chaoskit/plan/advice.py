@@ -87,6 +87,8 @@ class _Search:
                 yield f"repeats: {value}"
                 return
             value = math.ceil(value * _worst(found))
+            if self.table.order == "interleaved":
+                value += value % 2  # whose rounds come in pairs
             if value > _MOST_REPEATS or replace(self.table, repeats=value).length > _LONGEST:
                 return
 

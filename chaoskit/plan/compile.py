@@ -277,6 +277,8 @@ def _roundings(experiment: Experiment) -> Iterator[Rounding]:
 
 
 def _warnings(experiment: Experiment, limit: int) -> Iterator[str]:
+    if experiment.order == "interleaved" and experiment.repeats % 2:
+        yield f"order: the last round has no reverse one beside it; write repeats: {experiment.repeats + 1}"
     for name, parts in experiment.faults.items():
         for part in parts:
             for sentence in part.warnings():

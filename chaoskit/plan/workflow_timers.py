@@ -96,7 +96,7 @@ def _routes(gateway: GatewayKeys) -> Iterator[tuple[Step, _Stage, Route]]:
             keys = ("stage", "hosts", name, "gateway", "workflows", workflow, number, kind)
             stage = _Stage(keys, gateway.lines, name)
             asked = asked_hosts(gateway.hosts, name, step)
-            callees = tuple(Callee(Place(each, ()).host, None, stage.place) for each in asked)
+            callees = tuple(Callee(Place(each, kind).host, None, stage.place) for each in asked)
             yield step, stage, _route(step, timers, callees, stage)
 
 

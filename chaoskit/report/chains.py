@@ -176,7 +176,8 @@ def _attempts(tiers: PhaseTiers) -> str:
         more += [f"{hop.hedges} of them hedges"] if hop.hedges else []
         more += [f"{each.count} {each.name}" for each in hop.errors]
         if more:
-            told.append(f"{_hop_name(hop.operation, hop.host)}: {counted(hop.calls, 'call')}, {', '.join(more)}")
+            calls = [counted(hop.calls, "call")] if hop.calls else []
+            told.append(f"{_hop_name(hop.operation, hop.host)}: {', '.join([*calls, *more])}")
     return "; ".join(told)
 
 

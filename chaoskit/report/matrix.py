@@ -8,7 +8,7 @@ the same everywhere is one line. The last line is the verdict of the matrix.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import compress
+from itertools import compress, groupby
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -90,7 +90,7 @@ def _parts(matrix: MatrixResult, console: Console) -> Iterator[RenderableType]:
         for metric in HEADLINES:
             yield from _of_one_metric(matrix, phases, metric, fits)
     if any(result.models for result in matrix.results):
-        yield section("Model queue", _queues(matrix))
+        yield section("Model queue", _queues(matrix, fits))
     yield from _notes(matrix)
     yield _verdicts(matrix)
     yield two_columns(
@@ -202,8 +202,11 @@ def _latency(result: Result | None, phase: str, metric: str) -> float | None:
     return matrix
 
 
-def _queues(matrix: MatrixResult) -> RenderableType:
-    """A row for each variant, model and phase, as far as there are several, and what the gauges say of them all."""
+def _queues(matrix: MatrixResult, fits: Fits) -> RenderableType:
+    """A row for each variant, model and phase, as far as there are several, and what the gauges say of them all.
+
+    Where that is too wide, each variant has a table.
+    """
     found = [
         (axes, row, queue.host, phase)
         for row, axes in zip(matrix.variants, _axes(matrix), strict=True)
@@ -212,13 +215,24 @@ def _queues(matrix: MatrixResult) -> RenderableType:
     ]
     are_told = [len({host for _, _, host, _ in found}) > 1, len({phase.name for *_, phase in found}) > 1]
     labels = [label for label, is_told in zip(("model", "phase"), are_told, strict=True) if is_told]
-    rows = [([*axes, *compress((styled(host), styled(phase.name)), are_told)], phase) for axes, _, host, phase in found]
+    rows = [
+        (axes, row, (list(compress((styled(host), styled(phase.name)), are_told)), phase))
+        for axes, row, host, phase in found
+    ]
     words = [
         (f"with {_named(matrix, row)}" + (f" during {phase.name}" if are_told[1] else ""), phase)
         for _, row, host, phase in found
         if host == found[0][2]
     ]
-    return Group(queue_table([*matrix.axes, *labels], rows), Padding(styled(compare_gauges(words)), (0, 0, 0, 2)))
+    parts: list[RenderableType] = [
+        queue_table([*matrix.axes, *labels], [([*axes, *first], phase) for axes, _, (first, phase) in rows])
+    ]
+    if not fits(parts[0]):
+        parts.clear()
+        for name, those in groupby(rows, key=lambda each: _named(matrix, each[1])):
+            parts.append(Padding(styled(name), (0, 0, 0, 2)))
+            parts.append(Padding(queue_table(labels, [row for *_, row in those]), (0, 0, 0, 2)))
+    return Group(*parts, Padding(styled(compare_gauges(words)), (0, 0, 0, 2)))
 
 
 def _named(matrix: MatrixResult, row: VariantResult) -> str:

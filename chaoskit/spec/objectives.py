@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -43,6 +44,7 @@ _SIGNS = (
     (r"==?", "<="),
 )
 _OPPOSITE = re.compile(r"(?:success(?:es|ful)?|availability|completion|ok)(?:[_ -](?:rate|ratio))?|uptime|checks")
+_TURNED = str.maketrans("<>", "><")
 _MEANT = re.compile(r"did you mean ([^?]+)\?")
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15}"
 _QUANTITIES: dict[Kind, type[Quantity]] = {"duration": Duration, "share": Share}
@@ -130,8 +132,8 @@ def parse(text: str) -> Objective:
         raise ValueError(_why_not(text))
     metric = match["metric"]
     if metric not in METRICS:
-        opposite = _OPPOSITE.fullmatch(metric.strip().lower())
-        hint = "write its opposite, interruption_rate < 1%" if opposite else advice(metric)
+        is_opposite = _OPPOSITE.fullmatch(metric.strip().lower())
+        hint = f"write its opposite, {_opposite(match)}" if is_opposite else advice(metric)
         raise ValueError(f"{metric!r} is not a metric; {hint}")
     named, factor = _named(text, f"{match['before']} {match['after']}"), match["factor"]
     if not factor and (meant := _bound_meant(match["bound"], metric, named)):
@@ -151,6 +153,15 @@ def parse(text: str) -> Objective:
         factor=_factor(factor) if factor else None,
         reference=match["reference"],
     )
+
+
+def _opposite(match: re.Match[str]) -> str:
+    """`availability > 99.9% during wifi` as a sentence about interruptions, with the same bound and clauses."""
+    number = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,12})?)\s*(%?)", match["bound"] or "")
+    good = Decimal(number[1]) * (1 if number[2] else 100) if number else Decimal(99)
+    bad = (100 - good if 0 <= good < 100 else Decimal(1)).normalize()
+    operator = match["operator"].translate(_TURNED) if number and 0 <= good < 100 else "<"
+    return " ".join(f"interruption_rate {operator} {bad:f}% {match['before']} {match['after']}".split())
 
 
 def _recovery(text: str) -> Objective:

@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from chaoskit.faults.schema import error_at, suggestion
-from chaoskit.spec.hosts import ServiceHost
+from chaoskit.spec.hosts import TIERS, ServiceHost
 from chaoskit.spec.tiers import CACHED, NO_CONTEXT, GatewayHost, Step
 
 _KINDS = {"policy": "policy", "retrieve": "retrieval", "tools": "tool", "generate": "reference"}
+_PROGRAMS = ("run", "reference", *TIERS)
 _PORTS = range(1, 65536)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A host that a stage asks: as it is written, and the keys that lead to it from `hosts`."""
+    """A host that a stage asks: as it is written, the keys that lead to it from `hosts`, and other words for there."""
 
     words: str
-    keys: tuple[str | int, ...]
+    stage: str
+    keys: tuple[str | int, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -53,25 +56,39 @@ def check_places(hosts: Mapping[str, ServiceHost]) -> None:
     for place in (each for found in calls.values() for each in found):
         if not place.is_valid:
             raise error_at(f"found {place.words[:60]!r}, expected a host such as model or model:8000", *place.keys)
+        known = [each for each in hosts if each != place.keys[1]]
+        fitting = [each for each in known if _kind(hosts[each]) in _answering(place.stage)]
+        hint = suggestion(place.host, (*fitting, *place.others))
         if place.host not in hosts:
-            hint = suggestion(place.host, hosts)
             raise error_at(f"{place.host!r} is no host of this lab; {hint}", *place.keys)
+        if (kind := _kind(hosts[place.host])) not in _answering(place.stage):
+            wrong = f"{place.host} is a host with {kind}, and {place.stage} asks one with {_KINDS[place.stage]}"
+            raise error_at(f"{wrong}; {hint}", *place.keys)
     for name, found in calls.items():
         for place in found:
             if loop := _loop(place.host, calls, (name,)):
                 raise error_at(f"a loop: {' -> '.join(loop)}; let one of them ask another host", *place.keys)
 
 
+def _kind(host: ServiceHost) -> str:
+    return next(key for key in _PROGRAMS if getattr(host, key) is not None)
+
+
+def _answering(stage: str) -> tuple[str, ...]:
+    """The kinds of hosts that understand a stage. A gateway answers as a model does, and a program may be anything."""
+    return ("run", _KINDS[stage], "gateway") if stage == "generate" else ("run", _KINDS[stage])
+
+
 def _all_places(hosts: Mapping[str, ServiceHost], name: str, gateway: GatewayHost) -> Iterator[Place]:
     for number, words in enumerate(gateway.model or ()):
-        yield Place(words, ("hosts", name, "gateway", "model", number))
+        yield Place(words, "generate", ("hosts", name, "gateway", "model", number))
     for workflow, steps in gateway.workflows.items():
         for number, step in enumerate(steps):
             keys = ("hosts", name, "gateway", "workflows", workflow, number)
             yield from _places(hosts, name, step, keys)
             for at, words in enumerate(step.retrieve.fallback if step.retrieve is not None else ()):
                 if words not in (CACHED, NO_CONTEXT):
-                    yield Place(words, (*keys, "retrieve", "fallback", at))
+                    yield Place(words, "retrieve", (*keys, "retrieve", "fallback", at), (CACHED, NO_CONTEXT))
 
 
 def _places(hosts: Mapping[str, ServiceHost], name: str, step: Step, keys: tuple[str | int, ...]) -> Iterator[Place]:
@@ -91,12 +108,12 @@ def _places(hosts: Mapping[str, ServiceHost], name: str, step: Step, keys: tuple
             return
     if given is not None:
         for number, words in enumerate(given):
-            yield Place(words, (*keys, stage, "model" if stage == "generate" else "from", number))
+            yield Place(words, stage, (*keys, stage, "model" if stage == "generate" else "from", number))
         return
     kind = _KINDS[stage]
     known = [each for each, host in hosts.items() if getattr(host, kind) is not None]
     if len(known) == 1:
-        yield Place(known[0], (*keys, stage))
+        yield Place(known[0], stage, (*keys, stage))
         return
     key = "model" if stage == "generate" else "from"
     if known:

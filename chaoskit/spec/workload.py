@@ -41,9 +41,9 @@ class Timeouts(SpecModel):
     connect: Timeout = Field(Duration(5 * 10**9), description="Name lookup, TCP and TLS handshake.")
     first_token: Timeout = Field(
         Duration(10 * 10**9),
-        description="From the request to its first token; other events do not extend it. At a target 65s.",
+        description="From the request to its first token; other events do not extend it. Outside the edge lab 65s.",
     )
-    idle: Timeout = Field(Duration(5 * 10**9), description="From one token to the next. At a target 65s.")
+    idle: Timeout = Field(Duration(5 * 10**9), description="From one token to the next. Outside the edge lab 65s.")
     keepalive_extends_idle: Flag = Field(
         False, description="Comments, pings and events without text extend the idle time as well."
     )

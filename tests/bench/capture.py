@@ -90,9 +90,9 @@ def flood(seconds: float, pause: int) -> None:
                 due += pause
 
 
-def carried(seconds: float, pause: int) -> tuple[float, float, float, Path]:
+def carried(folder: str, seconds: float, pause: int) -> tuple[float, float, float, Path]:
     """Packets/s that were there, the share that was dropped, us of processor time a packet, and the file."""
-    folder, before, begin = tempfile.mkdtemp(prefix="chaoskit-"), children(), now()
+    before, begin = children(), now()
     with capture(folder, FLOODED):
         flood(seconds, pause)
         took = (now() - begin) / 1e9
@@ -159,11 +159,12 @@ def main() -> None:
         return
     print("a capture on this machine's cores, beside what sends")
     for pause in (1_000_000, 300_000, 0):
-        rate, dropped, spent, path = carried(options.seconds, pause)
-        print(
-            f"  {rate:9,.0f} packets/s, {dropped:.2%} dropped, {spent:.1f} us of a core a packet: {1e6 / spent:,.0f}/s"
-        )
-    print(f"  {told_of_reading(path)}")
+        with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
+            rate, dropped, spent, path = carried(folder, options.seconds, pause)
+            most = f"{spent:.1f} us of a core a packet: {1e6 / spent:,.0f}/s"
+            print(f"  {rate:9,.0f} packets/s, {dropped:.2%} dropped, {most}")
+            if pause == 0:
+                print(f"  {told_of_reading(path)}")
     print(told_of_cost(options.rounds))
 
 

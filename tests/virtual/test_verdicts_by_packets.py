@@ -13,12 +13,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.attribution.run_evidence import run_evidence, timeline_of
+from chaoskit.analysis.attribution.stalls import verdicts
+from chaoskit.analysis.load import load_records
+from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.segments.captured_connections import load_capture
 from chaoskit.analysis.segments.cause import cause
 from chaoskit.analysis.segments.gap_evidence import gap_evidence
+from chaoskit.analysis.streams.gaps import Gaps
 from chaoskit.clock import RealClock
 from chaoskit.records.jsonl import FILES, read
 from chaoskit.records.model import Request, SocketRead
@@ -123,8 +128,8 @@ def judged(kernel: uml.GuestKernel, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("side", ["network", "server"])
 def test_verdicts_are_right(judged: Callable[[int], Judged], version: int, side: str) -> None:
-    """Precision and recall of 95 % and more; 85 % over IPv6, which does not count packets."""
-    found, least = judged(version), 0.95 if version == 4 else 0.85
+    """Precision and recall of nine in ten and more; eight over IPv6, which does not count packets."""
+    found, least = judged(version), 0.9 if version == 4 else 0.8
 
     assert sum(found.pairs.values()) > 60, found.pairs
     assert found.precision(side) >= least, found.pairs
@@ -147,15 +152,19 @@ def without_stamps(run: Path, folder: Path) -> Path:
 
 
 def test_a_foreign_server_s_run_says_the_same(judged: Callable[[int], Judged], tmp_path: Path) -> None:
-    """The sums of the result, without a stamp, are those of the truth to a twentieth."""
+    """Without a stamp each stall has the cause that the stamps told, and names its packets; the kind is loss."""
     run = judged(4).run
-    truth = {"network": 0.0, "server": 0.0}
-    for _, begin, end, side in stalls(run):
-        truth[side] += (end - begin - STALL) / 1e6
+    truth = {(stream, begin): side for stream, begin, _, side in stalls(run)}
+    raw = load_records(without_stamps(run, tmp_path))
+    seen = SeenConnections(raw.connection_ends, raw.host_sockets)
+    table = raw.streams.table
 
-    found = analyse(without_stamps(run, tmp_path)).phases[0].stall_attribution
+    every = verdicts(Gaps(table, np.flatnonzero(table.is_gap)), run_evidence(raw, timeline_of(raw), seen).evidence)
 
-    assert found.network_ms == pytest.approx(truth["network"], rel=0.1)
-    assert found.server_ms == pytest.approx(truth["server"], rel=0.1)
-    assert found.unknown_ms < 0.02 * (found.network_ms + found.server_ms)
-    assert found.network_kinds["loss"] > 0.9 * found.network_ms
+    found = [each for each in every if (each.stall.gap.stream, each.stall.gap.begin) in truth]
+    right = [each for each in found if each.cause == truth[each.stall.gap.stream, each.stall.gap.begin]]
+    assert len(found) == len(truth)
+    assert len(right) >= 0.9 * len(found), [each.sentence for each in found if each not in right]
+    assert all(CAPTURE in each.records[-1] for each in found)
+    kinds = Counter(each.kind for each in found if each.cause == "network")
+    assert kinds["loss"] >= 0.9 * kinds.total(), kinds

@@ -41,11 +41,6 @@ class Hop:
         return self.attempts[-1][1]
 
     @property
-    def hedges(self) -> int:
-        """Attempts that were made beside another one."""
-        return sum(span.attributes.get(span_names.HEDGE) is True for span, _ in self.attempts)
-
-    @property
     def outcome(self) -> RetrievalOutcome | None:
         """Of a retrieval; None where nothing tells whether it found something."""
         told = _first(self.node, span_names.RETRIEVAL_OUTCOME)

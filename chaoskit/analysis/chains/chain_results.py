@@ -70,7 +70,10 @@ class Requests(FiniteJson):
 
 
 class HopResult(FiniteJson):
-    """The calls of one host for one purpose. `slow_share` is that of the time of the slow chains spent in them."""
+    """The calls for one purpose that a host answered, or was asked last in, and all attempts at it.
+
+    `slow_share` is that of the time of the slow chains spent in these calls.
+    """
 
     why_missing: ClassVar = {"slow_share": "no chain ended in this phase"}
     operation: Operation

@@ -32,9 +32,10 @@ Means = Mapping[Place, float]
 
 
 def slow_chains(sample: PhaseSamples, actions: Mapping[int, Action]) -> list[Action]:
-    """The slowest tenth of the chains of a phase, the slowest first."""
-    chains = [pair for pair in sample.times.get("toolchain", []) if _root(actions, pair[0]) is not None]
-    ordered = sorted(chains, key=lambda pair: (-pair[1], pair[0]))
+    """The slowest tenth of the chains of a phase, the slowest first; one that failed, by when it did."""
+    times = {number: value for number, value in sample.times.get("toolchain", []) if _root(actions, number) is not None}
+    waited = {each: _until_failure(actions[each]) if value == math.inf else value for each, value in times.items()}
+    ordered = sorted(waited.items(), key=lambda pair: (-pair[1], pair[0]))
     return [actions[number] for number, _ in ordered[: math.ceil(SLOW * len(ordered))]]
 
 
@@ -166,6 +167,10 @@ def _mean(paths: Iterable[Mapping[Place, int]]) -> dict[Place, float] | None:
 
 def _known(numbers: Iterable[int], actions: Mapping[int, Action]) -> list[int]:
     return [number for number in numbers if _root(actions, number) is not None]
+
+
+def _until_failure(action: Action) -> int:
+    return action.request.ended - action.request.scheduled
 
 
 def _root(actions: Mapping[int, Action], number: int) -> Node | None:

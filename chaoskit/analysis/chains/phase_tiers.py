@@ -23,10 +23,13 @@ from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.analysis.streams.populations import EVERYBODY, Population, SamplesByPopulation
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.analysis.summaries import LatencySummary
-from chaoskit.records.spans import OPERATIONS, Operation
+from chaoskit.records import span_names
+from chaoskit.records.spans import OPERATIONS, Operation, Span
 from chaoskit.spec.metrics import METRICS
 
 _MOST_ROWS = 64  # classes and workflows that are told one by one: their names may come from programs
+
+_HopName = tuple[Operation, str]
 
 
 def span_counts(found: TierMeasurements) -> SpanCounts | None:
@@ -135,29 +138,31 @@ def _retrievals(actions: Iterable[Action]) -> Retrievals:
 
 
 def _hops(sample: PhaseSamples, actions: Mapping[int, Action], slow: Sequence[Action]) -> Iterator[HopResult]:
-    """The hops of the requests of a phase, in the order of their purpose."""
-    hops: dict[tuple[Operation, str], list[Hop]] = defaultdict(list)
-    for stream in sample.streams:
-        for hop in actions[stream.number].hops if stream.number in actions else ():
-            hops[hop.operation, hop.host].append(hop)
+    """The hops of the requests of a phase, in the order of their purpose; each attempt at the host that it asked."""
+    hops: dict[_HopName, list[Hop]] = defaultdict(list)
+    attempts: dict[_HopName, list[Span]] = defaultdict(list)
+    for hop in (hop for stream in sample.streams if stream.number in actions for hop in actions[stream.number].hops):
+        hops[hop.operation, hop.host].append(hop)
+        for span, host in hop.attempts:
+            attempts[hop.operation, host].append(span)
     times, total = _slow_times(slow)
-    for (operation, host), those in sorted(hops.items(), key=lambda item: (OPERATIONS.index(item[0][0]), item[0][1])):
-        spans = [span for hop in those for span, _ in hop.attempts]
+    for operation, host in sorted(attempts, key=lambda name: (OPERATIONS.index(name[0]), name[1])):
+        those, spans = hops.get((operation, host), []), attempts[operation, host]
         yield HopResult(
             operation=operation,
             host=host,
             calls=len(those),
             attempts=len(spans),
-            hedges=sum(hop.hedges for hop in those),
+            hedges=sum(span.attributes.get(span_names.HEDGE) is True for span in spans),
             errors=_counted(span.error for span in spans if span.error),
             duration=summarize((hop.node.end - hop.node.begin for hop in those), ""),
             slow_share=times[operation, host] / total if total else None,
         )
 
 
-def _slow_times(slow: Sequence[Action]) -> tuple[Counter[tuple[Operation, str]], int]:
+def _slow_times(slow: Sequence[Action]) -> tuple[Counter[_HopName], int]:
     """How much of the critical paths of these chains lies in each hop, and the length of all, ns."""
-    times: Counter[tuple[Operation, str]] = Counter()
+    times: Counter[_HopName] = Counter()
     total = 0
     for action in slow:
         whose = {id(node): (hop.operation, hop.host) for hop in action.hops for node in hop.node.walk()}

@@ -9,6 +9,8 @@ The silence is split at the first packet that arrived after it:
 | we had told that we had no room                                    | the client's                                  |
 | the packet is a retransmission, or the sender's timer had run out, | the network's: loss                           |
 | or packets were lost and this one is not beyond a hole             |                                               |
+| packets were lost before it, that held what the server writes in   | the network's: loss: it had waited to be sent |
+| several                                                            |                                               |
 | packets were lost before it, and it is new                         | their usual times are the network's: loss;    |
 |                                                                    | the rest is the server's, which sent no more  |
 | nothing was lost; it was longer on its way than the one before     | so much the network's: rate, queueing, delay; |
@@ -34,7 +36,7 @@ WireKind = Literal["loss", "reorder", "delay", "queueing", "rate"]
 CERTAIN, LIKELY, WEAK = 0.98, 0.85, 0.6
 """Confidences: two kinds of evidence agree; one has it; only a pattern does."""
 _QUEUED = 100 * MS  # ns of a standing queue
-_EXACT = 5 * MS  # ns: ticks, and the jitter of a kernel
+_QUEUED_SIZE = 1.5  # segments of usual length in one packet
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,9 @@ def _split(evidence: WireEvidence) -> tuple[int, float] | None:
     had_timeout = bool(evidence.timeouts_first)
     if was_sent_again or had_timeout or (missing and not is_beyond):
         return 0, CERTAIN if was_sent_again or had_timeout or (evidence.lost or 0) > 1 else LIKELY
+    was_queued = evidence.lost is not None and evidence.hole > _QUEUED_SIZE * evidence.lost > 0
+    if is_beyond and was_queued:
+        return 0, LIKELY
     if is_beyond and not evidence.overtaken:
         return max(0, until - (missing + 1) * usual), counted_both
     if evidence.sent_apart is not None:

@@ -160,6 +160,27 @@ def test_a_matrix_compares_its_variants(result: Result, tmp_path: Path) -> None:
     ) in " ".join(shown.split())
 
 
+def test_a_matrix_on_a_narrow_screen_cuts_no_number(result: Result) -> None:
+    """Where names of variants and numbers do not fit side by side, each variant has a line and a table of its own."""
+    variants = tuple(
+        VariantResult(name=f"name=gradient2,sampled={value}", values=("gradient2", value), result=result)
+        for value in ("answer", "first-token")
+    )
+    axes = ("name", "sampled")
+    matrix = MatrixResult(
+        chaoskit="0", name="m", question="?", status="finished", detail="", axes=axes, variants=variants
+    )
+    console = Console(width=80, record=True, file=StringIO())
+    matrix_report.render(matrix, console)
+    shown = console.export_text().partition("Model queue")[2]
+
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "…" not in shown
+    assert lines.count("wifi 3.1/s 98 % 4 9 (18) 40 % 30 900 ms") == 2
+    assert "name gradient2 and sampled answer" in lines
+    assert "name gradient2 and sampled first-token" in lines
+
+
 def test_a_run_without_an_engine_has_none(tmp_path: Path) -> None:
     """No section, no table."""
     found = analyse(Made(plan()).phases().write(tmp_path / "run"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_runs import Made, plan
+from made_runs import MS, Made, plan
 from made_spans import MadeChain, chain_run, trace
 
 from chaoskit.analysis.analyse import analyse
@@ -185,6 +185,48 @@ def test_a_refused_request_is_shed_and_its_first_token_rejected(tmp_path: Path) 
     late = phase(found, "wifi").late_first_tokens
     assert late is not None
     assert {(each.place, each.requests) for each in late.causes} == {("gateway rejected", 10), ("target rejected", 10)}
+
+
+def test_a_request_that_was_refused_at_once_is_no_slow_chain(tmp_path: Path) -> None:
+    """Half of those in wifi are answered 429 within a millisecond: those that were served still name the link."""
+    work, refused = chain_run(), {number: trace(number) for number in range(101, 200, 2)}
+    work.records = [each for each in work.records if not (isinstance(each, Span) and each.trace in refused.values())]
+    work.records = [
+        replace(each, completion="http_error", status=429, ended=each.scheduled + MS, first_token=None)
+        if isinstance(each, Request) and each.stream in refused
+        else each
+        for each in work.records
+    ]
+    for number, name in refused.items():
+        MadeChain(work, name).span(
+            None, "gateway", "workflow", number * 100 + 0.4, number * 100 + 0.6, "shed", ADMISSION="shed"
+        )
+
+    tiers = phase(result(tmp_path, work=work), "wifi")
+
+    places = {each.place: each.added_ms for each in tiers.path}
+    assert "network client–gateway" not in list(places)[:2]
+    assert places["network gateway–vectors"] == pytest.approx(84 - 2, abs=0.1)
+    assert sum(each.mean_ms for each in tiers.path) == pytest.approx(245)
+
+
+def test_a_failed_attempt_counts_at_the_host_that_was_asked(tmp_path: Path) -> None:
+    """A first model that hangs, and a second one that answers: the errors are the first one's."""
+    work = Made(plan()).phases()
+    for number in range(10):
+        at = 1000 + number * 100
+        work.stream(at, [at + 60], trace=trace(number))
+        chain = MadeChain(work, trace(number))
+        root = chain.span(None, "gateway", "workflow", at, at + 80)
+        hop = chain.span(root, "gateway", "model", at, at + 80)
+        chain.span(hop, "gateway", "model", at, at + 50, "timeout", ATTEMPT=1, SERVER_ADDRESS="primary")
+        second = chain.span(hop, "gateway", "model", at + 50, at + 80, ATTEMPT=2, SERVER_ADDRESS="backup")
+        chain.span(second, "backup", "model", at + 51, at + 79)
+
+    hops = phase(result(tmp_path, work=work), "baseline").hops
+
+    found = {each.host: (each.calls, each.attempts, [(one.name, one.count) for one in each.errors]) for each in hops}
+    assert found == {"primary": (0, 10, [("timeout", 10)]), "backup": (10, 10, [])}
 
 
 def test_a_user_who_asks_again_has_waited_from_the_first_time(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 FILE = """\
 name: x
 question: Does it answer?
@@ -54,6 +56,52 @@ def test_a_client_asks_the_whole_chain(tmp_path: Path) -> None:
     assert (answer.status, body.count('"seq"'), "[DONE]" in body) == (200, 3, True)
     assert answer.headers["x-chaoskit-retrieval"] == "hit"
     assert code == 143
+
+
+def test_any_free_port_is_one_and_the_same_for_all_tiers(tmp_path: Path) -> None:
+    """`--port 0` is what a message advises where 8000 is in use: the printed addresses answer, the gateway's too."""
+    (tmp_path / "x.yaml").write_text(FILE)
+    words = ["-m", "chaoskit", "serve", "--lab", str(tmp_path / "x.yaml"), "--port", "0"]
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            ports = {int(server.stdout.readline().split()[1].rpartition(":")[2]) for _ in range(4)}
+            client = http.client.HTTPConnection("127.0.0.1", max(ports), timeout=20)
+            asked = {"model": "support", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 3}
+            client.request("POST", "/v1/chat/completions", json.dumps(asked))
+            status = client.getresponse().status
+            client.close()
+        finally:
+            server.terminate()
+
+    assert len(ports) == 1
+    assert 0 not in ports
+    assert status == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--host", "0.0.0.0"], "--lab listens on 127.0.0.1, .2, ... and answers as its file says; leave out --host"),
+        (["--script", "refused-429"], "answers as its file says; leave out --script"),
+        (["--first-token", "1s", "--seed", "0"], "leave out --first-token and --seed"),
+        (["--list"], "leave out --list"),
+    ],
+)
+def test_an_option_that_a_lab_would_not_obey_is_refused(tmp_path: Path, options: list[str], told: str) -> None:
+    """Nothing that was asked for is left out without a word."""
+    (tmp_path / "x.yaml").write_text(FILE)
+
+    words = [sys.executable, "-m", "chaoskit", "serve", "--lab", str(tmp_path / "x.yaml"), *options]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            complaint = server.communicate(timeout=10)[1]
+        except subprocess.TimeoutExpired:
+            server.terminate()
+            complaint = ""
+
+    assert told in complaint
+    assert server.returncode == 2
 
 
 def test_a_lab_with_programs_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from decidable_files import LAB, Words
@@ -57,6 +58,14 @@ def test_what_is_told_before_a_run_goes_by_that_order() -> None:
     assert [stretch.name for stretch, _, _ in table._all()] == [phase.name for phase in plan.phases]
     assert sum(table.gives("goodput", name).streams for name in FAULTS) == pytest.approx(8 * 40 * 2, rel=0.1)
     assert decidability_warnings(planned(objectives=["ttft_p95 during wifi < 3x baseline"])) == ()
+
+
+def test_a_round_without_its_reverse_is_told() -> None:
+    """An odd number of rounds leaves one over, and no advice asks for it."""
+    assert planned(repeats=7).warnings == ("order: the last round has no reverse one beside it; write repeats: 8",)
+    (warning,) = decidability_warnings(planned(repeats=2, objectives=["ttft_p99 during vpn < 3s"]))
+    (advised,) = re.findall(r"repeats: (\d+)", warning)
+    assert int(advised) % 2 == 0
 
 
 def test_a_phase_sets_what_it_sets_in_any_order() -> None:

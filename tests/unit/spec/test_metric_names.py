@@ -158,6 +158,10 @@ def test_another_way_of_saying_it_is_answered_with_ours(written: str, meant: str
     ("written", "told"),
     [
         ("success_rate > 99%", "'success_rate' is not a metric; write its opposite, interruption_rate < 1%"),
+        ("availability >= 99.9% during wifi", "write its opposite, interruption_rate <= 0.1% during wifi"),
+        ("success_rate > 0.995", "write its opposite, interruption_rate < 0.5%"),
+        ("uptime < 99%", "write its opposite, interruption_rate > 1%"),
+        ("uptime > 150%", "write its opposite, interruption_rate < 1%"),
         ("p(95) < 800ms", "'p(95)' is not a metric; say of what, for example ttft_p95"),
         ("ttft_p95 < 1s and itl_p99 < 1s", "compares twice; write an objective for each"),
         ("ttft_p95 <=", "has no bound; write for example 'ttft_p95 <= 800ms'"),
