@@ -3,10 +3,10 @@
     python tests/bench/incident.py [--minutes 10]
 
 Five hosts: a gateway with policy, retrieval and a tool, and Llama 3 70B on four A100s behind it, which queues. Five
-times the users come for a tenth of the time, which makes some 60 streams at once, while the way to the index is bad;
-then all is as before. `streams` is the time from Enter until all is put back, `report` the rest; `processor` is the
-processor time of all of it, which a busy machine changes less; `memory` is the most that chaoskit's own processes and
-the guest's have together.
+times the users come for a tenth of the time, more than the model can do: 60 streams are open soon, and 250 in the end;
+meanwhile the way to the index is bad, and then all is as before. `streams` is the time from Enter until all is put
+back, `report` the rest; `processor` is the processor time of all of it, which a busy machine changes less; `memory` is
+the most that chaoskit's own processes and the guest's have together.
 """
 
 from __future__ import annotations
