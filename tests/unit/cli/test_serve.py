@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import typer
 
 from chaoskit.cli.serve import serve
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.server.malformations import BY_NAME
 
+_app = typer.Typer()
+_app.command()(serve)
+NOTHING_GIVEN = typer.Context(typer.main.get_command(_app))
 COMMAND = [sys.executable, "-c", "import typer; from chaoskit.cli.serve import serve; typer.run(serve)"]
 
 
@@ -80,14 +84,14 @@ def test_a_port_in_use_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(RefusedError, match=f"port {port}: in use .* try --port 0 .* ss -ltnp sport = :{port}"):
-            serve(port=port)
+            serve(NOTHING_GIVEN, port=port)
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
     """So is a host that is not this one, or none at all."""
     for host in ("192.0.2.1", "nowhere.invalid"):
         with pytest.raises(RefusedError, match=f"cannot listen on {host} .* ip address"):
-            serve(host=host)
+            serve(NOTHING_GIVEN, host=host)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
 def test_options_that_make_no_sense_are_named(options: dict[str, str], names: str) -> None:
     """A wrong option is the author's mistake, with what was expected."""
     with pytest.raises(SpecError, match=names):
-        serve(**options)  # type: ignore[arg-type]
+        serve(NOTHING_GIVEN, **options)  # type: ignore[arg-type]
 
 
 def test_a_script_is_followed() -> None:
