@@ -6,6 +6,7 @@ import gc
 import sys
 from pathlib import Path
 
+from chaoskit import processor_order
 from chaoskit.cli.main import run_program
 
 _UNUSED = "httpx._main"
@@ -27,6 +28,7 @@ def main() -> int:
     gc.enable()
     clock = RealClock()
     begin_alike(clock)
+    processor_order.ahead_of_all()
     return conduct(Path(sys.argv[1]), clock)
 
 

@@ -26,7 +26,7 @@ import termios
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import crash_report
+from chaoskit import crash_report, processor_order
 from chaoskit.clock import RealClock, begin_alike, is_virtual
 from chaoskit.kernel import cgroups, modules, oom
 from chaoskit.terminal import complain
@@ -77,7 +77,7 @@ def main(scratch: Path) -> None:
         _mount_filesystems(job)
         stdin = None if abandoned else _receive_stdin(job, console)
         if is_virtual():
-            _schedule_alike()
+            processor_order.by_turns()
             begin_alike(RealClock())
         code = None if stdin is None else _run(job, console, stdin)
         if code is None:
@@ -122,14 +122,6 @@ def _mount_filesystems(job: Job) -> None:
     if job.modules is not None:
         modules.load((*modules.LAB_MODULES, _OVERLAY), Path(job.modules))
     Path(_ALGORITHMS.format("allowed")).write_text(Path(_ALGORITHMS.format("available")).read_text())
-
-
-def _schedule_alike() -> None:
-    """Give all processes the processor in the order in which they become ready, and by turns while several are.
-
-    The fair scheduler's order depends on what each has used, down to what was imported before.
-    """
-    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def _receive_stdin(job: Job, console: int) -> bytes | None:

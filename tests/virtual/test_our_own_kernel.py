@@ -220,11 +220,11 @@ def test_one_number_gives_one_chance(ask: Ask) -> None:
 
 
 def test_another_number_gives_another_chance(ask: Ask) -> None:
-    """Every draw changes with the number."""
+    """Every draw changes with the number; addresses are no draw, they are the same in all runs."""
     first = ask(DRAW, *uml.virtual_time(42), folder="a")
     other = ask(DRAW, *uml.virtual_time(43), folder="b")
 
-    assert [name for name in first if first[name] == other[name]] == []
+    assert [name for name in first if first[name] == other[name]] == ["stack"]
 
 
 def test_without_a_number_the_host_gives_the_chance(ask: Ask) -> None:
