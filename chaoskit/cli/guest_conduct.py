@@ -6,7 +6,6 @@ import gc
 import sys
 from pathlib import Path
 
-from chaoskit import processor_order
 from chaoskit.cli.main import run_program
 
 _UNUSED = "httpx._main"
@@ -21,15 +20,12 @@ def main() -> int:
     sys.modules[_UNUSED] = None  # type: ignore[assignment]  # how Python is told that a module cannot be imported
     gc.disable()  # modules are not garbage, and looking through them takes a fifth of their import
 
-    from chaoskit.clock import RealClock, begin_alike
+    from chaoskit.clock import RealClock
     from chaoskit.conduct.conductor import conduct  # after `lock_memory`: it loads most of what must be resident
 
     gc.freeze()
     gc.enable()
-    clock = RealClock()
-    begin_alike(clock)
-    processor_order.ahead_of_all()
-    return conduct(Path(sys.argv[1]), clock)
+    return conduct(Path(sys.argv[1]), RealClock())
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from chaoskit import crash_report, processor_order
+from chaoskit import crash_report
 from chaoskit.clock import now
 from chaoskit.conduct.hosts import filesystem
 from chaoskit.conduct.hosts.log import BoundedLog
@@ -82,7 +82,6 @@ def keep(start: Start, parent: int) -> NoReturn:
         if os.getppid() != parent:
             os._exit(code)
         os.setsid()
-        processor_order.behind_conductor()
         for sign in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(sign, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
