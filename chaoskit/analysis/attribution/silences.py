@@ -9,6 +9,7 @@ For a server that stamps nothing, where nobody captured packets.
 | keepalives of the stream came in the middle: only the tokens were missing                         | the server's |
 | what was due in the silence came after it: one segment alone, the others about a round trip later | the network's |
 | it came, the first tokens joined in one full segment, as a sender's kernel does while it must wait | the network's |
+| the same on a stream that comes joined, and full segments went on coming, one by one               | the network's |
 | it came, several segments at once                                                                 | the server's |
 | it did not come: afterwards tokens came one by one at their usual pace                            | the server's |
 | anything else                                                                                     | unknown      |
