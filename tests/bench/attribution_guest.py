@@ -35,7 +35,8 @@ def main(file: str, out: str, seed: str, *who: str) -> int:
             after_in_child=lambda: threading.Thread(target=be_busy, args=(source,), daemon=True).start()
         )
         sys.argv = ["chaoskit", *words]
-        return type_chaoskit()
+        type_chaoskit()
+        return 0
     run = subprocess.Popen([sys.executable, "-m", "chaoskit", *words])
     while who and run.poll() is None:
         time.sleep(source.uniform(*BETWEEN))

@@ -163,6 +163,26 @@ def test_a_link_at_its_limit_is_rate(tmp_path: Path) -> None:
     assert (found.side, found.kind) == ("network", "rate")
 
 
+@pytest.mark.parametrize(
+    ("acked", "length", "side"),
+    [
+        (LAST + 280, 1000, "network"),  # sent as soon as our acknowledgement came
+        (LAST + 20, 1000, "server"),  # that had come long before: it had nothing to send
+        (LAST + 280, 200, "server"),  # one token, which had not waited for others
+    ],
+)
+def test_what_waited_for_our_acknowledgement_is_queueing(tmp_path: Path, acked: int, length: int, side: str) -> None:
+    """The first packet after the silence is sent 300 ms after the one before by the server's clock."""
+    talk = begun()
+    talk.up(acked)
+    talk.token(LAST + 300, length=length, answers=acked)
+    go_on(talk, LAST + 320)
+
+    _, found = judged(talk, tmp_path, LAST + 320)
+
+    assert (found.side, found.kind) == (side, "queueing" if side == "network" else None)
+
+
 @pytest.mark.parametrize("window", [0, 3])
 def test_a_closed_window_is_the_client_s(tmp_path: Path, window: int) -> None:
     """We had told the server that we had no room, or too little for a segment: 3 x 128 bytes."""
