@@ -23,7 +23,6 @@ from chaoskit.cli.main import main as type_chaoskit
 BETWEEN, STANDSTILL = (1.0, 2.5), (0.25, 0.8)  # s
 SERVER_PORT = f":{8000:04X}"
 ESTABLISHED, LISTENING = "01", "0A"
-TRY = 2_000_000  # numbers to add up, to see how many a second has
 
 
 def main(file: str, out: str, seed: str, *who: str) -> int:
@@ -76,13 +75,15 @@ def role(place: Path) -> str:
 
 def be_busy(source: Random) -> None:
     """Compute without a pause now and then, in the probe's process."""
-    begun = time.monotonic()
-    sum(range(TRY))
-    each_second = TRY / (time.monotonic() - begun)
+    usual = sys.getswitchinterval()
     while True:
         time.sleep(source.uniform(*BETWEEN))
         if role(Path("/proc/self")) == "client":
-            sum(range(int(each_second * source.uniform(*STANDSTILL))))
+            until = time.monotonic() + source.uniform(*STANDSTILL)
+            sys.setswitchinterval(60)  # s; nothing else of this process runs before
+            while time.monotonic() < until:
+                pass
+            sys.setswitchinterval(usual)
 
 
 if __name__ == "__main__":
