@@ -67,7 +67,8 @@ def test_the_experiment_of_the_page_gets_the_verdict_that_it_asks_for(clone: Pat
     """Valid without a warning, planned, run to a verdict, reported again with the same exit code."""
     (text,) = (text for kind, text in blocks(SECTIONS["Your experiment file"]) if kind == "yaml")
     (clone / "mine.yaml").write_text(text)
-    validate, plan, run, report = (line for line in shell("Your experiment file") if re.search("FILE|RUNDIR", line))
+    lines = [line for line in shell("Your experiment file") if re.search("FILE|RUNDIR", line)]
+    validate, plan, run, report, explain = lines
 
     assert typed(clone, validate.replace("FILE", "mine.yaml")) == (0, "mine.yaml: ok, release-gate\n")
     assert typed(clone, plan.replace("FILE", "mine.yaml")).code == 0
@@ -78,6 +79,7 @@ def test_the_experiment_of_the_page_gets_the_verdict_that_it_asks_for(clone: Pat
     again = typed(clone, report.replace("RUNDIR", rundir))
     assert again.code == 0
     assert again.said.strip() in ran.said
+    assert typed(clone, explain.replace("RUNDIR", rundir)).code == 0
 
 
 def test_what_init_writes_is_met(clone: Path) -> None:
