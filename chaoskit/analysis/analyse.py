@@ -20,6 +20,7 @@ from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
 from chaoskit.analysis.chains.model_queue import model_queues
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.chains.places import Front
+from chaoskit.analysis.chains.stops import stops
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.health import health
@@ -99,7 +100,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
     classes = raw.plan.classes if raw.plan is not None else {}
     measured = replace(
-        measure(raw.requests, traced, raw.numbering, _front(raw.plan)),
+        measure(raw.requests, traced, raw.numbering, _front(raw.plan), stops(raw.host_states)),
         inversions=inversions(raw.requests, raw.spans, classes),
     )
     hops = by_user(measured, streams.ended)
