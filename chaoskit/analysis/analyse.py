@@ -70,8 +70,8 @@ class RunSpec:
     target: str = ""
     seed: int = 0
     reference: str = SINGLE_PHASE
-    model: str = ""
-    protocol: str = ""
+    model: str | None = None
+    protocol: str | None = None
     conditions: tuple[str, ...] = ()
 
 
@@ -193,8 +193,8 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
             plan.workload,
             target=plan.url,
             seed=plan.seed,
-            model="" if plan.workload.protocol == "sse" else plan.model,  # its path says what is asked
-            protocol=f"{plan.workload.protocol} over HTTP/{plan.workload.http}",
+            model=None if plan.workload.protocol == "sse" else plan.model,  # its path says what is asked
+            protocol=_protocol(plan.workload),
             conditions=(*socket, *plan.access.conditions(plan.url), *processes),
         )
     access = plan.interface.access if plan.interface is not None else plan.access
@@ -206,9 +206,14 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         target=redacted(plan.target),
         seed=plan.seed,
         reference=plan.reference,
-        model=access.model or "",
+        model=access.model or None,
+        protocol=_protocol(plan.workload),
         conditions=(*access.conditions(plan.target), *filter(None, [plan.interleaved])),
     )
+
+
+def _protocol(work: Workload) -> str:
+    return f"{work.protocol} over HTTP/{work.http}"
 
 
 def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:

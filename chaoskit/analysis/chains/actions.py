@@ -7,10 +7,10 @@ the spans below it that name an attempt; without any it was tried once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from chaoskit.analysis.chains.places import NO_STOPS, Front, called_host, text_of
+from chaoskit.analysis.chains.places import Front, called_host, text_of
 from chaoskit.analysis.chains.stops import Stops
 from chaoskit.analysis.chains.trees import Node
 from chaoskit.analysis.streams.latencies import NEVER, Latency
@@ -67,7 +67,7 @@ class Action:
     request: Request
     root: Node | None
     front: Front | None = None
-    stops: Stops = NO_STOPS
+    stops: Stops = field(default_factory=dict)
 
     @cached_property
     def hops(self) -> tuple[Hop, ...]:
