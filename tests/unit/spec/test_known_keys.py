@@ -118,6 +118,13 @@ def test_mistakes_of_different_kinds_are_told_at_once(mistakes: list[tuple[str, 
         assert line.startswith(f"x.yaml:{told}")
 
 
+def test_a_recovery_is_answered_with_a_phase_of_the_file() -> None:
+    """One with a fault."""
+    told = answered("interruption_rate <= 1%", "recovers within 9s")
+
+    assert told.endswith("does not say after; write for example 'recovers within 9s after wifi'")
+
+
 def test_a_key_is_not_sent_to_where_it_stands() -> None:
     """A direction belongs to a fault, but not to every kind of fault."""
     fault = GOOD[GOOD.index("    netem:") : GOOD.index("timeline:")]
