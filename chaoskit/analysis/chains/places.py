@@ -14,7 +14,8 @@
 | a hop whose attempts have their own spans | `between attempts`: backing off                                       |
 | a workflow                                | `queued` for the time until it was admitted, then its host's own time |
 | a model                                   | `queued`, `prefill`, `prefill-interference`, `preempted`, `decode`    |
-| any other span                            | its host's own time                                                   |
+| any other span                            | its host's own time; of a hop that the host makes itself for another  |
+|                                           | span of its own, with what it is for: `gateway retrieval`             |
 
 So of a call the part that is not its server's is the network's: a program's own waiting for a free connection cannot
 be told from it.
@@ -31,7 +32,7 @@ from chaoskit.analysis.chains.stops import Stopped, Stops
 from chaoskit.analysis.chains.trees import Node
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
-from chaoskit.records.spans import Span
+from chaoskit.records.spans import Operation, Span
 
 Cause = (
     Stopped
@@ -63,11 +64,16 @@ _OF_MODEL: tuple[tuple[str, Cause], ...] = (
 
 
 class Place(NamedTuple):
-    """What a part of a path was spent on. `link` has both ends of a network or a connection, the caller first."""
+    """What a part of a path was spent on.
+
+    `link` has both ends of a network or a connection, the caller first; `operation` is what own time was for, where a
+    host tells.
+    """
 
     host: str
     cause: Cause
     link: tuple[str, str] | None = None
+    operation: Operation | None = None
 
     @property
     def sentence(self) -> str:
@@ -78,7 +84,7 @@ class Place(NamedTuple):
             case "client":
                 return "waiting in the client"
             case "own time":
-                return self.host
+                return f"{self.host} {self.operation}" if self.operation else self.host
             case "downstream":
                 return f"downstream {self.host}"
             case _:
@@ -171,7 +177,7 @@ def _of_span(part: Part, span: Span, left: dict[str, int], stops: Stops) -> Iter
             rest -= taken
             is_link = cause == "connecting"
             yield Stay(Place(callee, cause, (span.host, callee)) if is_link else Place(span.host, cause), taken)
-    yield from _with_stops(_own(part.node, span), (part.begin, part.end), rest, stops)
+    yield from _with_stops(_own(part, span), (part.begin, part.end), rest, stops)
 
 
 def _with_stops(place: Place, stretch: tuple[int, int], rest: int, stops: Stops) -> Iterator[Stay]:
@@ -193,14 +199,19 @@ def _told(span: Span) -> tuple[tuple[str, Cause], ...]:
     return ((span_names.ADMISSION_QUEUE, "queued"), (span_names.CONNECT, "connecting"))
 
 
-def _own(node: Node, span: Span) -> Place:
+def _own(part: Part, span: Span) -> Place:
     """What a span's own time is, beyond what its attributes explain."""
+    node, above = part.node, part.parent.span if part.parent is not None else None
     is_hop = any(each.host == span.host and span_names.ATTEMPT in each.attributes for each in _spans(node.children))
     if is_hop and span.operation != "workflow":
         return Place(span.host, "between attempts")
     callee = called_host(node) if span.operation != "workflow" else None
     if callee is None:
-        return Place(span.host, "decode" if span_names.MODEL_QUEUE in span.attributes else "own time")
+        if span_names.MODEL_QUEUE in span.attributes:
+            return Place(span.host, "decode")
+        is_within = above is not None and above.host == span.host and above.operation != span.operation
+        is_told = is_within and span.operation not in ("workflow", "other")
+        return Place(span.host, "own time", operation=span.operation if is_told else None)
     if any(each.host == callee and each.begin < node.end for each in _spans(node.children)):
         return Place(callee, "network", (span.host, callee))
     return Place(callee, "downstream")

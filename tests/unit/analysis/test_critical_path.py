@@ -149,6 +149,22 @@ def test_a_host_that_recorded_nothing_is_downstream() -> None:
     assert (found["downstream vectors"], found["gateway between attempts"]) == (200, 50)
 
 
+def test_own_time_is_told_by_what_it_was_for() -> None:
+    """A program that does all itself, and tells of each step: not everything is `gateway`."""
+    chain = (
+        span("w", "x", 10, 400, operation="workflow"),
+        span("search", "w", 20, 120, operation="retrieval"),
+        span("parse", "search", 100, 110),
+        span("chat", "w", 120, 380, operation="model"),
+        span("served", "chat", 130, 370, "model", "model"),
+    )
+
+    assert places(400, *chain) == {
+        "waiting in the client": 2, "network client–gateway": 8, "gateway": 30 + 10, "gateway retrieval": 90,
+        "network gateway–model": 20, "model": 240,
+    }  # fmt: skip
+
+
 def given_up(begin: int, end: int) -> tuple[Span, ...]:
     """A call of `primary` that ended after 250 ms, and the model's own span, wherever that is."""
     return (
