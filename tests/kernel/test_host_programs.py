@@ -278,7 +278,7 @@ def test_each_sign_of_readiness(place: Path, by: By) -> None:
         (
             shell("kill -SEGV $$"),
             Sign(),
-            "model was killed by SIGSEGV before it was ready; .*: on this machine, sudo sysctl vm.max_map_count=262144$",
+            "was killed by SIGSEGV before it was ready; .*: on this machine, sudo sysctl vm.max_map_count=262144$",
         ),
         (
             shell("sh -c 'kill -ABRT $$'; exit $?"),

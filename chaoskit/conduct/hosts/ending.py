@@ -10,7 +10,7 @@ _MORE_PIECES = "sysctl vm.max_map_count=262144"
 
 
 def how_it_ended(code: int) -> str:
-    """`ended with exit code 3`, `was killed by SIGSEGV`; a negative code is a signal, as is one of a shell's above 128."""
+    """`ended with exit code 3`, `was killed by SIGSEGV`; a negative code is a signal, and one above 128 a shell's."""
     if code < 0:
         return f"was killed by {_signal(-code) or f'signal {-code}'}"
     name = _signal(code - _OF_A_SHELL)
@@ -25,7 +25,7 @@ def likely_cause(code: int, is_in_guest: bool) -> str:
     if not is_in_guest or signal.SIGSEGV not in (-code, code - _OF_A_SHELL):
         return ""
     return (
-        f"; where it works outside of a guest, it has too many pieces of memory: on this machine, sudo {_MORE_PIECES}"
+        f"; if it works outside of a guest, it has too many pieces of memory: on this machine, sudo {_MORE_PIECES}"
     )
 
 
