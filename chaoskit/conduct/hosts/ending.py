@@ -24,9 +24,7 @@ def likely_cause(code: int, is_in_guest: bool) -> str:
     """
     if not is_in_guest or signal.SIGSEGV not in (-code, code - _OF_A_SHELL):
         return ""
-    return (
-        f"; if it works outside of a guest, it has too many pieces of memory: on this machine, sudo {_MORE_PIECES}"
-    )
+    return f"; if it works outside of a guest, it has too many pieces of memory: on this machine, sudo {_MORE_PIECES}"
 
 
 def runs_in_guest() -> bool:
