@@ -1,4 +1,4 @@
-"""Finds keys of gateways that change nothing beside the others: they are allowed, and somebody expects something.
+"""Finds keys of gateways that change nothing beside the others, though somebody expects it.
 
 Keys beside one that a matrix varies are left alone: they are for its other variants.
 """

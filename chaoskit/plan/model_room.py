@@ -1,4 +1,4 @@
-"""Compares what requests ask with what the KV cache of an engine holds: one that is too small refuses them all."""
+"""Compares what requests ask with what the KV cache of an engine holds, for a small one refuses all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says where exporters of OTLP/HTTP send their spans, reads such addresses, and tells what is doubtful about them."""
+"""Says where exporters of OTLP/HTTP send their spans, reads such addresses, and tells doubts about them."""
 
 from __future__ import annotations
 
