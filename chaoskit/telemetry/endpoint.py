@@ -1,4 +1,4 @@
-"""Says where exporters of OTLP/HTTP send their spans, reads such addresses, and tells doubts about them."""
+"""Reads the addresses to which exporters of OTLP/HTTP send spans, and tells what is doubtful there."""
 
 from __future__ import annotations
 
