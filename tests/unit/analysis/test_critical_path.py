@@ -194,12 +194,10 @@ def test_a_program_that_was_stopped_is_named(state: Stopped) -> None:
 
 def test_a_program_that_goes_on_in_time_was_paused_before() -> None:
     """Its call waits 100 ms for it, and 30 ms for the network; the 20 ms that it is paused later are no computing."""
-    states = [
-        HostState("primary", at * MS, state)
-        for at, state in ((0, "paused"), (110, "running"), (200, "paused"), (220, "running"))
-    ]
+    paused = [HostState("primary", at * MS, "paused") for at in (0, 200)]
+    running = [HostState("primary", at * MS, "running") for at in (110, 220)]
 
-    assert places(260, *given_up(140, 260), states=states) == {
+    assert places(260, *given_up(140, 260), states=[*paused, *running]) == {
         "waiting in the client": 2, "network client–gateway": 8, "primary paused": 120, "network gateway–primary": 30,
         "primary": 100,
     }  # fmt: skip
@@ -207,13 +205,11 @@ def test_a_program_that_goes_on_in_time_was_paused_before() -> None:
 
 def test_the_host_that_the_client_asks_may_be_stopped_itself() -> None:
     """No span of it at all, or one when it goes on: a killed one is stopped until it is ready again."""
-    states = [
-        HostState("gateway", at * MS, state)
-        for at, state in ((0, "ready"), (52, "killed"), (100, "running"), (152, "ready"))
-    ]
+    ready = [HostState("gateway", at * MS, "ready") for at in (0, 152)]
+    killed, running = HostState("gateway", 52 * MS, "killed"), HostState("gateway", 100 * MS, "running")
     late = span("w", "x", 160, 260, operation="workflow")
 
-    assert places(260, late, states=states, front=Front("gateway", ("gateway",))) == {
+    assert places(260, late, states=[*ready, killed, running], front=Front("gateway", ("gateway",))) == {
         "waiting in the client": 2, "network client–gateway": 58, "gateway killed": 100, "gateway": 100,
     }  # fmt: skip
 
