@@ -8,7 +8,8 @@ Rules: the host's files are read-only except one folder; nothing else of a guest
 | the command ends              | its exit code is returned                                           |
 | the limit passes, `close`     | every process of the guest is killed                                |
 | a panic, a kill               | the same, and RefusedError with the end of its log                  |
-| this process dies             | its console hangs up, it powers off; else `guest_watchdog` kills it |
+| this process dies             | its console hangs up, and it powers off; `guest_watchdog` kills one  |
+|                               | that does not                                                       |
 | a signal that it does not take | it computes without a pause, and is killed after a few seconds     |
 
 Root in the guest cannot change that: see `confinement`, and `chaoskit doctor` for hosts that do not support it.

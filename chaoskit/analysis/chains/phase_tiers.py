@@ -155,9 +155,7 @@ def _hops(sample: PhaseSamples, actions: Mapping[int, Action], slow: Sequence[Ac
             attempts=len(spans),
             hedges=sum(span.attributes.get(span_names.HEDGE) is True for span in spans),
             errors=_counted(span.error for span in spans if span.error),
-            duration=summarize(
-                (hop.node.end - hop.node.begin for hop in those), "no call ended here: its attempts failed"
-            ),
+            duration=summarize((hop.node.end - hop.node.begin for hop in those), ""),
             slow_share=times[operation, host] / total if total else None,
         )
 
