@@ -24,6 +24,7 @@ QUOTES ?=
 
 .PHONY: help modules demo test soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-service \
 	test-kernel-own kernel kernel-wheel package distributions bench coverage parity \
+	attribution \
 	docs reference quotes pins audit clean
 
 help:  ## this list
@@ -117,6 +118,9 @@ coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth; pri
 
 parity: .venv/.tests .venv/.parity  ## measure the same streams with chaoskit, AIPerf and GuideLLM; prints a table
 	@$(PYTHON_IN) tests/bench/parity.py
+
+attribution: .venv/.tests kernel  ## judge the causes of stalls where the truth is known; prints tables. QUICK=--quick: one seed
+	@nice -n 10 $(PYTHON_IN) tests/bench/attribution.py $(QUICK)
 
 docs: .venv/.docs  ## the pages of docs/ as a site in build/docs; 1 when a link is dead
 	@.venv/docs/bin/mkdocs build --strict --config-file docs/site/mkdocs.yml

@@ -51,10 +51,18 @@ class Talk:
         self.up(at + self.trip, ACK)
         self.up(at + self.trip, ACK | PSH, length=500)
 
-    def token(self, sent: float, *, took: float | None = None, lost: bool = False, length: int = 200) -> int:
-        """New data, sent then; returns where it begins, for `again`."""
+    def token(
+        self,
+        sent: float,
+        *,
+        took: float | None = None,
+        lost: bool = False,
+        length: int = 200,
+        answers: float | None = None,
+    ) -> int:
+        """New data, sent then, echoing what we sent at `answers`; returns where it begins, for `again`."""
         begin, self.sent = self.sent, self.sent + length
-        self._data(sent, begin, length, took, lost)
+        self._data(sent, begin, length, took, lost, answers)
         return begin
 
     def again(self, sent: float, begin: int, *, length: int = 200, lost: bool = False) -> None:
@@ -73,12 +81,15 @@ class Talk:
         tcp = self._tcp(self.port, FAR, (1000, ack), flags, window, self._options(at, 0) + options)
         self._add(at, True, 0, tcp, length)
 
-    def _data(self, sent: float, begin: int, length: int, took: float | None, lost: bool) -> None:
+    def _data(
+        self, sent: float, begin: int, length: int, took: float | None, lost: bool, answers: float | None = None
+    ) -> None:
         if lost:
             self.ident += 1
             return
         arrived = sent + (self.trip / 2 if took is None else took)
-        self._down(arrived, sent, PSH | ACK, begin, length)
+        echoed = None if answers is None else self.stamp + int(answers / self.tick)
+        self._down(arrived, sent, PSH | ACK, begin, length, echoed=echoed)
 
     def _down(
         self,
@@ -89,9 +100,11 @@ class Talk:
         length: int,
         *,
         ident: int | None = None,
+        echoed: int | None = None,
         options: bytes = b"",
     ) -> None:
-        tcp = self._tcp(FAR, self.port, (self.seq + 1 + begin, 1501), flags, 500, self._options(sent, at) + options)
+        stamps = self._options(sent, at if echoed is None else echoed)
+        tcp = self._tcp(FAR, self.port, (self.seq + 1 + begin, 1501), flags, 500, stamps + options)
         if ident is None:
             ident, self.ident = self.ident, self.ident + 1
         self._add(at, False, ident, tcp, length)
@@ -102,7 +115,7 @@ class Talk:
     def _options(self, sent: float, echoed: float) -> bytes:
         if not self.has_stamps:
             return b""
-        return struct.pack("!HBBII", 0x0101, 8, 10, (self.stamp + int(sent / self.tick)) % 2**32, int(echoed))
+        return struct.pack("!HBBII", 0x0101, 8, 10, (self.stamp + int(sent / self.tick)) % 2**32, int(echoed) % 2**32)
 
     def _tcp(
         self, source: int, destination: int, numbers: tuple[int, int], flags: int, window: int, options: bytes

@@ -1,7 +1,8 @@
 """Divides the stall in which a stream of the reference server died: it has no token at its end.
 
 It is the network's when the server kept sending, without what the server was behind its own schedule at most, which is
-unknown; all of it from a half of the stall on. What the client's event loop woke late meanwhile is the client's.
+unknown; all of it from a half of the stall on. It is the server's when all that it sent had arrived, and more was to
+come: until the client left, it sent nothing. What the client's event loop woke late meanwhile is the client's.
 Where a host of a lab was seen ending the stream (`closings`), it is that of something in between. Without a record of
 the server it is unknown.
 """
@@ -30,6 +31,11 @@ def of_death(stall: Stall, evidence: StreamEvidence, socket: GapEvidence) -> Ver
     doubt = Doubt("client", late) if client else None
     own = f"the client itself did not look for up to {shown(late)}; " if client else ""
     time -= client
+    if gap.stream in evidence.server_was_silent:
+        parts = Lateness(server=time, client=client)
+        sentence = f"{own}all that the server had sent had arrived, and it sent no more"
+        records = (*records, f"{FILES[ServedResponse]}: stream {gap.stream}")
+        return Verdict(stall, parts, "likely" if client else "exact", sentence, records, None, doubt)
     if gap.stream not in evidence.server_kept_sending:
         if stall.before.sent is not None and gap.stream not in evidence.server_late:
             doubt, why = doubt or Doubt("dead-without-record"), "the server left no record of it"

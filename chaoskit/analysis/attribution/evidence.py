@@ -22,7 +22,8 @@ _RISE = 50_000  # us: more than an acknowledgement is delayed by
 class StreamEvidence:
     """What is known beside the stamps.
 
-    `server_kept_sending` are the streams whose server sent more than arrived, `out_of_order` those during which
+    `server_kept_sending` are the streams whose server sent more than arrived, `server_was_silent` those whose client
+    left while it had all that had been sent, and more was to come; `out_of_order` those during which
     their connection received segments out of order, `retransmitted` those whose server had to send segments again, or
     saw the round trip rise, `held_back` those that something in between held back, `cut_off` those that a host in
     between ended. `server_late` is how far the server was behind its schedule at most, ns, by stream: a stream without
@@ -34,6 +35,7 @@ class StreamEvidence:
     """
 
     server_kept_sending: Set[int] = frozenset()
+    server_was_silent: Set[int] = frozenset()
     out_of_order: Set[int] = frozenset()
     retransmitted: Set[int] = frozenset()
     held_back: Set[int] = frozenset()
@@ -66,6 +68,7 @@ def stream_evidence(
     known = {one.stream: one for one in served if one.stream is not None and one.stream in arrived}
     return StreamEvidence(
         server_kept_sending=frozenset(stream for stream, one in known.items() if one.tokens_sent > arrived[stream]),
+        server_was_silent=frozenset(stream for stream, one in known.items() if _was_silent(one, arrived[stream])),
         out_of_order=out_of_order_streams(infos),
         retransmitted=frozenset(stream for stream, one in known.items() if _saw_trouble(one)),
         server_late={stream: one.max_late for stream, one in known.items()},
@@ -83,6 +86,10 @@ def out_of_order_streams(infos: Iterable[TcpInfo]) -> frozenset[int]:
         if count is not None and count > first.setdefault(info.stream, count):
             found.add(info.stream)
     return frozenset(found)
+
+
+def _was_silent(served: ServedResponse, arrived: int) -> bool:
+    return served.outcome == "client-left" and served.tokens_sent <= arrived < served.tokens
 
 
 def _saw_trouble(served: ServedResponse) -> bool:

@@ -26,6 +26,9 @@ _NEXT = 5  # tokens
 _JOINED = 3  # tokens
 _ALONE = 0.7  # share of tokens that come with others; losses join some
 _FULL = 0.85  # of a segment
+_WHOLE = 0.8  # of the MSS that this client advertises; the way may have less room
+_LIKE_IT = 2  # reads, each apart from the one before
+_APART = 3 * _MS
 _STEADY = 1.5  # times the pace
 _AT_LEAST = 30 * _MS  # ns in which what had waited comes, however short the round trip is
 _NO_STAMPS: Ints = np.empty(0, dtype=np.int64)
@@ -72,7 +75,9 @@ class SocketEvidence:
             missing=missing,
             caught_up=max(0.0, came.tokens - beside) / missing if missing > 0 else 0.0,
             next_read=came.next_read,
-            is_full=came.in_read >= _JOINED and _is_full(stall, samples) and self._comes_singly(gap.stream, table),
+            is_full=came.in_read >= _JOINED
+            and _is_full(stall, samples)
+            and (self._comes_singly(gap.stream, table) or (came.goes_on_alike and _has_whole_segments(samples))),
             goes_on=came.in_read == 1 and came.longest <= _STEADY * pace,
             samples=tuple(
                 f"{FILES[TcpInfo]}: stream {each.stream}, {each.when} at {(each.at - self._origin) / 1e9:.3f} s"
@@ -84,6 +89,12 @@ class SocketEvidence:
         """Whether something waited for a segment that was missing when the stream was last looked at in a silence."""
         samples = self._samples.get(stream, [])
         return bool(samples) and samples[-1].fields.get("rmem_alloc", 0) > 0
+
+    def was_unanswered(self, stream: int) -> bool:
+        """Whether what this client had sent again was still not acknowledged when the stream was last looked at."""
+        samples = self._samples.get(stream, [])
+        last = samples[-1].fields if samples else {}
+        return last.get("unacked", 0) > 0 and last.get("retransmits", 0) > 0
 
     def had_trouble_before_token(self, stream: int) -> bool:
         """Whether this client's own segments were sent again until the first token, on a connection of its own."""
@@ -128,11 +139,17 @@ def _is_full(stall: Stall, samples: Sequence[TcpInfo]) -> bool:
     return stall.after is not None and _FULL * most <= stall.after.size <= most
 
 
+def _has_whole_segments(samples: Sequence[TcpInfo]) -> bool:
+    """Whether the largest segments are as large as this client lets them be; else their size is the sender's choice."""
+    return any(0 < _WHOLE * each.fields.get("advmss", 0) <= each.fields.get("rcv_mss", 0) for each in samples)
+
+
 class _Came(NamedTuple):
     """What came from the end of a stall on: tokens within some time, and the time from the first to the last of these.
 
     `in_read` of them came in the first read, the next read came `next_read` ns later; the stream had `left` more tokens
-    than the first one, and the longest step of the next few took `longest` ns.
+    than the first one, and the longest step of the next few took `longest` ns. `goes_on_alike`: the next reads had as
+    many tokens, each some time after the one before.
     """
 
     tokens: int = 0
@@ -141,6 +158,7 @@ class _Came(NamedTuple):
     next_read: int | None = None
     left: int = 0
     longest: int = 0
+    goes_on_alike: bool = False
 
 
 def _came_after(stall: Stall, table: GapTable, window: int) -> _Came:
@@ -155,7 +173,17 @@ def _came_after(stall: Stall, table: GapTable, window: int) -> _Came:
         int(at[others[0] + 1] - at[0]) if len(others) else None,
         len(at) - 1,
         int(np.diff(at[: _NEXT + 1]).max(initial=0)),
+        _goes_on_alike(at, others),
     )
+
+
+def _goes_on_alike(at: Ints, lasts: Ints) -> bool:
+    """Whether the first reads have about as many tokens each, some time apart; `lasts`: the last token of each read."""
+    if len(lasts) <= _LIKE_IT:
+        return False
+    counts = np.diff(lasts[: _LIKE_IT + 1], prepend=-1)
+    steps = at[lasts[:_LIKE_IT] + 1] - at[lasts[:_LIKE_IT]]
+    return bool((np.abs(counts - counts[0]) <= 1).all() and (steps > _APART).all())
 
 
 def _growth(samples: Sequence[TcpInfo]) -> int | None:

@@ -6,6 +6,7 @@
 | the same: what one end sent never arrived                                   | the network's                       |
 | the verdict on the stall in which it died                                   | as that                             |
 | before its first token something waited for a segment that was missing      | the network's                       |
+| what the client had sent, and sent again, was never acknowledged            | the network's                       |
 | an error status, an error event, bytes that are no protocol, a clean end    | the server's: the far end said so   |
 | anything else: a reset may come from anywhere on the way                    | unknown                             |
 """
@@ -34,11 +35,16 @@ def interruption_causes(
 ) -> dict[Cause, int]:
     """How many of these streams, which were interrupted, have each cause."""
     died = {verdict.stall.gap.stream: verdict for verdict in found if verdict.stall.after is None}
-    counts = Counter(_cause(stream, ended.get(stream.number), died.get(stream.number), sockets) for stream in streams)
+    counts = Counter(
+        interruption_cause(stream, ended.get(stream.number), died.get(stream.number), sockets) for stream in streams
+    )
     return {cause: counts[cause] for cause in CAUSES if counts[cause]}
 
 
-def _cause(stream: Stream, ended: EndedStream | None, died: Verdict | None, sockets: SocketEvidence) -> Cause:
+def interruption_cause(
+    stream: Stream, ended: EndedStream | None, died: Verdict | None, sockets: SocketEvidence
+) -> Cause:
+    """Whose the interruption of a stream was; `died`: the verdict on the stall in which it did."""
     if ended is not None:
         if ended.kind in _LOST_ON_THE_WAY:
             return "network"
@@ -48,6 +54,6 @@ def _cause(stream: Stream, ended: EndedStream | None, died: Verdict | None, sock
             return "server"
     if died is not None and died.cause != "unknown":
         return died.cause
-    if sockets.waited_at_end(stream.number):
+    if sockets.waited_at_end(stream.number) or sockets.was_unanswered(stream.number):
         return "network"
     return "server" if stream.request.completion in _SAID else "unknown"

@@ -9,6 +9,7 @@ For a server that stamps nothing, where nobody captured packets.
 | keepalives of the stream came in the middle: only the tokens were missing                         | the server's |
 | what was due in the silence came after it: one segment alone, the others about a round trip later | the network's |
 | it came, the first tokens joined in one full segment, as a sender's kernel does while it must wait | the network's |
+| the same on a stream that comes joined, and full segments went on coming, one by one               | the network's |
 | it came, several segments at once                                                                 | the server's |
 | it did not come: afterwards tokens came one by one at their usual pace                            | the server's |
 | anything else                                                                                     | unknown      |
@@ -28,7 +29,7 @@ from chaoskit.units import counted
 
 DEAF = 50 * MS
 """A client that had not looked for longer is deaf: its own timer wakes one that has nothing to do each 20 ms."""
-_FEWEST = 3  # tokens
+FEWEST = 3  # tokens
 _CAUGHT_UP, _NOT_CAUGHT_UP = 0.4, 0.2
 _MEASURABLE = 4 * MS  # a round trip that a pattern of arrivals can be told by
 _ALONE = (0.6, 2.0)  # round trips from the one segment to the next
@@ -51,10 +52,10 @@ def by_silence(stall: Stall, evidence: GapEvidence) -> Verdict | None:
         return _verdict(stall, evidence, "network", trace(evidence), kind_of_trace(stall, evidence))
     if evidence.alive:
         return _verdict(stall, evidence, "server", "keepalives of the stream arrived meanwhile, tokens did not")
-    if evidence.missing < _FEWEST:
+    if evidence.missing < FEWEST:
         return None
     due = counted(round(evidence.missing), "token")
-    if evidence.is_full and (evidence.next_read is None or evidence.next_read > _TOGETHER):
+    if had_to_wait(evidence):
         how = "the first ones came in one full segment: the sender's kernel had to wait with them"
         kind: NetworkKind | None = "loss" if has_restarted(evidence) else None
         return _verdict(stall, evidence, "network", f"{due} were due meanwhile, and {how}", kind)
@@ -64,6 +65,11 @@ def by_silence(stall: Stall, evidence: GapEvidence) -> Verdict | None:
         sentence = f"{due} were due meanwhile, and did not come after it either: nothing had been on its way"
         return _verdict(stall, evidence, "server", sentence)
     return None
+
+
+def had_to_wait(evidence: GapEvidence) -> bool:
+    """Whether the sender's kernel had to wait with what was due: it joined it to full segments, sent one by one."""
+    return evidence.is_full and (evidence.next_read is None or evidence.next_read > _TOGETHER)
 
 
 def kind_of_trace(stall: Stall, evidence: GapEvidence) -> NetworkKind:

@@ -13,6 +13,8 @@ The silence is split at the first packet that arrived after it:
 | several                                                            |                                               |
 | packets were lost before it, and it is new                         | their usual times are the network's: loss;    |
 |                                                                    | the rest is the server's, which sent no more  |
+| nothing was lost; texts were joined in it, and sent as soon as our | the network's: queueing: they had waited for  |
+| acknowledgement came                                               | room in the window                            |
 | nothing was lost; it was longer on its way than the one before     | so much the network's: rate, queueing, delay; |
 |                                                                    | the rest is the server's, which sent it late  |
 | nothing tells when it was sent                                     | unknown                                       |
@@ -89,6 +91,8 @@ def _split(evidence: WireEvidence) -> tuple[int, float] | None:
         return 0, LIKELY
     if is_beyond and not evidence.overtaken:
         return max(0, until - (missing + 1) * usual), counted_both
+    if evidence.is_clocked:
+        return 0, LIKELY
     if evidence.sent_apart is not None:
         return _by_clock(evidence, evidence.sent_apart)
     if evidence.overtaken:
@@ -121,7 +125,7 @@ def _kind(evidence: WireEvidence) -> WireKind:
         return "reorder"
     if evidence.is_paced:
         return "rate"
-    if evidence.is_rising:
+    if evidence.is_rising or evidence.is_clocked:
         return "queueing"
     return "loss" if evidence.restarted else "delay"
 
@@ -140,6 +144,8 @@ def _told(kind: WireKind, evidence: WireEvidence) -> str:
             return (
                 "segments came one after the other at a steady rate, each after as long as it is: a link at its limit"
             )
+        case "queueing" if evidence.is_clocked:
+            return "texts came joined, as soon as our acknowledgement allowed: they had waited in the server's kernel"
         case "queueing" | "delay":
             apart = _ms(evidence.sent_apart or 0)
             longer = _ms((evidence.delay or 0) - (evidence.delay_before or 0))

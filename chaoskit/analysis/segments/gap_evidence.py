@@ -28,6 +28,8 @@ _TIMER = (180 * MS, 280 * MS)  # ns: Linux waits at least 200 ms more than a rou
 _PACED, _PACED_SPREAD = 5, 1.6
 _FAR_BACK = 32  # segments before a gap
 _USUAL = 50 * MS
+_JOINED = 1.5  # segments of usual length in one packet
+_SOON = 30 * MS  # ns
 _SMALL = 536  # bytes: the least that a segment may be long everywhere
 
 
@@ -46,6 +48,7 @@ class WireEvidence:
     timeout.
 
     `delay`: by how much the first packet was longer on its way than the fastest one; `delay_before`: the one before.
+    `is_clocked`: several texts had waited in the sender's kernel, which sent them as soon as our acknowledgement came.
     `is_paced`: segments came one after the other at a steady rate, each as long after the one before as it is long.
     `is_window_closed`: we had told the sender that we had no room. `usual`: the sender's usual time between segments.
     `doubts` say what cannot be believed on this connection.
@@ -67,6 +70,7 @@ class WireEvidence:
     delay: int | None = None
     delay_before: int | None = None
     is_rising: bool = False
+    is_clocked: bool = False
     is_paced: bool = False
     is_window_closed: bool = False
     round_trip: int | None = None
@@ -130,6 +134,7 @@ class _Silence:
             delay=None if delays is None else int(delays[first]),
             delay_before=None if delays is None else int(delays[before]),
             is_rising=delays is not None and _is_rising(delays[max(0, before - _PACED) : before + 1]),
+            is_clocked=delays is not None and self._is_clocked(first, int(delays[first])),
             is_paced=self._is_paced(),
             is_window_closed=_is_window_closed(segments, int(at[before]), int(at[after])),
             round_trip=segments.round_trip,
@@ -139,10 +144,10 @@ class _Silence:
         )
 
     def _first(self) -> int:
-        """The first packet with new data after the silence began."""
+        """The first packet with new data after the silence began; the one that ended it, where only our ACK tells."""
         edge = self.segments.delivered[self.before]
         new = np.flatnonzero(self.segments.end[self.before + 1 : self.after + 1] > edge)
-        return self.before + 1 + int(new[0])
+        return self.before + 1 + int(new[0]) if len(new) else self.after
 
     def _missing(self, first: int) -> tuple[int | None, int | None]:
         """Of the packets that were sent between the one before and the first: the lost ones, those that came later."""
@@ -204,6 +209,19 @@ class _Silence:
         """How long segments usually are, by those before the gap."""
         lengths = self.segments.down.length[max(0, self.before - _FAR_BACK) : self.before + 1]
         return float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else float(self.segments.mss)
+
+    def _is_clocked(self, first: int, delay: int) -> bool:
+        """Whether the first packet, longer than usual, answers our acknowledgement that it echoes without a pause.
+
+        One with nothing in flight sends at once: the acknowledgement that its packet echoes came long before.
+        """
+        segments, up = self.segments, self.segments.up
+        echoed = np.flatnonzero(up.tsval == segments.down.tsecr[first])
+        is_joined = int(segments.down.length[first]) >= _JOINED * self._usual_length()
+        if segments.round_trip is None or not len(echoed) or not is_joined:
+            return False
+        answered = int(segments.down.at[first] - up.at[echoed[-1]])
+        return answered < segments.round_trip + delay + _SOON
 
     def _is_paced(self) -> bool:
         """Whether the segments around the end took as long as they are long, none of them with room to spare."""

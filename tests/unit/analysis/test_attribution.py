@@ -125,6 +125,24 @@ def test_a_short_lateness_takes_away_no_more_than_itself() -> None:
     assert (exact.network_ms, exact.confidence, exact.reason) == (2800, "exact", "")
 
 
+def test_a_server_that_sent_nothing_more_is_the_cause() -> None:
+    """Its record: all that it had sent had arrived when the client left, and 58 more tokens were to come."""
+    made = died(late=None)
+    made.records.append(ServedResponse(0, ns(0), ns(79), ns(3100), 60, 2, 0, "client-left"))
+
+    found = judged(made)
+
+    assert (found.server_ms, found.confidence, found.reason) == (2800, "exact", "")
+
+
+def test_a_lost_end_is_not_the_servers() -> None:
+    """All tokens had arrived, and its end was sent as well: nothing says that the server was silent."""
+    made = died(late=None)
+    made.records.append(ServedResponse(0, ns(0), ns(79), ns(3100), 2, 2, 0, "sent"))
+
+    assert judged(made).unknown_ms == 2800
+
+
 def test_without_the_servers_record_nothing_is_exact() -> None:
     """A run that was cut off has no record of the server for a stream that died."""
     found = judged(died(late=None))

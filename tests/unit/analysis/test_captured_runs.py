@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_packets import Talk
-from made_runs import MS, START, Made
+from made_runs import MS, START, Made, ns
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.attribution.evidence import StreamEvidence
@@ -18,6 +18,7 @@ from chaoskit.analysis.load import load_records
 from chaoskit.analysis.result import Result, StallAttribution
 from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.streams.gaps import Gaps
+from chaoskit.records.model import Event, SocketRead, TcpInfo
 from chaoskit.records.pcapng import CAPTURE
 from chaoskit.report import console
 from chaoskit.report.screen import Screen
@@ -128,6 +129,55 @@ def test_a_client_that_did_not_look_is_the_client(tmp_path: Path) -> None:
 
     assert found.client_ms == pytest.approx(190, abs=12)
     assert found.network_ms == 0
+
+
+def test_parts_of_a_token_do_not_make_it_the_servers(tmp_path: Path) -> None:
+    """A path that became 400 ms longer; a packet of half a token came in the middle of the gap."""
+    talk = Talk()
+    talk.handshake()
+    for sent in range(100, LAST + 1, 20):
+        talk.token(sent)
+    talk.token(LAST + 20, took=180, length=100)
+    for n in range(8):
+        talk.token(LAST + 40 + 20 * n, took=400)
+    made = Made(plan=None)
+    arrivals = [*(20 + sent for sent in range(100, LAST + 1, 20)), *(LAST + 440 + 20 * n for n in range(8))]
+    made.stream(0, arrivals, port=talk.port)
+    run = made.write(tmp_path / "run")
+    talk.written(run, start=START)
+
+    found = attribution(analyse(run))
+
+    assert found.stalls == 1
+    assert found.server_ms == pytest.approx(0, abs=25)
+    assert found.network_ms == pytest.approx(220, abs=25)
+
+
+@pytest.mark.parametrize(("size", "whose"), [(1448, "network"), (700, "server")])
+def test_full_segments_that_were_sent_late_had_to_wait(tmp_path: Path, size: int, whose: str) -> None:
+    """By the server's clock it sent late; five tokens joined in each full segment had waited in its kernel."""
+    talk = Talk()
+    talk.handshake()
+    for sent in range(100, LAST + 1, 20):
+        talk.token(sent)
+    made = Made(plan=None)
+    arrivals = [20 + sent for sent in range(100, LAST + 1, 20)]
+    made.stream(0, arrivals, port=talk.port, ended=1000)
+    for n in range(4):
+        at = LAST + 420 + 17 * n
+        talk.token(at - 20, length=size)
+        tokens = (Event("content"),) * 5
+        made.records.append(SocketRead(0, 100 + n, ns(at), ns(at), ns(at - 1), size, tokens))
+    seen = {"rcv_mss": 1448, "advmss": 1448}
+    made.records += [TcpInfo(0, "silent", ns(LAST + 130), seen), TcpInfo(0, "resumed", ns(LAST + 420), seen)]
+    run = made.write(tmp_path / "run")
+    talk.written(run, start=START)
+
+    found = attribution(analyse(run))
+
+    assert found.stalls == 1
+    assert (found.network_ms > 0, found.server_ms > 0) == (whose == "network", whose == "server")
+    assert found.network_kinds.keys() == ({"queueing"} if whose == "network" else set())
 
 
 def test_millions_of_packets_are_read_at_once(tmp_path: Path) -> None:

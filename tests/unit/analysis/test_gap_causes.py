@@ -149,6 +149,19 @@ def test_a_path_that_becomes_longer_is_delay(tmp_path: Path, version: int) -> No
     assert "sent 20 ms after the one before by the server's clock, 400 ms longer on its way" in found.sentence
 
 
+def test_data_that_only_our_acknowledgement_tells_of_ends_a_silence(tmp_path: Path) -> None:
+    """The capture lacks its packet; the next one that came holds older data, which had been sent again."""
+    talk = begun()
+    missing = talk.token(LAST + 20, lost=True)
+    talk.up(LAST + 200, acked=talk.sent)
+    talk.again(LAST + 300, missing - 200)
+    go_on(talk, LAST + 320)
+
+    evidence, _ = judged(talk, tmp_path, LAST + 320)
+
+    assert (evidence.ending, evidence.silence, evidence.hole) == ("segment", 300 * MS, 0)
+
+
 def test_a_link_at_its_limit_is_rate(tmp_path: Path) -> None:
     """Segments of 1200 bytes, each 300 ms after the one before, however the sender sent them."""
     talk = Talk()
@@ -161,6 +174,26 @@ def test_a_link_at_its_limit_is_rate(tmp_path: Path) -> None:
     _, found = judged(talk, tmp_path, LAST + 20 + 300)
 
     assert (found.side, found.kind) == ("network", "rate")
+
+
+@pytest.mark.parametrize(
+    ("acked", "length", "side"),
+    [
+        (LAST + 280, 1000, "network"),  # sent as soon as our acknowledgement came
+        (LAST + 20, 1000, "server"),  # that had come long before: it had nothing to send
+        (LAST + 280, 200, "server"),  # one token, which had not waited for others
+    ],
+)
+def test_what_waited_for_our_acknowledgement_is_queueing(tmp_path: Path, acked: int, length: int, side: str) -> None:
+    """The first packet after the silence is sent 300 ms after the one before by the server's clock."""
+    talk = begun()
+    talk.up(acked)
+    talk.token(LAST + 300, length=length, answers=acked)
+    go_on(talk, LAST + 320)
+
+    _, found = judged(talk, tmp_path, LAST + 320)
+
+    assert (found.side, found.kind) == (side, "queueing" if side == "network" else None)
 
 
 @pytest.mark.parametrize("window", [0, 3])

@@ -41,6 +41,16 @@ def test_what_waited_to_the_end_is_the_networks(tmp_path: Path) -> None:
     assert wifi(made, tmp_path).interruption_causes == {"network": 2}
 
 
+@pytest.mark.parametrize(("again", "cause"), [(2, "network"), (0, "unknown")])
+def test_a_request_that_was_never_acknowledged_is_the_networks(again: int, cause: str, tmp_path: Path) -> None:
+    """It had been sent again and again; without that the far end has it, and is silent for its own reasons."""
+    made = Made().phases()
+    made.stream(11_000, [], "first_token_timeout", ended=14_000)
+    made.records += [TcpInfo(0, "stuck", ns(13_000), {"unacked": 2 if again else 0, "retransmits": again})]
+
+    assert wifi(made, tmp_path).interruption_causes == {cause: 1}
+
+
 def test_a_late_first_token_is_divided(tmp_path: Path) -> None:
     """What connecting took is the network's, what the client waited its own; the rest nobody knows."""
     made = Made().phases().many(0, 3000, 100)

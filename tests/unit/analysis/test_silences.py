@@ -89,6 +89,32 @@ def test_each_sign_has_its_cause(found: Verdict, whose: str, kind: str | None, w
     assert "tokens.jsonl: stream 0, token" in found.records[0]
 
 
+@pytest.mark.parametrize(
+    ("counts", "step", "advertised", "whose"),
+    [
+        ((5, 5, 6, 5, 5), 17, 1448, "network"),  # a link at its limit
+        ((5, 5, 6, 5, 5), 2, 1448, "server"),  # sent at once, by something that holds it back
+        ((5, 2, 5, 1, 7), 17, 1448, "unknown"),  # not full, so the sender had no more
+        ((5, 5, 6, 5, 5), 17, 8948, "unknown"),  # pieces as small as the sender makes them
+    ],
+)
+def test_full_segments_one_by_one_had_to_wait(counts: Sequence[int], step: float, advertised: int, whose: str) -> None:
+    """On a stream whose tokens come five at a time, before the silence and after it."""
+    made = Made()
+    made.stream(0, [], ended=2000)
+    times = [float(at) for at in range(0, 600, 90)] + [1000.0 + step * number for number in range(len(counts))]
+    for number, (at, count) in enumerate(zip(times, (*(5,) * 7, *counts), strict=True)):
+        made.records.append(SocketRead(0, number, ns(at), ns(at), ns(at - 1), 1448, (Event("content"),) * count))
+    seen = {"rcv_mss": 1448, "advmss": advertised}
+    infos = [TcpInfo(0, "silent", ns(700), seen), TcpInfo(0, "resumed", ns(1000), seen)]
+    streams = made.streams()
+    sockets = SocketEvidence(infos, streams.arrivals.signs, ns(0))
+
+    (found,) = verdicts(streams.gaps.stalls, StreamEvidence(sockets=sockets))
+
+    assert found.cause == whose
+
+
 def test_out_of_order_segments_of_an_earlier_gap_say_nothing() -> None:
     """The count is that of this silence, not of the stream: before it had grown to three."""
     earlier = TcpInfo(0, "start", ns(-50), {"rcv_ooopack": 0})

@@ -1,0 +1,122 @@
+"""Judges the attribution of a run by the exact method.
+
+What is judged sees what any server leaves: the tokens as they came, TCP_INFO of the probe's own sockets, the capture.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from chaoskit.analysis.attribution.interruptions import interruption_cause
+from chaoskit.analysis.attribution.run_evidence import RunEvidence, run_evidence, timeline_of
+from chaoskit.analysis.attribution.stalls import verdicts
+from chaoskit.analysis.attribution.verdict import Verdict
+from chaoskit.analysis.load import RawRecords, load_records
+from chaoskit.analysis.network.connections_seen import SeenConnections
+from chaoskit.analysis.streams.gaps import Gaps
+from chaoskit.records.directory import PLAN
+from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import ServedResponse, SocketRead, UnackedSample
+from chaoskit.records.spans import ModelState, Span
+
+LEVELS = ("capture", "TCP_INFO only")
+Kind = Literal["stall", "interruption"]
+_RECORDS = (ServedResponse, UnackedSample, ConnectionEnd, HostSocket, HostState, Span, ModelState)
+_OURS = (PLAN, "result.json", *(FILES[each] for each in _RECORDS))
+_MOST_OF_IT = 0.7  # of a stall's time; with less it has several causes
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A stall or an interruption of a phase: its true cause, and what is said on each level of evidence.
+
+    The truth is `shared` where no cause has most of a stall. `why` has the sentence of each level.
+    """
+
+    kind: Kind
+    phase: str
+    stream: int
+    begin: int
+    truth: str
+    said: tuple[str, ...]
+    why: tuple[str, ...]
+
+
+def judged(run: Path) -> Iterator[Judged]:
+    """All stalls and interruptions of a run directory."""
+    exact = _Method(load_records(run))
+    with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
+        foreign = load_records(_as_of_another_server(run, Path(folder)))
+    others = (_Method(foreign), _Method(replace(foreign, capture=None)))
+    for key, verdict in exact.stalls.items():
+        if verdict.stall.after is None:
+            continue  # it is told as an interruption
+        found = [each.stalls.get(key) for each in others]
+        said = tuple("no stall" if each is None else each.cause for each in found)
+        why = tuple("" if each is None else each.sentence for each in found)
+        phase = exact.timeline.span_at(verdict.stall.gap.begin).name
+        yield Judged("stall", phase, *key, _truth(verdict), said, (*why, verdict.sentence))
+    for stream, (truth, ended, how) in exact.interruptions.items():
+        said = tuple(each.interruptions[stream][0] for each in others)
+        yield Judged("interruption", exact.timeline.span_at(ended).name, stream, ended, truth, said, (how,))
+
+
+def _truth(verdict: Verdict) -> str:
+    return verdict.cause if max(verdict.parts) > _MOST_OF_IT * sum(verdict.parts) else "shared"
+
+
+class _Method:
+    """What the attribution says by these records."""
+
+    def __init__(self, raw: RawRecords) -> None:
+        self._raw = raw
+        self.timeline = timeline_of(raw)
+
+    @cached_property
+    def _known(self) -> RunEvidence:
+        seen = SeenConnections(self._raw.connection_ends, self._raw.host_sockets)
+        return run_evidence(self._raw, self.timeline, seen)
+
+    @cached_property
+    def stalls(self) -> Mapping[tuple[int, int], Verdict]:
+        """The verdicts, by stream and begin."""
+        table = self._raw.streams.table
+        found = verdicts(Gaps(table, np.flatnonzero(table.is_gap)), self._known.evidence)
+        return {(each.stall.gap.stream, each.stall.gap.begin): each for each in found}
+
+    @cached_property
+    def interruptions(self) -> Mapping[int, tuple[str, int, str]]:
+        """Of each interrupted stream its cause, when it ended, and how."""
+        ended = {each.stream.number: each for each in self._known.ended}
+        died = {stream: each for (stream, _), each in self.stalls.items() if each.stall.after is None}
+        sockets = self._known.evidence.sockets
+        found = {}
+        for stream in self._raw.streams.ended:
+            if stream.is_interrupted:
+                number, request = stream.number, stream.request
+                cause = interruption_cause(stream, ended.get(number), died.get(number), sockets)
+                found[number] = (cause, request.ended, request.completion)
+        return found
+
+
+def _as_of_another_server(run: Path, folder: Path) -> Path:
+    """A copy of a run directory without its plan, stamps, and what the lab's hosts recorded."""
+    for path in run.iterdir():
+        if path.is_file() and path.name not in _OURS and path.name != FILES[SocketRead]:
+            shutil.copyfile(path, folder / path.name)
+    with (run / FILES[SocketRead]).open() as stamped, (folder / FILES[SocketRead]).open("w") as bare:
+        for line in stamped:
+            fields = json.loads(line)
+            events = [value for at in range(6, len(fields), 4) for value in (fields[at], None, None, None)]
+            bare.write(json.dumps(fields[:6] + events) + "\n")
+    return folder
