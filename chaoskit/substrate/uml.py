@@ -359,8 +359,7 @@ def boot_line(substrate: Uml, scratch: Path) -> list[str]:
 def virtual_time(entropy: int) -> tuple[str, ...]:
     """Boot parameters for virtual time: time jumps to the next timer when idle; date and randomness are fixed.
 
-    So are addresses, which decide the order of a program's sets: how many random numbers were drawn before it started
-    depends on the environment.
+    So are addresses: they order a program's sets, and would depend on how many programs were started before it.
     """
     return ("time-travel=inf-cpu", f"time-travel-start={_BOOT_DATE}", f"chaoskit.entropy={entropy}", "norandmaps")
 

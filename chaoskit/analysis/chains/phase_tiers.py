@@ -28,7 +28,7 @@ from chaoskit.records.spans import OPERATIONS, Operation, Span
 from chaoskit.spec.metrics import METRICS
 
 _MOST_ROWS = 64  # classes and workflows that are told one by one: their names may come from programs
-
+_NO_CALL = "it answered no call; another host did, after it"
 _HopName = tuple[Operation, str]
 
 
@@ -155,7 +155,7 @@ def _hops(sample: PhaseSamples, actions: Mapping[int, Action], slow: Sequence[Ac
             attempts=len(spans),
             hedges=sum(span.attributes.get(span_names.HEDGE) is True for span in spans),
             errors=_counted(span.error for span in spans if span.error),
-            duration=summarize((hop.node.end - hop.node.begin for hop in those), ""),
+            duration=summarize((hop.node.end - hop.node.begin for hop in those), "" if those else _NO_CALL),
             slow_share=times[operation, host] / total if total else None,
         )
 
