@@ -20,6 +20,7 @@ from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
 from chaoskit.analysis.chains.model_queue import model_queues
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.chains.places import Front
+from chaoskit.analysis.chains.stops import stops
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.health import health
@@ -69,8 +70,8 @@ class RunSpec:
     target: str = ""
     seed: int = 0
     reference: str = SINGLE_PHASE
-    model: str = ""
-    protocol: str = ""
+    model: str | None = None
+    protocol: str | None = None
     conditions: tuple[str, ...] = ()
 
 
@@ -99,7 +100,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
     classes = raw.plan.classes if raw.plan is not None else {}
     measured = replace(
-        measure(raw.requests, traced, raw.numbering, _front(raw.plan)),
+        measure(raw.requests, traced, raw.numbering, _front(raw.plan), stops(raw.host_states)),
         inversions=inversions(raw.requests, raw.spans, classes),
     )
     hops = by_user(measured, streams.ended)
@@ -192,8 +193,8 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
             plan.workload,
             target=plan.url,
             seed=plan.seed,
-            model="" if plan.workload.protocol == "sse" else plan.model,  # its path says what is asked
-            protocol=f"{plan.workload.protocol} over HTTP/{plan.workload.http}",
+            model=None if plan.workload.protocol == "sse" else plan.model,  # its path says what is asked
+            protocol=_protocol(plan.workload),
             conditions=(*socket, *plan.access.conditions(plan.url), *processes),
         )
     access = plan.interface.access if plan.interface is not None else plan.access
@@ -205,9 +206,14 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         target=redacted(plan.target),
         seed=plan.seed,
         reference=plan.reference,
-        model=access.model or "",
+        model=access.model or None,
+        protocol=_protocol(plan.workload),
         conditions=(*access.conditions(plan.target), *filter(None, [plan.interleaved])),
     )
+
+
+def _protocol(work: Workload) -> str:
+    return f"{work.protocol} over HTTP/{work.http}"
 
 
 def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:

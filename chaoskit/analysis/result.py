@@ -293,14 +293,16 @@ class Result(FiniteJson):
         "tokens_per_event": "the server told no usage: an event with text counts as a token",
         "tiers": NO_TIERS,
         "spans": NO_TIERS,
+        "model": "no model was named: a lab's own server takes any, and a URL may say it",
+        "protocol": "the records have no plan",
     }
     schema_version: Literal[1] = SCHEMA
     chaoskit: str
     name: str
     question: str
     target: str
-    model: str = Field(default="", description="The model that was asked of the endpoint; empty in a lab.")
-    protocol: str = Field(default="", description="The protocol and HTTP version of a probe; empty for a run.")
+    model: str | None = Field(default=None, description="The model that was asked for; null where none was named.")
+    protocol: str | None = Field(default=None, description="The protocol and HTTP version of the measured workload.")
     conditions: tuple[str, ...] = Field(default=(), description="What is special about the way to the endpoint.")
     seed: int
     run: str = Field(default="", exclude=True, description="The run directory; not part of the file. Empty: not kept.")

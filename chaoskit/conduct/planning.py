@@ -31,7 +31,7 @@ from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.spec.workload import Workload
-from chaoskit.telemetry.endpoint import obstacle
+from chaoskit.telemetry.endpoint import doubts
 
 
 def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
@@ -41,8 +41,8 @@ def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
     """
     plan = _compiled(experiment, to_run)
     told = load_warnings(plan.workload, plan.target, plan.server, to_run=to_run, surges=plan.surges)
-    unread = () if plan.telemetry is None else filter(None, [obstacle()])
-    return plan.model_copy(update={"warnings": (*plan.warnings, *told, *unread)})
+    of_spans = () if plan.telemetry is None else doubts(plan.telemetry.listen)
+    return plan.model_copy(update={"warnings": (*plan.warnings, *told, *of_spans)})
 
 
 def load_warnings(

@@ -44,7 +44,7 @@ from chaoskit.spec.objectives import Objective
 from chaoskit.spec.replay import read_rows
 from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
-from chaoskit.telemetry.endpoint import obstacle
+from chaoskit.telemetry.endpoint import doubts as telemetry_doubts
 from chaoskit.terminal import ascii_json
 from chaoskit.units import Duration, counted
 
@@ -111,7 +111,7 @@ class ProbeOnly:
             *unused_proxy(target, os.environ),
             *_too_many(self.processes),
             *comparison.warnings(self.compare_compression, self.workload),
-            *(() if self.telemetry is None else filter(None, [obstacle()])),
+            *(() if self.telemetry is None else telemetry_doubts(self.telemetry.listen)),
         ]
         terminal.note(*(f"warning: {sentence}" for sentence in doubts))
         target = with_model(target, self.access, self.workload)

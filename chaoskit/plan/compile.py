@@ -19,6 +19,7 @@ from chaoskit.faults.tunnel import TunnelFault
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Knob, Netem, Pulse, Setting
 from chaoskit.plan.client_load import most_per_second
+from chaoskit.plan.idle_keys import idle_keys
 from chaoskit.plan.injection import queue_limit
 from chaoskit.plan.model import (
     Expectation,
@@ -29,6 +30,7 @@ from chaoskit.plan.model import (
     PlannedWorkload,
     Rounding,
 )
+from chaoskit.plan.model_room import too_small_models
 from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
 from chaoskit.spec.classes import class_warnings
 from chaoskit.spec.experiment import Experiment
@@ -290,6 +292,9 @@ def _warnings(experiment: Experiment, limit: int) -> Iterator[str]:
                 yield f"faults.{name}: {sentence}"
         if not any(name in span.faults for span in experiment.timeline):
             yield f"faults.{name}: no phase of the timeline uses it"
+    if isinstance(experiment.stage, ServiceStage):
+        yield from idle_keys(experiment.stage.hosts, experiment.key_lines)
+    yield from too_small_models(experiment)
     if experiment.classes:
         is_foreign = isinstance(experiment.stage, InterfaceStage)
         yield from class_warnings(experiment.classes, experiment.workload.carry.class_place, is_foreign)

@@ -127,7 +127,8 @@ def _repeats(step: Step, timers: HopTimers, stage: _Stage) -> Retries:
         return Retries(step.tools.calls.p95 - 1, frozenset({"total"}), name, stage.of("calls"))
     others = [each for each in _fallbacks(step.retrieve) if each not in (CACHED, NO_CONTEXT)]
     if others:
-        return Retries(len(others), frozenset({"total"}), "fallback", stage.of("fallback"))
+        hosts = tuple(Place(each, "retrieve").host for each in others)
+        return Retries(len(others), frozenset({"total"}), "fallback", stage.of("fallback"), others=hosts)
     return Retries(timers.retries, frozenset({"connect", "first-byte"}), "retries", stage.of("retries"))
 
 

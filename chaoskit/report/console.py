@@ -90,7 +90,7 @@ def _title(result: Result) -> Text:
     title = styled(result.name, "bold")
     if result.clock:
         title.append(f"  {safe(result.clock)} time, kernel {safe(result.kernel)}", style="not bold dim")
-    if result.model or result.protocol:
+    if result.model or (result.vllm is not None and result.protocol):  # a lab is described by its plan
         named = [*([f"model {result.model}"] if result.model else []), *filter(None, [result.protocol])]
         title.append(f"\n{safe(', '.join([result.target, *named]))}", style="not bold dim")
     for condition in result.conditions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+MATRIX = "matrix"
 Keys = tuple[str | int, ...]
 
 
@@ -18,6 +19,12 @@ class KeyLines:
     def find(self, keys: Keys) -> str:
         """`FILE:LINE`; "" for a key that the file does not have."""
         return f"{self.file}:{self.lines[keys]}" if keys in self.lines else ""
+
+    def varies(self, keys: Keys) -> bool:
+        """Whether a matrix of the file varies something below these keys, or above them."""
+        mine = tuple(map(str, keys))
+        found = (tuple(str(each[1]).split(".")) for each in self.lines if len(each) == 2 and each[0] == MATRIX)
+        return any(path[: len(mine)] == mine[: len(path)] for path in found)
 
     def place(self, keys: Keys, key: str | None = None) -> str:
         """`FILE:LINE` of the key below these, else of these; where the file has neither, the dotted path of these."""

@@ -30,8 +30,24 @@ _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "demand": ("mix", "workflows", "scenarios", "weights", "load-mix"),
     "trace": ("replay", "trace-file", "dataset", "dataset-path", "input-file"),
     "retry": ("retries", "reload", "ask-again"),
-    "patience": ("abandon", "give-up", "abandonment"),
+    "patience": ("abandon", "give-up", "abandonment", "timeout", "wait", "max-wait"),
     "times": ("max-retries", "attempts", "max-attempts"),
+    "retries": ("max-retries", "attempts", "max-attempts", "tries"),
+    "deadline": ("timeout", "request-timeout", "call-timeout"),
+    "per-try": ("attempt-timeout", "per-try-timeout", "try-timeout"),
+    "hedge-after": ("hedge", "hedging"),
+    "fallback": ("fallbacks", "on-timeout", "on-error"),
+    "from": ("host", "hosts"),
+    "k": ("top-k", "n-results", "results"),
+    "retrieve": ("rag", "search"),
+    "generate": ("model", "llm", "completion"),
+    "reference": ("model", "server", "llm", "vllm"),
+    "scheduling-policy": ("policy", "scheduler"),
+    "max-num-seqs": ("batch-size", "max-batch-size"),
+    "kv-cache-tokens": ("kv-cache", "kv-cache-size"),
+    "max-model-len": ("context", "context-length", "max-seq-len"),
+    "median": ("p50", "mean", "average"),
+    "p99": ("p95", "max"),
     "after": ("think-time", "backoff", "wait"),
     "peak-to-trough": ("peak-to-trough-ratio", "ratio"),
     "timeouts": ("timeout", "request-timeout", "read-timeout", "http-timeout"),
@@ -47,7 +63,7 @@ _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "ready": ("healthcheck", "health", "health-check", "readiness", "readiness-probe", "wait-for", "port", "ports"),
     "tcp": ("port", "tcp-socket", "tcpsocket"),
     "output": ("log", "log-line", "stdout"),
-    "within": ("start-period", "start-timeout", "deadline"),
+    "within": ("start-period", "start-timeout", "deadline", "timeout"),
     "files": ("volumes", "mounts", "configs", "file"),
     "replicas": ("scale", "instances", "count"),
     "stop-after": ("stop-grace-period", "stop-timeout", "grace-period"),
@@ -104,8 +120,8 @@ def advice(found: str, known: Sequence[str], where: Sequence[str | int] = (), pl
     ours = [tuple(key.split(".")) for key in (word, *OURS.get(word, ()))]
     steps = tuple(step for step in where if isinstance(step, str))
     steps = steps[:-1] if steps[-1:] == (found,) else steps
-    if here := next((key[-1] for key in ours if key[-1] in known and steps[-len(key) :][:-1] == key[:-1]), None):
-        return f"did you mean {here}?"
+    if here := [key[-1] for key in ours if key[-1] in known and steps[-len(key) :][:-1] == key[:-1]]:
+        return f"did you mean {' or '.join(here)}?"
     near = [path for key in ours for path in _nearest(key, steps, places) if not _is_at(path[:-1], steps)]
     if known and any(_is_at(path, (*steps, word)) for path in places):
         return f"expected one of {', '.join(known)}: remove {found}, which goes with others"

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from chaoskit.errors import SpecError
 from chaoskit.faults.schema import FROM_FILE, suggestion
 from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.key_lines import MATRIX
 from chaoskit.spec.known_keys import places
 from chaoskit.spec.load import (
     EXPERIMENT,
@@ -34,7 +35,7 @@ from chaoskit.spec.load import (
     read_text,
     to_yaml,
 )
-from chaoskit.spec.matrix_axes import MATRIX, Axis, axes, variant_name
+from chaoskit.spec.matrix_axes import Axis, axes, variant_name
 from chaoskit.spec.named_files import beside, missing_files
 from chaoskit.spec.stage import InterfaceStage
 

@@ -14,9 +14,9 @@ from typing import Any
 from chaoskit.errors import SpecError
 from chaoskit.faults.schema import suggestion
 from chaoskit.spec.diagnostics import brief
+from chaoskit.spec.key_lines import MATRIX
 from chaoskit.spec.load import Document, Location, dotted_path
 
-MATRIX = "matrix"
 MAX_VARIANTS = 64
 _FIXED = ("name", "question", MATRIX)
 _LONGEST_LABEL, _LONGEST_NAME = 40, 120

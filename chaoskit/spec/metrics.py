@@ -256,15 +256,15 @@ TABLE = (
             "share",
             "phase",
             f"Requests with a retrieval that {what} / those whose retrievals tell their outcome.",
-            (f"retrieval_{outcome}_rate", f"retrieval_{outcome}s"),
+            (f"retrieval_{outcome}_rate", *more),
             missing="no span tells the outcome of a retrieval",
         )
-        for outcome, what in {
-            "miss": "answered in time that it has nothing",
-            "timeout": "did not answer within its deadline",
-            "error": "failed",
-            "degraded": "answered with a part of what was asked",
-        }.items()
+        for outcome, what, *more in (
+            ("miss", "answered in time that it has nothing", "retrieval_misses"),
+            ("timeout", "did not answer within its deadline", "retrieval_timeouts"),
+            ("error", "failed", "retrieval_errors"),
+            ("degraded", "answered with a part of what was asked"),
+        )
     ),
     Metric(
         "degraded_ratio",

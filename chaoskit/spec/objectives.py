@@ -23,6 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from chaoskit.spec.metrics import METRICS, Kind, advice
 from chaoskit.units import Duration, Frequency, Quantity, Share
 
+SURGE = "surge"
+"""What a phase to recover from is called where nothing tells of one."""
 _CLAUSES = {"during": "phases", "for": "traffic classes", "of": "workflows"}
 _CLAUSE = rf"(?:{'|'.join(_CLAUSES)})\s+[^\s<>=]+"
 _SENTENCE = re.compile(
@@ -123,10 +125,10 @@ def is_objective(text: str) -> bool:
     return True
 
 
-def parse(text: str) -> Objective:
-    """Parse one objective. Raises ValueError with what was expected."""
+def parse(text: str, disturbed: str = SURGE) -> Objective:
+    """Parse one objective. Raises ValueError with what was expected; `disturbed`: a phase to recover from."""
     if re.match(r"\s*recovers\s", text):
-        return _recovery(text)
+        return _recovery(text, disturbed)
     match = _SENTENCE.match(text)
     if match is None:
         raise ValueError(_why_not(text))
@@ -164,15 +166,16 @@ def _opposite(match: re.Match[str]) -> str:
     return " ".join(f"interruption_rate {operator} {bad:f}% {match['before']} {match['after']}".split())
 
 
-def _recovery(text: str) -> Objective:
+def _recovery(text: str, disturbed: str) -> Objective:
     """`recovers within 30s after surge`, in any order. Raises ValueError."""
-    match, example = _RECOVERS.match(text), "write for example 'recovers within 30s after surge'"
+    match, usual = _RECOVERS.match(text), {"within": "30s", "after": disturbed}
+    named = _named(text, match["clauses"]) if match is not None else {}
+    clauses = "".join(f" {word} {value}" for word, value in (usual | named).items())
     if match is None:
-        raise ValueError(f"{text!r} is not an objective; {example}")
-    named = _named(text, match["clauses"])
-    for word in ("within", "after"):
+        raise ValueError(f"{text!r} is not an objective; write for example 'recovers{clauses}'")
+    for word in usual:
         if word not in named:
-            raise ValueError(f"{text!r} does not say {word}; {example}")
+            raise ValueError(f"{text!r} does not say {word}; write for example 'recovers{clauses}'")
     clauses = _written(named["after"], named.get("for"), named.get("of"))
     found = parse(f"recovery_time <= {named['within']}{clauses}")
     return found.model_copy(update={"text": " ".join(text.split())})

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from chaoskit.faults.schema import exactly_one
 from chaoskit.spec.classes import ClassName
-from chaoskit.spec.objectives import Objective, parse, pattern
+from chaoskit.spec.objectives import SURGE, Objective, parse, pattern
 from chaoskit.spec.stage import lab_target
 from chaoskit.spec.workload import ARRIVALS, Workload
 
 
-def _objective(words: Any) -> Any:
+def _objective(words: Any, info: ValidationInfo) -> Any:
     if not isinstance(words, str | Objective):
         raise ValueError(f"an objective is a sentence; write {_as_sentence(words)}")
-    return parse(words) if isinstance(words, str) else words
+    if isinstance(words, Objective):
+        return words
+    disturbed = (span.name for span in info.data.get("timeline", ()) if span.faults or span.demand != 1)
+    return parse(words, next(disturbed, SURGE))
 
 
 def _as_sentence(words: Any) -> str:

@@ -22,6 +22,16 @@ def mean_tokens(work: Workload) -> float:
     return sum(weight * (each.mean if isinstance(each, TokenCounts) else each) for weight, each in counts) / whole
 
 
+def mean_prompt(work: Workload) -> float:
+    """How many bytes prompts have on average; 0 for those of a file, which are not looked at."""
+    if work.trace is not None:
+        asked = read_rows(work.trace).prompt
+        return BYTES_PER_TOKEN * sum(asked) / len(asked)
+    sizes = [(weight, 0 if each.prompts is not None else each.prompt_size) for weight, each in _parts(work)]
+    whole = sum(weight for weight, _ in sizes)
+    return sum(weight * (each.mean if isinstance(each, PromptSizes) else each) for weight, each in sizes) / whole
+
+
 def late_tokens(work: Workload) -> int:
     """What no more than 1 of 100 requests exceeds."""
     return _tokens(work, 0.99)

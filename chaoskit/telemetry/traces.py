@@ -40,12 +40,13 @@ def why_none(exports: Sequence[Exports], shifts: Sequence[ClockShift] = ()) -> s
     beyond = sum(each.beyond for each in exports)
     if wild:
         return f"the clock of {', '.join(wild)} jumped, and its spans fit no request"
-    if problem is not None:
-        return f"{counted(sum(each.refused for each in exports), 'export')} could not be read: {problem}"
     if beyond:
         return f"there was no room for {counted(beyond, 'span')}"
     if foreign and not any(each.spans for each in exports):
         return f"{counted(foreign, 'exported span')} had other traces: the program must take over traceparent"
+    if problem is not None:  # the last: it may be of a program that has nothing to do with the run
+        none = "" if any(each.exports for each in exports) else "no program exported any that could be read; "
+        return f"{none}{counted(sum(each.refused for each in exports), 'export')} could not be read: {problem}"
     return ""
 
 

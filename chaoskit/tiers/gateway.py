@@ -35,6 +35,7 @@ class Gateway(Tier):
     """Runs the workflow of each request."""
 
     path = MODEL_PATH
+    pages = ("/v1/models",)
 
     def __init__(self, host: str, settings: GatewaySettings, timer: AbsoluteTimer, log: Log | None, limits: Limits):
         super().__init__(host, timer, log, limits)
@@ -56,7 +57,7 @@ class Gateway(Tier):
 
     def get(self, path: str) -> Reply | None:
         """The workflows, as models."""
-        if path != "/v1/models":
+        if path not in self.pages:
             return None
         models = [
             {"id": name, "object": "model", "created": CREATED, "owned_by": "chaoskit"}

@@ -81,6 +81,9 @@ class TierResponse:
 class Tier:
     """A host's dispatcher: who answers which path, and what all its requests share."""
 
+    pages: tuple[str, ...] = ()
+    """What else than /health answers a GET."""
+
     def __init__(self, host: str, timer: AbsoluteTimer, log: Log | None, limits: Limits) -> None:
         self.limits = limits
         self.memory = Budget(limits.memory)
@@ -110,7 +113,7 @@ class Tier:
         raise NotImplementedError
 
     def get(self, path: str) -> Reply | None:
-        """The answer to a GET of any other path than /health; None: there is none."""
+        """The answer to a GET of one of `pages`; None for any other path."""
         del path
         return None
 
@@ -126,7 +129,8 @@ class Tier:
             if found is not None:
                 return found
         if path != self.path:
-            return _error(404, f"there is no {path[:200]}; this host has POST {self.path} and GET /health")
+            *others, last = (f"POST {self.path}", *(f"GET {each}" for each in (*self.pages, "/health")))
+            return _error(404, f"there is no {path[:200]}; this host has {', '.join(others)} and {last}")
         if request.method != "POST":
             return json_reply(405, routes.DEFAULT.error(405, f"{path} takes POST"), (("allow", "POST"),))
         try:

@@ -134,9 +134,11 @@ def _contradiction(outer: Call, outer_timer: Timer, inner: Call, inner_timer: Ti
     mend = _either(inner_timer, outer_timer, attempts, answer)
     waits = f"{outer.caller} waits {limit} for {outer.callee} ({outer_timer.source})"
     if attempts > 1:
-        tries = f"{attempts} times {inner_timer.value} ({_with_retries(inner_timer, inner.route.retries)})"
-        lost = "the last tries come to nobody"
-        sentence = f"{inner.caller} tries {inner.callee} {tries}, {whole} in all, but {waits}: {lost}; {mend}"
+        others, retries = inner.route.retries.others, _with_retries(inner_timer, inner.route.retries)
+        hosts = " and then ".join((inner.callee, *others))
+        tries = f"for {inner_timer.value} each" if others else f"{attempts} times {inner_timer.value}"
+        lost = "the last one answers nobody" if others else "the last tries come to nobody"
+        sentence = f"{inner.caller} tries {hosts} {tries} ({retries}), {whole} in all, but {waits}: {lost}; {mend}"
         return Finding(sentence, is_warning=not _is_given(outer_timer))
     if whole == limit:
         both = f"{outer_timer.source}, {inner_timer.source}"

@@ -69,13 +69,17 @@ def mended(line: str, place: str) -> str:
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a call is repeated after the first attempt, and after which timers of it."""
+    """How often a call is repeated after the first attempt, and after which timers of it.
+
+    `others`: the hosts that are asked then, one after the other; none: the same one again.
+    """
 
     count: int
     after: frozenset[Kind] = frozenset()
     name: str = ""
     place: str = ""
     is_default: bool = False
+    others: tuple[str, ...] = ()
 
     def attempts(self, kind: Kind) -> int:
         """How often a wait of this kind may happen in a row."""

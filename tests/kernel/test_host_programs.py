@@ -275,7 +275,16 @@ def test_each_sign_of_readiness(place: Path, by: By) -> None:
             Sign(),
             r"model ended with exit code 3 before it was ready; 2 last lines .*\n  one\n  two$",
         ),
-        (shell("kill -SEGV $$"), Sign(), "model was killed by SIGSEGV before it was ready$"),
+        (
+            shell("kill -SEGV $$"),
+            Sign(),
+            "was killed by SIGSEGV before it was ready; .*: on this machine, sudo sysctl vm.max_map_count=262144$",
+        ),
+        (
+            shell("sh -c 'kill -ABRT $$'; exit $?"),
+            Sign(),
+            "ended with exit code 134, which a shell says of SIGABRT before it was ready",
+        ),
         (shell("no-such-program"), Sign(), "exit code 127 .*no-such-program: not found$"),
         (shell("sleep 1000 & exit 0"), Sign(), "model put itself into the background; keep it in the foreground$"),
         (

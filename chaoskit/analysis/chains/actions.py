@@ -7,10 +7,11 @@ the spans below it that name an attempt; without any it was tried once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from chaoskit.analysis.chains.places import Front, called_host, text_of
+from chaoskit.analysis.chains.stops import Stops
 from chaoskit.analysis.chains.trees import Node
 from chaoskit.analysis.streams.latencies import NEVER, Latency
 from chaoskit.records import span_names
@@ -58,11 +59,15 @@ class Hop:
 
 @dataclass(frozen=True, eq=False)
 class Action:
-    """One request of a user and its tree; without one, no span of it was recorded. `front`: the host that it asked."""
+    """One request of a user and its tree; without one, no span of it was recorded.
+
+    `front`: the host that it asked; `stops`: when the programs of hosts were stopped.
+    """
 
     request: Request
     root: Node | None
     front: Front | None = None
+    stops: Stops = field(default_factory=dict)
 
     @cached_property
     def hops(self) -> tuple[Hop, ...]:

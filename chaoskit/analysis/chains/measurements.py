@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import get_args
 
 from chaoskit.analysis.chains.actions import Action
-from chaoskit.analysis.chains.places import Front, text_of
+from chaoskit.analysis.chains.places import NO_STOPS, Front, text_of
 from chaoskit.analysis.chains.repeated_text import Numbering
+from chaoskit.analysis.chains.stops import Stops
 from chaoskit.analysis.chains.trees import Malformed, build_trees
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.latencies import Latency
@@ -78,11 +79,12 @@ def measure(
     found: Traces,
     numbering: Mapping[int, Numbering] = MappingProxyType({}),
     front: Front | None = None,
+    stops: Stops = NO_STOPS,
 ) -> TierMeasurements:
-    """What the spans of these requests, which asked `front`, tell, and the numbers of events of answers that may be of
-    two."""
+    """What the spans of these requests tell, which asked `front`, and the numbers of events of answers that may be of
+    two; `stops`: when the programs of hosts were stopped."""
     trees = build_trees(requests, found.spans)
-    actions = tuple(Action(request, trees.of_request.get(request.stream), front) for request in requests)
+    actions = tuple(Action(request, trees.of_request.get(request.stream), front, stops) for request in requests)
     has_spans = bool(trees.of_request)
     lost = tuple(each.request.stream for each in actions if each.root is None and each.request.completion == "complete")
     return TierMeasurements(

@@ -152,7 +152,7 @@ def _until_first_tokens(root: Node) -> Node:
 
 
 def _by_place(parts: Iterable[Part], action: Action) -> dict[Place, int]:
-    return total_by_place(stays(parts, action.request, action.front))
+    return total_by_place(stays(parts, action.request, action.front, action.stops))
 
 
 def _mean(paths: Iterable[Mapping[Place, int]]) -> dict[Place, float] | None:

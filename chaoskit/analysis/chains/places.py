@@ -8,11 +8,14 @@
 |                                           | where the client asked another one, `downstream`: that one            |
 | a call of a host, until it had connected  | `connecting`, where the caller tells                                  |
 | a call of a host that recorded a span     | the network between the two, and waiting for a connection             |
-| a call of a host that recorded none       | `downstream`: that host, or the network to it                         |
+| a call of a host that recorded none       | `downstream`: that host, or the network to it; as well where its span |
+|                                           | began after the call had ended                                        |
+| any of these, the program being stopped   | `paused`, `killed`, `refusing`, `ended`: that host, for as long       |
 | a hop whose attempts have their own spans | `between attempts`: backing off                                       |
 | a workflow                                | `queued` for the time until it was admitted, then its host's own time |
 | a model                                   | `queued`, `prefill`, `prefill-interference`, `preempted`, `decode`    |
-| any other span                            | its host's own time                                                   |
+| any other span                            | its host's own time; of a hop that the host makes itself for another  |
+|                                           | span of its own, with what it is for: `gateway retrieval`             |
 
 So of a call the part that is not its server's is the network's: a program's own waiting for a free connection cannot
 be told from it.
@@ -21,29 +24,35 @@ be told from it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from chaoskit.analysis.chains.critical_path import Part
+from chaoskit.analysis.chains.stops import Stopped, Stops
 from chaoskit.analysis.chains.trees import Node
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
-from chaoskit.records.spans import Span
+from chaoskit.records.spans import Operation, Span
 
-Cause = Literal[
-    "client",
-    "connecting",
-    "network",
-    "downstream",
-    "between attempts",
-    "own time",
-    "queued",
-    "prefill",
-    "prefill-interference",
-    "preempted",
-    "decode",
-    "rejected",
-]
+Cause = (
+    Stopped
+    | Literal[
+        "client",
+        "connecting",
+        "network",
+        "downstream",
+        "between attempts",
+        "own time",
+        "queued",
+        "prefill",
+        "prefill-interference",
+        "preempted",
+        "decode",
+        "rejected",
+    ]
+)
 CLIENT = "client"
+NO_STOPS: Stops = MappingProxyType({})
 _OF_MODEL: tuple[tuple[str, Cause], ...] = (
     (span_names.MODEL_QUEUE, "queued"),
     (span_names.MODEL_PREFILL_INTERFERENCE, "prefill-interference"),
@@ -55,11 +64,16 @@ _OF_MODEL: tuple[tuple[str, Cause], ...] = (
 
 
 class Place(NamedTuple):
-    """What a part of a path was spent on. `link` has both ends of a network or a connection, the caller first."""
+    """What a part of a path was spent on.
+
+    `link` has both ends of a network or a connection, the caller first; `operation` is what own time was for, where a
+    host tells.
+    """
 
     host: str
     cause: Cause
     link: tuple[str, str] | None = None
+    operation: Operation | None = None
 
     @property
     def sentence(self) -> str:
@@ -70,7 +84,7 @@ class Place(NamedTuple):
             case "client":
                 return "waiting in the client"
             case "own time":
-                return self.host
+                return f"{self.host} {self.operation}" if self.operation else self.host
             case "downstream":
                 return f"downstream {self.host}"
             case _:
@@ -91,19 +105,19 @@ class Stay(NamedTuple):
     length: int
 
 
-def stays(parts: Iterable[Part], request: Request, front: Front | None = None) -> list[Stay]:
+def stays(parts: Iterable[Part], request: Request, front: Front | None = None, stops: Stops = NO_STOPS) -> list[Stay]:
     """Where the parts of a request's path were spent, in order; their lengths add up to that of the path.
 
-    `front`: whom the client asks, where that is known.
+    `front`: whom the client asks, where that is known; `stops`: when programs were stopped.
     """
     known: dict[int, dict[str, int]] = {}
     found: list[Stay] = []
     for part in parts:
         if part.node.span is None:
-            found += _of_request(part, request, front)
+            found += _of_request(part, request, front, stops)
         else:
             left = known.setdefault(id(part.node), _amounts(part.node.span))
-            found += _of_span(part, part.node.span, left)
+            found += _of_span(part, part.node.span, left, stops)
     return found
 
 
@@ -129,7 +143,7 @@ def text_of(span: Span, name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _of_request(part: Part, request: Request, front: Front | None) -> Iterator[Stay]:
+def _of_request(part: Part, request: Request, front: Front | None, stops: Stops) -> Iterator[Stay]:
     host = next((each.host for each in _spans(part.node.children)), "")
     if front is not None and host not in front.hosts:
         host, place = front.name, Place(front.name, "downstream")
@@ -149,11 +163,11 @@ def _of_request(part: Part, request: Request, front: Front | None) -> Iterator[S
     for where, until in stretches:
         end = min(part.end, max(at, until))
         if end > at:
-            yield Stay(where, end - at)
+            yield from _with_stops(where, (at, end), end - at, stops)
         at = end
 
 
-def _of_span(part: Part, span: Span, left: dict[str, int]) -> Iterator[Stay]:
+def _of_span(part: Part, span: Span, left: dict[str, int], stops: Stops) -> Iterator[Stay]:
     rest = part.length
     callee = called_host(part.node) or span.host
     for name, cause in _told(span):
@@ -163,8 +177,19 @@ def _of_span(part: Part, span: Span, left: dict[str, int]) -> Iterator[Stay]:
             rest -= taken
             is_link = cause == "connecting"
             yield Stay(Place(callee, cause, (span.host, callee)) if is_link else Place(span.host, cause), taken)
+    yield from _with_stops(_own(part, span), (part.begin, part.end), rest, stops)
+
+
+def _with_stops(place: Place, stretch: tuple[int, int], rest: int, stops: Stops) -> Iterator[Stay]:
+    """The `rest` of a stretch at a place, but for when the program of one of its hosts was stopped."""
+    for host in dict.fromkeys((place.host, *(place.link or ()))):
+        for stop in stops.get(host, ()):
+            taken = min(rest, stop.overlap(*stretch))
+            if taken > 0:
+                rest -= taken
+                yield Stay(Place(host, stop.state), taken)
     if rest:
-        yield Stay(_own(part.node, span), rest)
+        yield Stay(place, rest)
 
 
 def _told(span: Span) -> tuple[tuple[str, Cause], ...]:
@@ -174,15 +199,20 @@ def _told(span: Span) -> tuple[tuple[str, Cause], ...]:
     return ((span_names.ADMISSION_QUEUE, "queued"), (span_names.CONNECT, "connecting"))
 
 
-def _own(node: Node, span: Span) -> Place:
+def _own(part: Part, span: Span) -> Place:
     """What a span's own time is, beyond what its attributes explain."""
+    node, above = part.node, part.parent.span if part.parent is not None else None
     is_hop = any(each.host == span.host and span_names.ATTEMPT in each.attributes for each in _spans(node.children))
     if is_hop and span.operation != "workflow":
         return Place(span.host, "between attempts")
     callee = called_host(node) if span.operation != "workflow" else None
     if callee is None:
-        return Place(span.host, "decode" if span_names.MODEL_QUEUE in span.attributes else "own time")
-    if any(each.host == callee for each in _spans(node.children)):
+        if span_names.MODEL_QUEUE in span.attributes:
+            return Place(span.host, "decode")
+        is_within = above is not None and above.host == span.host and above.operation != span.operation
+        is_told = is_within and span.operation not in ("workflow", "other")
+        return Place(span.host, "own time", operation=span.operation if is_told else None)
+    if any(each.host == callee and each.begin < node.end for each in _spans(node.children)):
         return Place(callee, "network", (span.host, callee))
     return Place(callee, "downstream")
 

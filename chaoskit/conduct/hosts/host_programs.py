@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from chaoskit.clock import TICK, Clock
+from chaoskit.conduct.hosts.ending import likely_cause, runs_in_guest
 from chaoskit.conduct.hosts.process import HostProcess
 from chaoskit.conduct.hosts.program import HostProgram, check
 from chaoskit.conduct.hosts.readiness import Watch, listens_for_itself
@@ -177,4 +178,5 @@ def _obituary(process: HostProcess, when: str) -> str:
     if end.left and end.code == 0:
         advice = "; for nginx: -g 'daemon off;'" if "nginx" in program.shown else ""
         return f"{program.name} put itself into the background; keep it in the foreground{advice}{process.last_words()}"
-    return f"the host {program.name} {end}{when}{process.last_words()}"
+    cause = likely_cause(end.code, runs_in_guest())
+    return f"the host {program.name} {end}{when}{cause}{process.last_words()}"

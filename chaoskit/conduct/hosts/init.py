@@ -33,6 +33,7 @@ from typing import NoReturn
 from chaoskit import crash_report
 from chaoskit.clock import now
 from chaoskit.conduct.hosts import filesystem
+from chaoskit.conduct.hosts.ending import runs_in_guest
 from chaoskit.conduct.hosts.log import BoundedLog
 from chaoskit.conduct.hosts.program import HostProgram
 from chaoskit.errors import ChaoskitError, RefusedError
@@ -264,7 +265,7 @@ def confine() -> None:
 
 def _limit_all(host: str) -> None:
     """Join a group of at most so many processes. In a guest alone: its control groups are nobody else's."""
-    if "User Mode Linux" in Path("/proc/cpuinfo").read_text():
+    if runs_in_guest():
         with suppress(RefusedError):  # in a user namespace, and in a kernel without the controller
             group = cgroups.create(f"{host}-{os.getpid()}", PROCESSES)
             (group / "cgroup.procs").write_text("0")

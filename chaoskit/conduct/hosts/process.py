@@ -12,6 +12,7 @@ from pathlib import Path
 
 from chaoskit.clock import Clock
 from chaoskit.conduct.hosts import init
+from chaoskit.conduct.hosts.ending import how_it_ended
 from chaoskit.conduct.hosts.log import last_lines
 from chaoskit.conduct.hosts.program import HostProgram
 from chaoskit.units import counted
@@ -30,9 +31,7 @@ class End:
     left: bool = False
 
     def __str__(self) -> str:
-        if self.code >= 0:
-            return f"ended with exit code {self.code}"
-        return f"was killed by {signal.Signals(-self.code).name}"
+        return how_it_ended(self.code)
 
 
 class HostProcess:

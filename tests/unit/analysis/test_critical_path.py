@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,10 @@ from random_spans import malformed, spans_of, traced
 
 from chaoskit.analysis.chains.critical_path import critical_path
 from chaoskit.analysis.chains.places import Front, Place, stays, total_by_place
+from chaoskit.analysis.chains.stops import Stopped, stops
 from chaoskit.analysis.chains.trees import Trees, build_trees
 from chaoskit.records import span_names as names
+from chaoskit.records.host_records import HostState
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Operation, Span
 
@@ -44,10 +47,12 @@ def path(end: int, *spans: Span) -> list[tuple[str, int, int]]:
     ]
 
 
-def places(end: int, *spans: Span, asked: Request = ASKED, front: Front | None = None) -> dict[str, int]:
+def places(
+    end: int, *spans: Span, asked: Request = ASKED, front: Front | None = None, states: Sequence[HostState] = ()
+) -> dict[str, int]:
     """Where the path was spent, in milliseconds."""
     found = build_trees([asked], spans).of_request[0]
-    sums = total_by_place(stays(critical_path(found, end * MS), asked, front))
+    sums = total_by_place(stays(critical_path(found, end * MS), asked, front, stops(states)))
     assert sum(sums.values()) == end * MS
     return {place.sentence: length // MS for place, length in sums.items()}
 
@@ -142,6 +147,71 @@ def test_a_host_that_recorded_nothing_is_downstream() -> None:
     found = places(260, *chain)
 
     assert (found["downstream vectors"], found["gateway between attempts"]) == (200, 50)
+
+
+def test_own_time_is_told_by_what_it_was_for() -> None:
+    """A program that does all itself, and tells of each step: not everything is `gateway`."""
+    chain = (
+        span("w", "x", 10, 400, operation="workflow"),
+        span("search", "w", 20, 120, operation="retrieval"),
+        span("parse", "search", 100, 110),
+        span("chat", "w", 120, 380, operation="model"),
+        span("served", "chat", 130, 370, "model", "model"),
+    )
+
+    assert places(400, *chain) == {
+        "waiting in the client": 2, "network client–gateway": 8, "gateway": 30 + 10, "gateway retrieval": 90,
+        "network gateway–model": 20, "model": 240,
+    }  # fmt: skip
+
+
+def given_up(begin: int, end: int) -> tuple[Span, ...]:
+    """A call of `primary` that ended after 250 ms, and the model's own span, wherever that is."""
+    return (
+        span("w", "x", 10, 400, operation="workflow"),
+        span("hop", "w", 10, 260, operation="model"),
+        span("try", "hop", 10, 260, operation="model", ATTEMPT=1, SERVER_ADDRESS="primary"),
+        span("served", "try", begin, end, "primary", "model"),
+    )
+
+
+def test_a_call_that_ended_before_its_answer_began_is_not_the_networks() -> None:
+    """A program that takes the request after its caller gave it up: what it did until then nobody recorded."""
+    assert places(260, *given_up(700, 800)) == {
+        "waiting in the client": 2, "network client–gateway": 8, "downstream primary": 250,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["paused", "killed", "refusing", "ended"])
+def test_a_program_that_was_stopped_is_named(state: Stopped) -> None:
+    """For as long as that was recorded; what else there is remains what it was."""
+    before, after = HostState("primary", 0, "ready"), HostState("primary", 700 * MS, "ready")
+
+    assert places(260, *given_up(710, 800), states=(before, HostState("primary", 60 * MS, state), after)) == {
+        "waiting in the client": 2, "network client–gateway": 8, "downstream primary": 50, f"primary {state}": 200,
+    }  # fmt: skip
+
+
+def test_a_program_that_goes_on_in_time_was_paused_before() -> None:
+    """Its call waits 100 ms for it, and 30 ms for the network; the 20 ms that it is paused later are no computing."""
+    paused = [HostState("primary", at * MS, "paused") for at in (0, 200)]
+    running = [HostState("primary", at * MS, "running") for at in (110, 220)]
+
+    assert places(260, *given_up(140, 260), states=[*paused, *running]) == {
+        "waiting in the client": 2, "network client–gateway": 8, "primary paused": 120, "network gateway–primary": 30,
+        "primary": 100,
+    }  # fmt: skip
+
+
+def test_the_host_that_the_client_asks_may_be_stopped_itself() -> None:
+    """No span of it at all, or one when it goes on: a killed one is stopped until it is ready again."""
+    ready = [HostState("gateway", at * MS, "ready") for at in (0, 152)]
+    killed, running = HostState("gateway", 52 * MS, "killed"), HostState("gateway", 100 * MS, "running")
+    late = span("w", "x", 160, 260, operation="workflow")
+
+    assert places(260, late, states=[*ready, killed, running], front=Front("gateway", ("gateway",))) == {
+        "waiting in the client": 2, "network client–gateway": 58, "gateway killed": 100, "gateway": 100,
+    }  # fmt: skip
 
 
 def test_a_model_is_split_by_what_it_tells() -> None:

@@ -37,6 +37,14 @@ def test_a_result_is_read_back_equal(tmp_path: Path) -> None:
     assert Result.model_validate_json(text) == result.model_copy(update={"run": ""})
 
 
+def test_what_was_asked_is_told_or_null_with_the_reason(tmp_path: Path) -> None:
+    """The protocol of a run in a lab is known, and no model was named; nothing is an empty text."""
+    found = json.loads(made(tmp_path).model_dump_json())
+
+    assert (found["protocol"], found["model"]) == ("openai-chat over HTTP/1.1", None)
+    assert found["null_because"]["model"].startswith("no model was named")
+
+
 def test_never_is_null_with_the_reason(tmp_path: Path) -> None:
     """A first token that never arrived is null with the reason beside it in JSON, and infinity in memory."""
     result = made(tmp_path, how="finished")

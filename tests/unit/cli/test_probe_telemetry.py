@@ -88,6 +88,19 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "127.0.0.1"])
+def test_a_receiver_for_everyone_is_told(host: str) -> None:
+    """Before it listens, whoever reaches it can send spans; one on loopback is nothing to tell."""
+    with endpoint(completes) as found:
+        done = probe(found.url, "--requests", "1", "--telemetry", f"{host}:{free_port()}")
+
+    told = " ".join(done.stderr.split())
+    assert ("can send spans" in told) is (host == "192.0.2.1")
+    if host == "192.0.2.1":
+        assert "warning: telemetry: everyone who can reach 192.0.2.1:" in told
+        assert "for this machine only: 127.0.0.1:" in told
+
+
 @pytest.mark.parametrize("wrong", ["4318", "localhost:4318", "127.0.0.1", "127.0.0.1:0"])
 def test_a_wrong_address_is_told(wrong: str) -> None:
     """With an example."""

@@ -59,6 +59,7 @@ def test_nothing_is_said_of_a_sound_workflow() -> None:
     [
         (retrieve("deadline: 6s, fallback: no-context"), "the fallback is never reached in time"),
         (retrieve("deadline: 3s, fallback: spare"), "the fallback is never reached in time"),
+        (retrieve("deadline: 3s, fallback: spare"), "tries vectors and then spare for 3s each (deadline in x.yaml:6, "),
         (retrieve("fallback: no-context"), "nothing ends a retrieval that hangs; write deadline: 1s in x.yaml:6"),
         (retrieve("deadline: 5s"), "both wait 5s"),
         (retrieve("per-try: 2s, retries: 2"), "tries vectors 3 times 2s"),

@@ -29,7 +29,16 @@ OPEN_LOOP = Workload.model_validate({"request-rate": "2/s"})
 CLOSED_LOOP = Workload.model_validate({"max-concurrency": 2})
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 TEXTS = ("provenance",)  # parts of a result without numbers
-NO_NUMBERS = (*TEXTS, "tiers", "spans", "late_first_tokens", "traffic_class", "workflow")  # null or no number
+NO_NUMBERS = (
+    *TEXTS,
+    "tiers",
+    "spans",
+    "late_first_tokens",
+    "traffic_class",
+    "workflow",
+    "model",
+    "protocol",
+)  # or null
 KINDS = ("run", "probe", "compared", "empty", "silent", "cut off")
 
 

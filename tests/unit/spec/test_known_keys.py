@@ -118,6 +118,58 @@ def test_mistakes_of_different_kinds_are_told_at_once(mistakes: list[tuple[str, 
         assert line.startswith(f"x.yaml:{told}")
 
 
+TIERS = """\
+name: x
+question: Which key is meant?
+stage:
+  lab: service
+  hosts:
+    gateway: {gateway: {workflows: {chat: [{retrieve: {k: 8}}, {generate: {per-try: 9s}}]}}}
+    vectors: {retrieval: {latency: {median: 9ms, p99: 20ms}}}
+    ready: {run: python x.py, ready: {tcp: 80}}
+    model: {reference: {engine: {profile: llama-3-8b-a100}}}
+  target: http://gateway:8000/v1/chat/completions
+workload: {request-rate: 3/s, users: {retry: {share: 50%, patience: 5s}}}
+timeline: [{baseline: 20s}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("k: 8", "timeout: 2s", "did you mean deadline?"),
+        ("k: 8", "top-k: 8", "did you mean k?"),
+        ("k: 8", "host: vectors", "did you mean from?"),
+        ("per-try: 9s", "max-retries: 2", "did you mean retries?"),
+        ("retrieve: {k", "search: {k", "did you mean retrieve?"),
+        ("generate: {per", "model: {per", "did you mean generate?"),
+        ("median: 9ms", "p50: 9ms", "did you mean median?"),
+        ("p99: 20ms", "p95: 20ms", "did you mean p99?"),
+        ("reference: {eng", "model: {eng", "did you mean reference?"),
+        ("profile: llama-3-8b-a100", "profile: llama-3-8b-a100, policy: priority", "did you mean scheduling-policy?"),
+        ("patience: 5s", "wait: 5s", "did you mean patience or after?"),
+        ("patience: 5s", "timeout: 5s", "did you mean patience?"),
+        ("tcp: 80", "tcp: 80, timeout: 5s", "did you mean within?"),
+        ("request-rate: 3/s", "timeout: 3s", "did you mean timeouts?"),
+        ("tcp: 80}", "tcp: 80}, timeout: 9s", "did you mean timers?"),
+    ],
+)
+def test_of_words_with_several_meanings_the_key_beside_it_is_meant(before: str, after: str, told: str) -> None:
+    """Not one of the same name in another part of the file."""
+    assert before in TIERS
+    with pytest.raises(SpecError) as refused:
+        parse(TIERS.replace(before, after, 1), "x.yaml")
+
+    assert any(line.endswith(f"unknown key; {told}") for line in str(refused.value).splitlines()), str(refused.value)
+
+
+def test_a_recovery_is_answered_with_a_phase_of_the_file() -> None:
+    """One with a fault."""
+    told = answered("interruption_rate <= 1%", "recovers within 9s")
+
+    assert told.endswith("does not say after; write for example 'recovers within 9s after wifi'")
+
+
 def test_a_key_is_not_sent_to_where_it_stands() -> None:
     """A direction belongs to a fault, but not to every kind of fault."""
     fault = GOOD[GOOD.index("    netem:") : GOOD.index("timeline:")]

@@ -34,7 +34,20 @@ def span(number: int, begin: int) -> Span:
         ),
         (
             [Exports("app", 1, refused=2, problem="spans in protobuf cannot be read without it")],
-            "2 exports could not be read: spans in protobuf cannot be read without it",
+            "no program exported any that could be read; 2 exports could not be read: spans in protobuf cannot be read "
+            "without it",
+        ),
+        (
+            [Exports("app", 1, exports=2, foreign=7), Exports("unknown_service", 1, refused=1, problem="no JSON")],
+            "7 exported spans had other traces: the program must take over traceparent",
+        ),
+        (
+            [Exports("app", 1, exports=2, spans=7), Exports("unknown_service", 1, refused=1, problem="no JSON")],
+            "1 export could not be read: no JSON",
+        ),
+        (
+            [Exports("unknown_service", 1, refused=1, problem="no JSON"), Exports("app", 1, exports=2, beyond=1)],
+            "there was no room for 1 span",
         ),
         ([Exports("app", 1, exports=2, beyond=1)], "there was no room for 1 span"),
     ],

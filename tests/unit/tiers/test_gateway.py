@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tier_chain import (
     GENERATE,
@@ -129,6 +130,24 @@ def test_the_client_chooses_the_workflow(tmp_path: Path) -> None:
     assert play(tmp_path, settings, work) == [200, 200, 200, 404]
     names = [each.attributes.get("gen_ai.workflow.name") for each in Chain(0, tmp_path).spans("workflow")]
     assert names == ["support", "support", "chat", None]
+
+
+def test_a_path_that_there_is_not_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
+    """All of them: each is answered."""
+
+    async def work(running: Chain) -> dict[str, tuple[int, str]]:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+            found = [await client.get(path) for path in ("/nothing", "/v1/models", "/health")]
+        return {each.url.path: (each.status_code, each.text) for each in found}
+
+    answers = play(tmp_path, gateway(GENERATE), work)
+
+    assert {path: status for path, (status, _) in answers.items()} == {
+        "/nothing": 404,
+        "/v1/models": 200,
+        "/health": 200,
+    }
+    assert "POST /v1/chat/completions, GET /v1/models and GET /health" in answers["/nothing"][1]
 
 
 def test_a_denied_request_ends_there(tmp_path: Path) -> None:
