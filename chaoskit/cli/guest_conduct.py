@@ -6,6 +6,7 @@ import gc
 import sys
 from pathlib import Path
 
+from chaoskit import processor_order
 from chaoskit.cli.main import run_program
 
 _UNUSED = "httpx._main"
@@ -20,12 +21,15 @@ def main() -> int:
     sys.modules[_UNUSED] = None  # type: ignore[assignment]  # how Python is told that a module cannot be imported
     gc.disable()  # modules are not garbage, and looking through them takes a fifth of their import
 
-    from chaoskit.clock import RealClock
+    from chaoskit.clock import RealClock, begin_alike
     from chaoskit.conduct.conductor import conduct  # after `lock_memory`: it loads most of what must be resident
 
     gc.freeze()
     gc.enable()
-    return conduct(Path(sys.argv[1]), RealClock())
+    clock = RealClock()
+    begin_alike(clock)
+    processor_order.ahead_of_all()
+    return conduct(Path(sys.argv[1]), clock)
 
 
 if __name__ == "__main__":

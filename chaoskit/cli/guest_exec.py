@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaoskit import crash_report
 from chaoskit.cli.main import run_program
-from chaoskit.clock import RealClock, next_tick, now
+from chaoskit.clock import RealClock, begin_alike
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.conduct.user_command import Command
@@ -38,8 +38,7 @@ def main(folder: Path) -> int:
     has_pipe = job["has_input"] and terminal is None
     os.dup2(_stdin(folder) if has_pipe else os.open(os.devnull, os.O_RDONLY), 0)
     guest_variables = {name: os.environ[name] for name in _GUEST_VARIABLES if name in os.environ}
-    if job["is_virtual"]:  # how long the input took to come varies, and the command's times must not
-        RealClock().sleep_until(next_tick(now()))
+    begin_alike(RealClock())
     caller = Caller(**job["caller"]) if job["caller"] else None
     for place in guest_variables.values():
         Path(place).chmod(0o1777)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import __version__, crash_report
-from chaoskit.clock import Clock, wall
+from chaoskit.clock import Clock, is_virtual, wall
 from chaoskit.conduct import lease_scope, signals
 from chaoskit.conduct.capture_process import capture_of_run
 from chaoskit.conduct.hosts.states import HostsKernel
@@ -215,7 +215,7 @@ def _write_machine(run: Path, unseen: str = "", uncaptured: str = "") -> None:
     machine = {
         "chaoskit": __version__,
         "kernel": platform.release(),
-        "clock": "virtual" if "time-travel=" in _first_line("/proc/cmdline") else "real",
+        "clock": "virtual" if is_virtual() else "real",
         "python": platform.python_version(),
         "processors": os.cpu_count(),
         "started": wall(),

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 
-from chaoskit import crash_report
+from chaoskit import crash_report, processor_order
 from chaoskit.clock import Clock
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, CrashError, NotRestoredError, RefusedError, SpecError
 from chaoskit.probe.transport import event_loop
@@ -103,6 +103,7 @@ def _run_child(parent: int, inside: AbstractContextManager[None], work: Work, er
         if os.getppid() != parent:
             os._exit(code)
         os.close(binding)
+        processor_order.behind_conductor()
         for sign in (signal.SIGINT, signal.SIGHUP):
             signal.signal(sign, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -141,7 +141,6 @@ def _run_guest(substrate: Uml, plan: Plan, errand: tuple[Command, Place], files:
         job["terminal"] = terminal_relay.window_size() if place.is_interactive else None
         job["caller"] = asdict(command.caller) if command.caller else None
         job["writable"], job["keep"] = list(map(str, files.writable)), files.out is not None
-        job["is_virtual"] = substrate.virtual
         (folder / CHANGED).mkdir()
         setup = LabSetup.of(plan)
         job["environments"] = setup.environments

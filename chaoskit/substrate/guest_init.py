@@ -26,7 +26,8 @@ import termios
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import crash_report
+from chaoskit import crash_report, processor_order
+from chaoskit.clock import RealClock, begin_alike, is_virtual
 from chaoskit.kernel import cgroups, modules, oom
 from chaoskit.terminal import complain
 
@@ -75,6 +76,9 @@ def main(scratch: Path) -> None:
         abandoned = not _is_running(job.host)
         _mount_filesystems(job)
         stdin = None if abandoned else _receive_stdin(job, console)
+        if is_virtual():
+            processor_order.by_turns()
+            begin_alike(RealClock())
         code = None if stdin is None else _run(job, console, stdin)
         if code is None:
             shutil.rmtree(job.scratch, ignore_errors=True)

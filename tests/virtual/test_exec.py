@@ -23,7 +23,7 @@ def test_a_command_in_virtual_time_gets_its_input_and_the_same_times_again() -> 
     first, again = (_with_slow_input([*words, "-c", script]) for _ in range(2))
 
     assert first == again
-    assert first.startswith("first\nsecond\n1767225600\n")
+    assert first.startswith("first\nsecond\n1767225602\n")
 
 
 def _with_slow_input(words: list[str]) -> str:

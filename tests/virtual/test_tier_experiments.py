@@ -30,7 +30,7 @@ from chaoskit.substrate.uml import GuestKernel
 
 FILES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "experiments/tiers").glob("*.yaml"))}
 REPEATING = {"incident-retry-storm", "vpn-on-retrieval-not-model"}
-"""Those whose first variant is run again, in another folder and with another PATH: all of its bytes are the same."""
+"""Those whose first variant is run again, in another environment: all of its bytes are the same."""
 
 
 @dataclass(frozen=True)
@@ -510,7 +510,7 @@ def test_an_experiment_shows_what_it_claims(name: str, kernel: GuestKernel, tmp_
 
     if name in REPEATING:
         elsewhere = tmp_path / "in a folder with a longer name"
-        again = conduct(name, variants[0], kernel, elsewhere, PATH=f"{path}:/nowhere")
+        again = conduct(name, variants[0], kernel, elsewhere, PATH=f"{path}:/nowhere", LANG="de_DE.UTF-8")
         assert first_difference(runs[0], again) == ""
 
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from chaoskit import crash_report
+from chaoskit import crash_report, processor_order
 from chaoskit.clock import now
 from chaoskit.conduct.hosts import filesystem
 from chaoskit.conduct.hosts.ending import runs_in_guest
@@ -83,6 +83,7 @@ def keep(start: Start, parent: int) -> NoReturn:
         if os.getppid() != parent:
             os._exit(code)
         os.setsid()
+        processor_order.behind_conductor()
         for sign in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(sign, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
