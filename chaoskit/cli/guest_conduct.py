@@ -28,7 +28,7 @@ def main() -> int:
     gc.enable()
     clock = RealClock()
     begin_alike(clock)
-    processor_order.ahead_of_all()
+    processor_order.ahead()
     return conduct(Path(sys.argv[1]), clock)
 
 

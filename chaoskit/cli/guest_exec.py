@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from chaoskit import crash_report
+from chaoskit import crash_report, processor_order
 from chaoskit.cli.main import run_program
 from chaoskit.clock import RealClock, begin_alike
 from chaoskit.conduct.lab_setup import LabSetup
@@ -39,6 +39,7 @@ def main(folder: Path) -> int:
     os.dup2(_stdin(folder) if has_pipe else os.open(os.devnull, os.O_RDONLY), 0)
     guest_variables = {name: os.environ[name] for name in _GUEST_VARIABLES if name in os.environ}
     begin_alike(RealClock())
+    processor_order.ahead()
     caller = Caller(**job["caller"]) if job["caller"] else None
     for place in guest_variables.values():
         Path(place).chmod(0o1777)

@@ -24,6 +24,7 @@ from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
 
 _SECOND = 10**9
+_ON_TIME = 1_000_000  # ns
 _GRACE = 5 * _SECOND  # that the probe may take to end after its drain
 
 
@@ -55,7 +56,7 @@ class TimelineRunner:
         self._check = check
         until = begin = start
         for number, planned in enumerate(self._plan.phases):
-            begin = self._clock.now() if number else start
+            begin = _began(until, self._clock.now()) if number else start
             until += planned.length
             self._enter(planned, begin, until)
             self._wait(until, probe)
@@ -132,6 +133,14 @@ def _in_order(planned: PlannedPhase) -> Iterator[PlannedChange]:
     """First what ends, the last one set before the others, as in a restore; then what begins."""
     yield from (change for change in reversed(planned.changes) if change.setting is None)
     yield from (change for change in planned.changes if change.setting is not None)
+
+
+def _began(planned: int, now: int) -> int:
+    """When a phase began: as planned, unless the machine was too busy for it.
+
+    What is due at that very moment is this phase's; in virtual time its faults are set first (see `processor_order`).
+    """
+    return planned if now - planned < _ON_TIME else now
 
 
 def _require_alive(probe: Worker) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from chaoskit import crash_report
+from chaoskit import crash_report, processor_order
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.errors import ChaoskitError
 from chaoskit.terminal import complain
@@ -158,6 +158,7 @@ def _exec(command: Command, parent: int, enter: Callable[[], None], mask: set[in
     code = 3
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        processor_order.in_turn()
         if command.terminal is not None:
             os.login_tty(command.terminal)  # in a session of its own
         elif command.leads:

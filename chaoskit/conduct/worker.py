@@ -103,7 +103,7 @@ def _run_child(parent: int, inside: AbstractContextManager[None], work: Work, er
         if os.getppid() != parent:
             os._exit(code)
         os.close(binding)
-        processor_order.behind_conductor()
+        processor_order.in_turn()
         for sign in (signal.SIGINT, signal.SIGHUP):
             signal.signal(sign, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -77,7 +77,7 @@ def main(scratch: Path) -> None:
         _mount_filesystems(job)
         stdin = None if abandoned else _receive_stdin(job, console)
         if is_virtual():
-            processor_order.by_turns()
+            processor_order.begin()
             begin_alike(RealClock())
         code = None if stdin is None else _run(job, console, stdin)
         if code is None:
@@ -183,6 +183,7 @@ def _exec(job: Job, stdin: bytes) -> None:
     """Execute the command in this child. Never returns."""
     try:
         os.setsid()
+        processor_order.in_turn()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.dup2(_memory_file(stdin) if stdin else os.open("/dev/null", os.O_RDONLY), 0)

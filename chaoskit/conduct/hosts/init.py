@@ -83,7 +83,6 @@ def keep(start: Start, parent: int) -> NoReturn:
         if os.getppid() != parent:
             os._exit(code)
         os.setsid()
-        processor_order.behind_conductor()
         for sign in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(sign, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -239,6 +238,7 @@ def _spawn(program: HostProgram, output: int) -> int:
 def _exec(program: HostProgram, output: int) -> None:
     """Replace this process by the program. Raises OSError, ChaoskitError."""
     os.setsid()
+    processor_order.in_turn()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
