@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -153,7 +154,12 @@ class Run:
 
     def longest_wait(self, phase: str) -> float:
         """The longest time to a first token in a phase, ms."""
-        return max((one.first_token - one.scheduled) / 1e6 for one in self.begun(phase) if one.first_token is not None)
+        return max(self.waited(phase))
+
+    def waited(self, phase: str) -> list[float]:
+        """The times to the first token in a phase, ms, of those who were answered, in the order of their requests."""
+        begun = sorted(self.begun(phase), key=lambda one: one.scheduled)
+        return [(one.first_token - one.scheduled) / 1e6 for one in begun if one.first_token is not None]
 
     def all_completions(self) -> Counter[str]:
         """How all requests ended."""
@@ -247,18 +253,17 @@ def failover_model(runs: list[Run]) -> None:
         assert run.verdict == "met"
         assert sum(count for kind, count in run.all_completions().items() if kind != "complete") == 1
         assert run.ttft("refused") == pytest.approx(run.ttft("baseline"), abs=20)
-    over = {
-        "refused": 245,
-        "black-hole": 750,
-        "stalled": 999,
-    }  # what is left of 250 ms between two requests, and a timer
+    next_request = 50  # ms after the begin of each phase
+    over = {"refused": next_request - 5, "black-hole": next_request + 750, "stalled": next_request + 999}
     for run in runs:
         assert {name: run.failover(name)[0] for name in over} == pytest.approx(over, abs=2)
     back = [{name: run.failover(name)[1] for name in over} for run in runs]
-    assert back[0] == pytest.approx(dict.fromkeys(over, 250), abs=2)
-    assert back[1] == pytest.approx(
-        {"refused": 5000, "black-hole": 750, "stalled": 1750}, abs=2
-    )  # until it is tried again
+    assert back[0] == pytest.approx(dict.fromkeys(over, next_request), abs=2)
+    tried_again = {"refused": 5000, "black-hole": 750, "stalled": 1750}
+    assert back[1] == pytest.approx({name: next_request + ms for name, ms in tried_again.items()}, abs=2)
+    assert [sum(each > 200 for each in run.waited("black-hole")) for run in runs] == [24, 5]
+    assert [sum(each > 200 for each in run.waited("stalled")) for run in runs] == [24, 7]
+    assert all(run.waited("black-hole")[0] == pytest.approx(1090, abs=40) for run in runs)  # by a kept connection
     assert without.ttft("black-hole") == pytest.approx(600, abs=30)
     assert without.ttft("stalled") == pytest.approx(1095, abs=40)
     assert with_breaker.ttft("black-hole") == pytest.approx(without.ttft("baseline"), abs=20)
@@ -412,15 +417,15 @@ def false_alarms(runs: list[Run]) -> None:
 
     assert [run.verdict for run in runs] == ["broken"] * 3
     for run in runs:
-        assert all(phase.waiting_max == 0 and known(phase.kv_usage_max) < 0.02 for phase in run.queue)
+        assert all(known(phase.waiting_max) <= 1 and known(phase.kv_usage_max) < 0.02 for phase in run.queue)
         assert all(median(run.waits("premium", phase)) < 30 for phase in ("baseline", "longer"))
     refused = [{phase: shed(run, phase) for phase in ("baseline", "longer", "far", "recovery")} for run in runs]
-    assert refused[0] == {"baseline": {}, "longer": {}, "far": {"batch": 15, "standard": 25}, "recovery": {}}
+    assert refused[0] == {"baseline": {}, "longer": {}, "far": {"batch": 14, "standard": 26}, "recovery": {}}
     assert {each.detail.partition("dropped: ")[2].partition(":")[0] for each in blind.requests} == {"", "saturated"}
     assert all(300 < each < 340 for each in blind.waits("premium", "far"))
     assert refused[1]["longer"].total() == 14
     assert refused[2]["longer"] == refused[2]["baseline"] == refused[1]["baseline"] == Counter()
-    assert refused[2]["far"].total() == 21
+    assert refused[2]["far"].total() == 18
     for run in (whole, first):
         assert {"503" in each.detail for each in run.requests if each.completion != "complete"} == {True}
 
@@ -465,7 +470,9 @@ def soft_saturation(runs: list[Run]) -> None:
     assert (known(calm.waiting_max), known(surge.waiting_max)) == (3, 31)
     assert known(run.metrics("baseline").itl.p50_ms) < 15
     assert known(run.metrics("surge").itl.p50_ms) > 140
-    assert "says nothing; requests 2.25/s -> 12.1/s, waiting 0 -> 14" in run.result.models[0].sentence
+    assert [known(each.requests_per_second) for each in (calm, surge)] == pytest.approx([2.25, 12.15], abs=0.06)
+    assert [known(each.waiting) for each in (calm, surge)] == pytest.approx([0.2, 14], abs=0.6)
+    assert re.search(r"says nothing; requests 2\.\d+/s -> 12\.\d/s, waiting 0 -> 1\d,", run.result.models[0].sentence)
     assert run.result.spans is not None
     assert (run.result.spans.requests, run.result.spans.without_span) == (len(run.requests), 0)
 
