@@ -21,6 +21,8 @@ TICK = 100_000_000
 
 _SECOND = 1_000_000_000
 _ABSOLUTE = 1  # TIMER_ABSTIME
+_READ = 256  # ns, what reading the clock takes in virtual time: TIMER_MULTIPLIER, arch/um/kernel/time.c
+_SOON = 8  # reads
 
 now = time.monotonic_ns  # called directly in the hot paths of probe and server
 cpu = time.process_time_ns
@@ -96,6 +98,24 @@ def begin_alike(clock: Clock) -> None:
     """
     if is_virtual():
         clock.sleep_until((clock.now() // _SECOND + 1) * _SECOND)
+
+
+def use_up_remainder(clock: Clock, stamp: int) -> None:
+    """In virtual time, at `stamp`, a multiple of 256: make the part of the time that no clock shows the same in all runs.
+
+    The kernel counts ns, and its clock shows multiples of 256. An idle kernel goes on to ns 1 + D after a timer that
+    is D ns ahead by the shown time (itimer_next_event, arch/um/kernel/time.c), so that a rest stays, grows with each
+    timer, and decides which of the later ones are 256 ns late. A sleep that ends two ns before a multiple takes 1 from
+    the rest, and is late when nothing is left.
+    """
+    if not is_virtual():
+        return
+    clock.sleep_until(stamp)
+    for _ in range(_READ):
+        stamp = (now() // _READ + _SOON) * _READ - 2
+        _sleep_until(stamp)
+        if now() - stamp > 2 + _READ:
+            return
 
 
 def wall() -> str:

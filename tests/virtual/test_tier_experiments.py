@@ -367,9 +367,9 @@ def failover_proxies(runs: list[Run]) -> None:
     assert envoy.completions("dead").keys() == envoy.completions("black-hole").keys() == {"http_error"}
 
     over = [[each.over_ms for each in run.told_failover("dead")] for run in runs]
-    assert over == [pytest.approx(ms, abs=60) for ms in ([90], [90], [6090], [160], [], [110])]
+    assert over == [pytest.approx(ms, abs=60) for ms in ([394], [394], [5894], [170], [], [406])]
     back = [[each.back_ms for each in run.told_failover("dead")] for run in runs]
-    assert back == [pytest.approx(ms, abs=2) for ms in ([3500], [3500], [500], [1000], [], [5500])]
+    assert back == [pytest.approx(ms, abs=2) for ms in ([3800], [3800], [300], [800], [], [5800])]
 
 
 def incident_retry_storm(runs: list[Run]) -> None:
