@@ -102,7 +102,7 @@ class GapEvidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whose a stall is: its time by cause, and what this rests on. `kind` is the network's."""
+    """Whose a stall is: its time by cause, and what this rests on. `kind` and `place` are the network's."""
 
     stall: Stall
     parts: Lateness
@@ -111,6 +111,7 @@ class Verdict:
     records: tuple[str, ...]
     kind: NetworkKind | None = None
     doubt: Doubt | None = None
+    place: str = ""
 
     @property
     def cause(self) -> Cause:
