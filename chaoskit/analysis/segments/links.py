@@ -1,4 +1,4 @@
-"""Follows a connection's data over the links of a lab: when it left the far end, and where it was lost.
+"""Follows a connection's data over the links of a lab: when it left the far end, where it was lost.
 
 A router captures a packet where it comes in, before any fault, and where it leaves a queue, behind the fault. All of a
 lab's stamps are of one clock, so that the times between them are those of the stretches in between:
