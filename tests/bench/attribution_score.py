@@ -99,12 +99,11 @@ class _Method:
         """Of each interrupted stream its cause, when it ended, and how."""
         ended = {each.stream.number: each for each in self._known.ended}
         died = {stream: each for (stream, _), each in self.stalls.items() if each.stall.after is None}
-        sockets = self._known.evidence.sockets
         found = {}
         for stream in self._raw.streams.ended:
             if stream.is_interrupted:
                 number, request = stream.number, stream.request
-                cause = interruption_cause(stream, ended.get(number), died.get(number), sockets)
+                cause = interruption_cause(stream, ended.get(number), died.get(number), self._known.evidence)
                 found[number] = (cause, request.ended, request.completion)
         return found
 

@@ -20,8 +20,9 @@ from chaoskit.analysis.segments.captured_connections import Segments
 from chaoskit.analysis.segments.columns import MS, Column
 from chaoskit.analysis.segments.packets import FIN, RST, SYN
 
-Ending = Literal["segment", "fin", "rst", "nothing"]
-_SAME = MS  # ns between the stamp of a read and that of its segment
+Ending = Literal["segment", "fin", "nothing"]
+SAME = MS
+"""Between the stamp of a read and that of its segment, ns."""
 _TOGETHER = 3 * MS  # ns between segments that were sent at once
 _ROUND_TRIP = 0.6  # of one; a segment that arrives so much later was sent after our acknowledgement of the one before
 _TIMER = (180 * MS, 280 * MS)  # ns: Linux waits at least 200 ms more than a round trip (TCP_RTO_MIN), and ticks
@@ -80,24 +81,32 @@ class WireEvidence:
 
 
 def gap_evidence(segments: Segments, begin: int, end: int) -> WireEvidence:
-    """What the packets between these two stamps tell: of the tokens around a gap, or of the end of its stream."""
+    """What the packets between these two stamps, of the tokens around a gap, tell."""
     at = segments.down.at
     times = at[segments.deliveries]
-    start = int(np.searchsorted(times, begin + _SAME, side="right"))
-    stop = int(np.searchsorted(times, end + _SAME, side="right"))
-    doubts = tuple(filter(None, (segments.clock.doubt, segments.ids.doubt)))
+    start = int(np.searchsorted(times, begin + SAME, side="right"))
+    stop = int(np.searchsorted(times, end + SAME, side="right"))
     if stop <= start or start == 0:
         return WireEvidence(
-            _last_word(segments, begin, end),
+            "nothing",
             silence=end - begin,
-            is_window_closed=_is_window_closed(segments, begin, end),
+            is_window_closed=is_window_closed(segments, begin, end),
             round_trip=segments.round_trip,
             dropped=segments.dropped,
-            doubts=doubts,
+            doubts=_doubts(segments),
         )
     place = start - 1 + int(np.argmax(np.diff(times[start - 1 : stop])))
     before, after = (int(row) for row in segments.deliveries[place : place + 2])
-    return _Silence(segments, before, after, doubts).evidence()
+    return silence_evidence(segments, before, after)
+
+
+def silence_evidence(segments: Segments, before: int, after: int) -> WireEvidence:
+    """What the packets tell of the time between two deliveries; these are their rows among the server's packets."""
+    return _Silence(segments, before, after, _doubts(segments)).evidence()
+
+
+def _doubts(segments: Segments) -> tuple[str, ...]:
+    return tuple(filter(None, (segments.clock.doubt, segments.ids.doubt)))
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,7 @@ class _Silence:
             is_rising=delays is not None and _is_rising(delays[max(0, before - _PACED) : before + 1]),
             is_clocked=delays is not None and self._is_clocked(first, int(delays[first])),
             is_paced=self._is_paced(),
-            is_window_closed=_is_window_closed(segments, int(at[before]), int(at[after])),
+            is_window_closed=is_window_closed(segments, int(at[before]), int(at[after])),
             round_trip=segments.round_trip,
             usual=self._usual(),
             dropped=segments.dropped,
@@ -246,7 +255,7 @@ def _is_rising(delays: Column) -> bool:
     return len(delays) >= _PACED and bool((np.diff(delays) >= 0).all()) and int(delays[-1] - delays[0]) > 10 * MS
 
 
-def _is_window_closed(segments: Segments, begin: int, end: int) -> bool:
+def is_window_closed(segments: Segments, begin: int, end: int) -> bool:
     """Whether we told the sender that there was no room for a segment, while the gap lasted or just before it.
 
     A sender does not send less than a segment into a small window (RFC 9293, section 3.8.6.2.1).
@@ -254,14 +263,5 @@ def _is_window_closed(segments: Segments, begin: int, end: int) -> bool:
     up = segments.up
     last = max(0, int(np.searchsorted(up.at, begin, side="right")) - 1)
     rows = slice(last, int(np.searchsorted(up.at, end, side="right")))
-    windows = up.window[rows] << np.where(up.flags[rows] & SYN != 0, 0, segments.scale)
-    return bool(((windows < min(segments.mss, _SMALL)) & (up.flags[rows] & (RST | FIN) == 0)).any())
-
-
-def _last_word(segments: Segments, begin: int, end: int) -> Ending:
-    """How the server's side ended in this time, as far as it was seen."""
-    down = segments.down
-    rows = slice(int(np.searchsorted(down.at, begin)), int(np.searchsorted(down.at, end + _SAME, side="right")))
-    if (segments.reset_at >= begin) and (segments.reset_at <= end + _SAME):
-        return "rst"
-    return "fin" if (down.flags[rows] & FIN != 0).any() else "nothing"
+    windows = up.window[rows] << segments.scale
+    return bool(((windows < min(segments.mss, _SMALL)) & (up.flags[rows] & (SYN | RST | FIN) == 0)).any())

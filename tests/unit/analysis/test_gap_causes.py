@@ -331,20 +331,3 @@ def test_what_the_capture_dropped_lowers_the_confidence(tmp_path: Path) -> None:
 
     assert found.confidence == WEAK
     assert "the capture itself dropped 3 packets" in found.sentence
-
-
-@pytest.mark.parametrize(
-    ("flags", "side", "words"),
-    [(0x11, "server", "FIN"), (0x04, "unknown", "reset"), (None, "unknown", "nothing more arrived")],
-)
-def test_a_stream_that_died(tmp_path: Path, flags: int | None, side: str, words: str) -> None:
-    """A FIN is the server's; a reset, and silence, do not tell who it was."""
-    talk = begun()
-    if flags is not None:
-        talk.fin(LAST + 300, flags)
-
-    evidence, found = judged(talk, tmp_path, LAST + 310)
-
-    assert found.side == side
-    assert words in found.sentence
-    assert evidence.ending == {0x11: "fin", 0x04: "rst", None: "nothing"}[flags]
