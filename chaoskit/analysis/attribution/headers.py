@@ -32,7 +32,7 @@ def by_headers(stall: Stall, evidence: StreamEvidence, socket: GapEvidence) -> V
     told = cause(found)
     if told.side == "unknown":
         return None
-    if told.side == "server" and had_to_wait(socket) and socket.missing >= FEWEST:
+    if told.side == "server" and found.was_limited is not False and had_to_wait(socket) and socket.missing >= FEWEST:
         return _had_to_wait(stall, socket, found)
     left = max(0, gap.length - found.silence)
     deaf = min(left, socket.deaf) if socket.deaf > DEAF else 0

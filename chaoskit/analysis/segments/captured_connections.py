@@ -6,6 +6,7 @@ A port of the client may have been used again: a connection begins with the clie
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,7 @@ import numpy as np
 
 from chaoskit.analysis.segments.behind_faults import as_received
 from chaoskit.analysis.segments.capture_file import read_capture
-from chaoskit.analysis.segments.columns import MS, Column, unwrapped
+from chaoskit.analysis.segments.columns import MS, Column, no_column, unwrapped
 from chaoskit.analysis.segments.delivery import delivered
 from chaoskit.analysis.segments.packet_ids import PacketIds, label_changes, packet_ids
 from chaoskit.analysis.segments.packets import ACK, FIN, RST, SYN, Packets, decode
@@ -26,7 +27,22 @@ NOT_KNOWN = int(np.iinfo(np.int64).min)
 """Of what the client had acknowledged, where nothing tells."""
 _TIMESTAMPS_SIZE = 12  # bytes of a segment that its timestamps take
 _USUAL_MSS = 1460
+_ENOUGH = 32  # connections
 _AT_ONCE = 10 * MS  # ns, where the round trip is not known
+
+
+@dataclass(frozen=True, eq=False)
+class Ticks:
+    """How long a tick of the servers' clocks is, by the connections of a capture that tell it."""
+
+    connections: list[Packets] = field(default_factory=list)
+
+    @cached_property
+    def usual(self) -> int | None:
+        """That of most of the longest ones, ns; None where none tells."""
+        longest = sorted(self.connections, key=lambda each: -len(each.at))[:_ENOUGH]
+        found = Counter(clock.tick for each in longest if (clock := sender_clock(each.at, each.tsval, each.tsecr)).tick)
+        return found.most_common(1)[0][0] if found else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +52,7 @@ class Segments:
     `round_trip` is that of the handshake, ns, None where none was captured; `mss` the most data of one packet.
     `resets`: those with which it was reset from the server's side. `dropped` packets of the whole capture are missing.
     `begin`: when its first packet was captured; `scale`: by which power of two the client's windows are multiplied.
-    `until`: when the last packet of the whole capture was.
+    `until`: when the last packet of the whole capture was; `ticks` are those of all connections.
     """
 
     down: Packets
@@ -48,6 +64,7 @@ class Segments:
     begin: int
     scale: int
     until: int
+    ticks: Ticks
 
     @cached_property
     def seq(self) -> Column:
@@ -84,7 +101,8 @@ class Segments:
     @cached_property
     def delivered(self) -> Column:
         """How far the data was in order once each of the server's packets had arrived."""
-        return delivered(self.seq, self.end, self.acked)
+        has_stamps = bool((self.down.tsval >= 0).all())
+        return delivered(self.seq, self.end, self.acked, unwrapped(self.down.tsval if has_stamps else no_column(), 32))
 
     @cached_property
     def deliveries(self) -> Column:
@@ -100,7 +118,7 @@ class Segments:
     @cached_property
     def clock(self) -> SenderClock:
         """When the server's kernel sent each of its packets."""
-        return sender_clock(self.down.at, self.down.tsval, self.seq)
+        return sender_clock(self.down.at, self.down.tsval, self.down.tsecr, self.ticks.usual)
 
     @cached_property
     def ids(self) -> PacketIds:
@@ -146,10 +164,10 @@ def load_capture(path: Path, ports: Collection[int]) -> Capture | None:
     if file is None:
         return None
     packets, others = decode(file, ports)
-    until = int(file.at.max(initial=0))
+    until, ticks = int(file.at.max(initial=0)), Ticks()
     by_port: dict[int, list[Segments]] = {}
     for rows in _connections(packets):
-        by_port.setdefault(int(rows.port[0]), []).append(_segments(rows, file.dropped, until))
+        by_port.setdefault(int(rows.port[0]), []).append(_segments(rows, file.dropped, until, ticks))
     for found in by_port.values():
         found.sort(key=lambda each: each.begin)
     return Capture(by_port, len(file.begins), file.dropped, file.left_out + others, file.is_torn)
@@ -177,7 +195,7 @@ def _again(packets: Packets) -> Iterator[Packets]:
         yield packets.select(np.arange(first, after))
 
 
-def _segments(packets: Packets, dropped: int, until: int) -> Segments:
+def _segments(packets: Packets, dropped: int, until: int, ticks: Ticks) -> Segments:
     down, up = as_received(packets.select(packets.is_down)), packets.select(~packets.is_down)
     if up.is_outgoing.any() and not up.is_outgoing.all():
         up = up.select(up.is_outgoing)
@@ -188,6 +206,7 @@ def _segments(packets: Packets, dropped: int, until: int) -> Segments:
     data = down.select(down.flags & (SYN | RST) == 0)
     begin = int(packets.at[0])
     scale = int(syn.scale[0]) if len(syn.at) and len(answer.at) and answer.scale[0] >= 0 else 0
+    ticks.connections.append(data)
     return Segments(
         down=data,
         up=up,
@@ -198,4 +217,5 @@ def _segments(packets: Packets, dropped: int, until: int) -> Segments:
         begin=begin,
         scale=scale,
         until=until,
+        ticks=ticks,
     )

@@ -173,7 +173,7 @@ def own_without_stamps(talk: Talk) -> None:
         (lambda talk: talk.forged_reset(LAST + 300, 57), "server", WEAK, "as far as the server's packets did"),
     ],
 )
-def test_a_reset_tells_where_it_comes_from(  # noqa: PLR0917
+def test_a_reset_tells_where_it_comes_from(
     tmp_path: Path, version: int, reset: Callable[[Talk], None], side: str, confidence: float, words: str
 ) -> None:
     """By the server's own numbers in it, or by how far it came."""
