@@ -98,7 +98,7 @@ class Talk:
             self.ident += 1
             return
         arrived = sent + (self.trip / 2 if took is None else took)
-        echoed = None if answers is None else self.stamp + int(answers / self.tick)
+        echoed = None if answers is None else answers
         self._down(arrived, sent, PSH | ACK, begin, length, echoed=echoed)
 
     def _down(
@@ -113,7 +113,8 @@ class Talk:
         echoed: int | None = None,
         options: bytes = b"",
     ) -> None:
-        stamps = self._options(sent, at if echoed is None else echoed)
+        heard = sent - self.trip / 2 if echoed is None else echoed
+        stamps = self._options(sent / self.tick, self.stamp + int(heard))
         tcp = self._tcp(FAR, self.port, (self.seq + 1 + begin, self.acked_by_server), flags, 500, stamps + options)
         if ident is None:
             ident, self.ident = self.ident, self.ident + 1
@@ -122,10 +123,10 @@ class Talk:
         if since <= at < until and delay < math.inf:
             self._add(at + delay, False, ident, tcp, length, behind=True)
 
-    def _options(self, sent: float, echoed: float) -> bytes:
+    def _options(self, ticks: float, echoed: float) -> bytes:
         if not self.has_stamps:
             return b""
-        return struct.pack("!HBBII", 0x0101, 8, 10, (self.stamp + int(sent / self.tick)) % 2**32, int(echoed) % 2**32)
+        return struct.pack("!HBBII", 0x0101, 8, 10, (self.stamp + int(ticks)) % 2**32, int(echoed) % 2**32)
 
     def _tcp(
         self, source: int, destination: int, numbers: tuple[int, int], flags: int, window: int, options: bytes

@@ -21,7 +21,7 @@ from chaoskit.analysis.segments.columns import MS, Column, no_column, unwrapped
 from chaoskit.analysis.segments.delivery import delivered
 from chaoskit.analysis.segments.packet_ids import PacketIds, label_changes, packet_ids
 from chaoskit.analysis.segments.packets import ACK, FIN, RST, SYN, Packets, decode
-from chaoskit.analysis.segments.sender_clock import SenderClock, sender_clock
+from chaoskit.analysis.segments.sender_clock import SenderClock, sender_clock, sure_tick
 
 NOT_KNOWN = int(np.iinfo(np.int64).min)
 """Of what the client had acknowledged, where nothing tells."""
@@ -41,7 +41,7 @@ class Ticks:
     def usual(self) -> int | None:
         """That of most of the longest ones, ns; None where none tells."""
         longest = sorted(self.connections, key=lambda each: -len(each.at))[:_ENOUGH]
-        found = Counter(clock.tick for each in longest if (clock := sender_clock(each.at, each.tsval, each.tsecr)).tick)
+        found = Counter(tick for each in longest if (tick := sure_tick(each.tsval, each.tsecr)))
         return found.most_common(1)[0][0] if found else None
 
 
@@ -101,8 +101,8 @@ class Segments:
     @cached_property
     def delivered(self) -> Column:
         """How far the data was in order once each of the server's packets had arrived."""
-        has_stamps = bool((self.down.tsval >= 0).all())
-        return delivered(self.seq, self.end, self.acked, unwrapped(self.down.tsval if has_stamps else no_column(), 32))
+        stamps = unwrapped(self.down.tsval, 32) if self.clock.is_believed else no_column()
+        return delivered(self.seq, self.end, self.acked, stamps)
 
     @cached_property
     def deliveries(self) -> Column:

@@ -1,4 +1,4 @@
-"""Whose it was that a stream ended before its time, by the packets until then and those that came too late.
+"""Whose it was that a stream ended before its time, by the packets until then and those after it.
 
 A client that gives up closes its connection, and its FIN is a question: a kernel answers it at once, and the answer's
 sequence number counts all that was ever sent, also what was lost.
@@ -118,7 +118,7 @@ class _Death:
         return cause(silence_evidence(self.segments, int(before[-1]), row))
 
     def _is_request_lost(self, count: int) -> bool:
-        """Whether data of ours was sent again, and never acknowledged."""
+        """Whether data that we sent again was never acknowledged."""
         up, down = self.segments.up, self.segments.down
         rows = np.flatnonzero((up.length > 0) & (up.at <= self.ended + SAME))
         if not len(rows):

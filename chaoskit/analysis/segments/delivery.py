@@ -26,13 +26,13 @@ def delivered(seq: Column, end: Column, acked: Column, tsval: Column) -> Column:
         return seq
     reach = np.maximum(np.maximum.accumulate(end), acked)
     before = np.append(seq[:1], np.maximum(reach[:-1], acked[1:]))
-    holes = np.flatnonzero(seq > before)
-    if not len(holes):
-        return reach
-    first = int(holes[0])
-    found, edge, waiting = reach.copy(), int(before[first]), list[tuple[int, int]]()
     stamps = tsval if len(tsval) else np.zeros(len(seq), dtype=np.int64)
-    recent = int(stamps[:first].max())
+    special = np.flatnonzero((seq > before) | (stamps < np.maximum.accumulate(stamps) - _OLDER))
+    if not len(special):
+        return reach
+    first = int(special[0])
+    found, edge, waiting = reach.copy(), int(before[first]), list[tuple[int, int]]()
+    recent = int(stamps[:first].max(initial=stamps[0]))
     rows = zip(*(column[first:].tolist() for column in (seq, end, acked, stamps)), strict=True)
     for row, (begin, until, known, stamp) in enumerate(rows, first):
         edge = max(edge, known)

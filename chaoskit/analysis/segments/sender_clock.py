@@ -11,7 +11,7 @@ section 3). Linux counts milliseconds, other systems 4 or 10 ms; only difference
 | a newer echo with an older stamp | the clock jumps, or several senders answer                               |
 | far from a straight line         | the clock was set, or something in between rewrites it                   |
 
-A sender echoes the newest timestamp of ours that it has, so a newer echo was sent later, in whichever order packets
+A sender echoes our newest timestamp that it has, so a newer echo was sent later, in whichever order packets
 arrive. Far from a straight line is what neither a path that became slower explains, nor a wait since the echo.
 A connection that tells no tick, because a queue delays its packets by more than they are apart, has that of the others
 to the same server.
@@ -26,7 +26,7 @@ import numpy as np
 from chaoskit.analysis.segments.columns import MS, Bools, Column, no_column, unwrapped
 
 _TICKS = (1_000, MS, 4 * MS, 10 * MS)  # ns
-_TOLERANCE, _MOST = 0.33, 0.4  # of a tick's length, for delays vary; of the pairs of segments
+_TOLERANCE, _MOST, _SURE = 0.33, 0.4, 0.7  # of a tick's length, for delays vary; of the pairs of segments
 _FEWEST, _SHORTEST = 6, 100 * MS
 _STRAIGHT = 2_000 * MS  # ns by which the path's least delay may change during a connection
 _WINDOWS = 8
@@ -64,10 +64,12 @@ def sender_clock(at: Column, tsval: Column, tsecr: Column, known: int | None = N
     stamps = _filled(tsval, has)
     if not (stamps != stamps[0]).any():
         return SenderClock(doubt="the server's timestamps do not advance")
-    tick = tick_of(at, stamps) or known
+    echoes = _filled(tsecr, has)
+    tick, share = _tick(echoes * MS, stamps)
+    if share < _SURE:
+        tick = known or _tick(at, stamps)[0]
     if tick is None:
         return SenderClock(doubt="the server's timestamps are no clock that is known")
-    echoes = _filled(tsecr, has)
     if _went_back(stamps, echoes) > max(2, len(at) // 50):
         return SenderClock(doubt="the server's timestamps jump")
     delay = at - at[0] - (stamps - stamps[0]) * tick
@@ -80,8 +82,20 @@ def sender_clock(at: Column, tsval: Column, tsecr: Column, known: int | None = N
     return SenderClock(tick, skew, sent + int((at - sent).min()))
 
 
-def tick_of(at: Column, stamps: Column) -> int | None:
-    """The length of a tick by which most pairs of segments, near to each other or far apart, were sent as they came."""
+def sure_tick(tsval: Column, tsecr: Column) -> int | None:
+    """The length of a tick, ns, where a connection's echoes tell it beyond doubt."""
+    if len(tsval) < _FEWEST or not (tsval >= 0).all():
+        return None
+    tick, share = _tick(unwrapped(tsecr, 32) * MS, unwrapped(tsval, 32))
+    return tick if share >= _SURE else None
+
+
+def _tick(at: Column, stamps: Column) -> tuple[int | None, float]:
+    """The length of a tick by which most pairs of segments, near or far apart, were sent as far apart as `at` tells.
+
+    And what share of them was. They were `at` these times here, or what they echo was: a queue on their way stretches
+    the first, and not the second.
+    """
     best, best_share = None, _MOST
     for apart in {1, 2, 5, len(at) // 4, len(at) // 2} - {0}:
         spans, ticks = at[apart:] - at[:-apart], stamps[apart:] - stamps[:-apart]
@@ -90,7 +104,7 @@ def tick_of(at: Column, stamps: Column) -> int | None:
             share = float((np.abs(lengths / tick - 1) < _TOLERANCE).sum()) / max(1, len(spans))
             if share > best_share:
                 best, best_share = tick, share
-    return best
+    return best, best_share
 
 
 def _went_back(stamps: Column, echoes: Column) -> int:

@@ -1,6 +1,6 @@
 """Whose it was that a stream died: each case is a connection told packet by packet, which the client gives up.
 
-The server sends a token each 20 ms until 500; the round trip is 40 ms. Then nothing comes, and at 2520 the client closes.
+The server sends a token each 20 ms until 500; the round trip is 40 ms. Then nothing comes; at 2520 the client closes.
 """
 
 from __future__ import annotations
