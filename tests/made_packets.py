@@ -98,8 +98,7 @@ class Talk:
             self.ident += 1
             return
         arrived = sent + (self.trip / 2 if took is None else took)
-        echoed = None if answers is None else answers
-        self._down(arrived, sent, PSH | ACK, begin, length, echoed=echoed)
+        self._down(arrived, sent, PSH | ACK, begin, length, echoed=answers)
 
     def _down(
         self,
@@ -110,7 +109,7 @@ class Talk:
         length: int,
         *,
         ident: int | None = None,
-        echoed: int | None = None,
+        echoed: float | None = None,
         options: bytes = b"",
     ) -> None:
         heard = sent - self.trip / 2 if echoed is None else echoed
