@@ -101,7 +101,7 @@ def begin_alike(clock: Clock) -> None:
 
 
 def use_up_remainder(clock: Clock, stamp: int) -> None:
-    """In virtual time, at `stamp`, a multiple of 256: make the part of the time that no clock shows the same in all runs.
+    """In virtual time, at `stamp`, make the part of the time that no clock shows the same in all runs.
 
     The kernel counts ns, and its clock shows multiples of 256. An idle kernel goes on to ns 1 + D after a timer that
     is D ns ahead by the shown time (itimer_next_event, arch/um/kernel/time.c), so that a rest stays, grows with each

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaoskit import crash_report, processor_order
 from chaoskit.cli.main import run_program
-from chaoskit.clock import RealClock, begin_alike
+from chaoskit.clock import RealClock, begin_alike, next_tick, use_up_remainder
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.conduct.user_command import Command
@@ -38,7 +38,8 @@ def main(folder: Path) -> int:
     has_pipe = job["has_input"] and terminal is None
     os.dup2(_stdin(folder) if has_pipe else os.open(os.devnull, os.O_RDONLY), 0)
     guest_variables = {name: os.environ[name] for name in _GUEST_VARIABLES if name in os.environ}
-    begin_alike(RealClock())
+    clock = RealClock()
+    begin_alike(clock)
     processor_order.ahead()
     caller = Caller(**job["caller"]) if job["caller"] else None
     for place in guest_variables.values():
@@ -46,7 +47,12 @@ def main(folder: Path) -> int:
     command = Command(tuple(job["argv"]), job["environment"] | guest_variables, caller, terminal)
     writable = tuple(map(Path, job["writable"]))
     workspace = Workspace(Path.cwd(), writable, others=(Path("/tmp"),), store=Path("/run/changes"))
-    code = in_guest(setup, command, workspace, Visit(job["place"], folder / "run", (folder / "begun").touch))
+
+    def begin() -> None:
+        (folder / "begun").touch()
+        use_up_remainder(clock, next_tick(clock.now()))
+
+    code = in_guest(setup, command, workspace, Visit(job["place"], folder / "run", begin))
     keep = os.open(folder / "changed", os.O_RDONLY | os.O_DIRECTORY) if job["keep"] else None
     (folder / "changes.json").write_text(json.dumps(asdict(workspace.collect(keep))))
     return code

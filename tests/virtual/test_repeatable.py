@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import other_python
 import pytest
 from clocks import EXPERIMENTS
 
@@ -42,11 +43,13 @@ timeline: [{baseline: 2s}]
 NEAR = 12_000  # ns that a packet takes through the lab by itself, by its clock reads
 
 
-def run(kernel: GuestKernel, file: Path, out: Path, *options: str, **environment: str) -> str:
+def run(
+    kernel: GuestKernel, file: Path, out: Path, *options: str, python: str = sys.executable, **environment: str
+) -> str:
     """What `chaoskit run` says, in virtual time."""
     words = ["run", str(file), "--kernel", str(kernel.path), "--clock", "virtual", "--out", str(out), *options]
     answer = subprocess.run(
-        [sys.executable, "-m", "chaoskit", *words],
+        [python, "-m", "chaoskit", *words],
         capture_output=True,
         text=True,
         check=False,
@@ -63,9 +66,9 @@ def test_every_experiment_repeats_to_the_byte(experiment: Path, shipped: Callabl
 
 
 def test_the_environment_changes_no_byte(kernel: GuestKernel, shipped: Callable[[Path], Any], tmp_path: Path) -> None:
-    """A start that takes longer, as in another locale, shifts no stamp: all that waits, waits for the same ticks."""
-    here, there = shipped(LOSS).directory, tmp_path / "there"
-    run(kernel, LOSS, there, LANG="de_DE.UTF-8", LC_ALL="de_DE.UTF-8")
+    """Nor the locale, the folder, or what else is installed and imported: all that waits, waits for the same ticks."""
+    here, there = shipped(LOSS).directory, tmp_path / "in a folder with a longer name"
+    run(kernel, LOSS, there, python=str(other_python.make(tmp_path / "venv")), **other_python.ENVIRONMENT)
 
     assert read(here, Request)
     assert first_difference(here, there) == ""
