@@ -25,10 +25,7 @@ _GUEST_VARIABLES = ("TMPDIR",)  # of the guest: the host's directory is read-onl
 def main(folder: Path) -> int:
     """Build the lab, run the command. Returns its exit code."""
     lock_memory()
-    from chaoskit.conduct.lab_client import (
-        Visit,
-        in_guest,
-    )  # after `lock_memory`: this import loads most of what is needed
+    from chaoskit.conduct.lab_client import Visit, in_guest  # after `lock_memory`: it loads most of what is needed
 
     job = json.load(sys.stdin)
     setup = LabSetup.unpickled((folder / "lab").read_bytes(), job["environments"])

@@ -13,8 +13,8 @@ import chaoskit
 _OTHERS = (
     "argparse, calendar, cmd, code, configparser, csv, decimal, difflib, doctest, email.mime.text, fractions, ftplib, "
     "gettext, gzip, html.parser, http.cookiejar, imaplib, lzma, mailbox, multiprocessing.pool, netrc, optparse, pdb, "
-    "pickletools, plistlib, poplib, profile, pydoc, shelve, smtplib, sqlite3, statistics, tarfile, timeit, tracemalloc, "
-    "unittest.mock, urllib.robotparser, uuid, wave, xml.dom.minidom, xml.etree.ElementTree, xmlrpc.client, zipapp"
+    "pickletools, plistlib, poplib, profile, pydoc, shelve, smtplib, sqlite3, statistics, tarfile, timeit, "
+    "tracemalloc, unittest.mock, urllib.robotparser, uuid, wave, xml.dom.minidom, xml.etree.ElementTree, zipapp"
 )
 
 
