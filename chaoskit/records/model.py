@@ -75,7 +75,7 @@ class Phase:
     faults: tuple[str, ...]
     """Names of the faults in force."""
     begin: int
-    """When chaoskit began to change the network."""
+    """When chaoskit began to change the network: as planned, if it was late by less than 1 ms."""
     ready: int
     """When every change was read back: the faults are in force."""
     until: int
