@@ -104,7 +104,7 @@ class GapEvidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whose a stall is: its time by cause, and what this rests on. `kind` is the network's."""
+    """Whose a stall is: its time by cause, and what this rests on. `kind` and `place` are the network's."""
 
     stall: Stall
     parts: Lateness
@@ -113,6 +113,7 @@ class Verdict:
     records: tuple[str, ...]
     kind: NetworkKind | None = None
     doubt: Doubt | None = None
+    place: str = ""
 
     @property
     def cause(self) -> Cause:

@@ -5,4 +5,5 @@ Data flows capture.pcapng -> `capture_file` (blocks) -> `packets` (columns) -> `
 `death` of a stream, `request_path` of a first token. Of QUIC packet numbers, which a connection counts and never uses
 again, would stand in for `packet_ids`, and the delays in its acknowledgements for `sender_clock`; both are encrypted,
 so that they would come from the probe's own QUIC stack and not from a capture.
+In a lab `links` follows the same packets over its routers.
 """
