@@ -199,6 +199,13 @@ class Gaps(Sequence[Gap]):
         return self.table.is_stall[self.rows]
 
     @property
+    def are_unfinished(self) -> Bools:
+        """Whether the stream ended in it: the next token would have come later."""
+        following = np.minimum(self.rows + 1, len(self.table.stream) - 1)
+        is_end: Bools = (self.table.stream[following] != self.stream) | (following == self.rows)
+        return is_end
+
+    @property
     def stalls(self) -> Gaps:
         """The stalls among these gaps."""
         return self.select(self.are_stalls)
