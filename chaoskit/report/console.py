@@ -148,12 +148,12 @@ def _without_tokens(result: Result) -> Iterator[str]:
 
 def _longer(result: Result) -> Iterator[str]:
     """What the sign > means, and of how many streams in each phase nothing more is known."""
-    if not any(phase.metrics.ttft.at_least_ms or phase.metrics.itl.at_least_ms for phase in result.phases):
+    if not any(phase.metrics.ttft.at_least or phase.metrics.itl.at_least for phase in result.phases):
         return
     told = [
         f"{f'in {safe(phase.name)} ' if len(result.phases) > 1 else ''}{ttft.never} of {counted(ttft.count, 'stream')}"
         for phase in result.phases
-        if (ttft := phase.metrics.ttft).at_least_ms
+        if (ttft := phase.metrics.ttft).at_least
     ]
     without = f", {', '.join(told)} without a first token" if told else ""
     yield f"> longer than that: streams ended first{without}"

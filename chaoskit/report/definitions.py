@@ -90,7 +90,7 @@ _RESULT = {
     "count": "Values that are summarized, a number.",
     "never": "How many of them were never reached; they are longer than everything. A number.",
     "cut": "How many of them the end of the run cut off, after less than others took; a number.",
-    "at_least_ms": "Statistics that are longer than this, of which no more is known: streams ended first. ms.",
+    "at_least": "Statistics that are longer than this, of which no more is known: streams ended first.",
     **_PERCENTILES,
     "value": "The estimate, in the unit of its metric.",
     "low": "The lower end of its 95 % interval, in the same unit.",

@@ -20,6 +20,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 
 from chaoskit.analysis.statistics.quantiles import MS, PERCENTS, is_too_few, nearest_rank, rank_of
@@ -33,7 +34,9 @@ class CensoredTimes:
     """The times of streams, ns: (stream, time), infinite where never; and what is known of those without an end."""
 
     def __init__(self, pairs: Iterable[tuple[int, float]], unreached: Unreached = ALL_REACHED) -> None:
-        self._unreached = unreached
+        pairs = list(pairs)
+        self._unreached = _resolved(unreached, max((value for _, value in pairs if value < math.inf), default=0.0))
+        pairs += [(stream, math.inf) for stream in unreached.cut if stream not in self._unreached.cut]
         self._ordered = sorted((value, stream in unreached.unfinished) for stream, value in pairs)
 
     def __len__(self) -> int:
@@ -113,7 +116,7 @@ class CensoredTimes:
             return LatencySummary(count=0, missing=missing)
         in_ms = {percent: self.percentile(percent) / MS for percent in PERCENTS}
         names = (*(f"p{percent}" for percent in PERCENTS), "max", "mean")
-        longer = {name: at_least / MS for name in names if (at_least := self.at_least(name)) is not None}
+        longer = {f"{name}_ms": at_least / MS for name in names if (at_least := self.at_least(name)) is not None}
         return LatencySummary(
             count=len(self),
             never=self.never,
@@ -124,6 +127,13 @@ class CensoredTimes:
             p99_ms=in_ms[99],
             max_ms=self.values[-1] / MS,
             mean_ms=math.fsum(self.filled) / len(self) / MS,
-            at_least_ms=longer,
+            at_least=longer,
             reported_as_max=tuple(f"p{percent}" for percent in PERCENTS if is_too_few(percent, len(self))),
         )
+
+
+def _resolved(unreached: Unreached, longest: float) -> Unreached:
+    """Those that were cut off after more than the longest of the others are known to be longer than everything."""
+    cut = {stream: waited for stream, waited in unreached.cut.items() if waited <= longest}
+    outlasted = {stream: waited for stream, waited in unreached.cut.items() if stream not in cut}
+    return replace(unreached, given_up={**unreached.given_up, **outlasted}, cut=cut) if outlasted else unreached

@@ -54,8 +54,8 @@ def summarize_column(
     known = {"max": 100} | {f"p{percent}": percent for percent in PERCENTS}
     places = {name: int(values[rank_of(percent, len(values)) - 1]) for name, percent in known.items()} if total else {}
     open_ended = [name for name in places if is_unfinished(values, known[name], unfinished, places[name])]
-    at_least = {name: places[name] / MS for name in open_ended}
-    return found.model_copy(update={"at_least_ms": at_least})
+    at_least = {f"{name}_ms": places[name] / MS for name in open_ended}
+    return found.model_copy(update={"at_least": at_least})
 
 
 def is_unfinished(values: NDArray[np.int64], percent: int, unfinished: NDArray[np.int64], value: int) -> bool:
