@@ -22,6 +22,7 @@ FIRST, STEP = 0.15, 0.02  # s: to the first token, and from one event to the nex
 USAGE_LATER = 0.005  # s after the last token
 TOKENS = 12
 SHAPES = ("plain", "role first", "four tokens an event", "reasoning", "two events a write")
+PRINTING = threading.Lock()
 Write = tuple[float, bytes]
 """When it is due, s after the request, and what it is."""
 
@@ -99,7 +100,9 @@ def pass_on(client: socket.socket, model: tuple[str, int]) -> None:
         while data := upstream.recv(1 << 16):
             reads.append((time.monotonic_ns(), data.decode("latin-1")))
             client.sendall(data)
-    print(json.dumps({"stream": number_of(asked), "begin": begin, "reads": reads}), flush=True)
+    told = json.dumps({"stream": number_of(asked), "begin": begin, "reads": reads})
+    with PRINTING:
+        print(told, flush=True)
 
 
 def number_of(asked: bytes) -> int:

@@ -69,7 +69,8 @@ class Observed:
     @property
     def tokens(self) -> int:
         """By the server's usage."""
-        return next(event.data["usage"]["completion_tokens"] for event in self.events if event.data.get("usage"))
+        (usage,) = (event.data["usage"] for event in self.events if event.data.get("usage"))
+        return int(usage["completion_tokens"])
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Computes percentiles and means of times of which some are only known to be longer than what was waited.
+"""Computes percentiles and means of times, some of which are only known to be longer than a wait.
 
 | a time that                                  | its value                 | the least it is  | the most it is   |
 |----------------------------------------------|---------------------------|------------------|------------------|

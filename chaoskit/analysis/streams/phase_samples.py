@@ -12,8 +12,9 @@ import numpy as np
 
 from chaoskit.analysis.statistics.censored import CensoredTimes
 from chaoskit.analysis.streams.assemble import Stream, Streams
-from chaoskit.analysis.streams.gaps import Gaps, GapTable, StreamSums, group_starts
+from chaoskit.analysis.streams.gaps import Gaps, GapTable
 from chaoskit.analysis.streams.latencies import ALL_REACHED, Latency, Unreached, latencies, resolve_censored
+from chaoskit.analysis.streams.stream_sums import StreamSums, group_starts
 from chaoskit.analysis.streams.timeline import Span, Timeline
 from chaoskit.analysis.streams.token_counts import TokenCounts
 
