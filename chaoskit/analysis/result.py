@@ -16,6 +16,7 @@ from chaoskit.analysis.chains.ladder import LadderResult
 from chaoskit.analysis.chains.queue_result import ModelQueue
 from chaoskit.analysis.findings import Closing, Evidence, Intermediary, PathMtu
 from chaoskit.analysis.finite_json import FiniteJson
+from chaoskit.analysis.machine import Machine
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
 from chaoskit.analysis.vllm_figures import VllmFigures
@@ -161,6 +162,17 @@ class Delivery(FiniteJson):
     records: str = ""
 
 
+class NamespaceCounts(FiniteJson):
+    """What a network namespace counted of its TCP in a phase; names as nstat's.
+
+    `place` is empty for a run on an interface: then all that this machine's namespace did is counted.
+    """
+
+    place: str
+    counters: dict[str, int] = Field(description="By name; of `ConntrackEntries` the most that were seen.")
+    missing: dict[str, str] = Field(description="The counters without a value, and why.")
+
+
 class PhaseResult(FiniteJson):
     """Everything that is attributed to the phases of one name. `settings` are the faults in tc's notation."""
 
@@ -181,6 +193,7 @@ class PhaseResult(FiniteJson):
     late_first_tokens: int = 0
     first_token_causes: dict[Cause, float] = Field(default={}, description="Their time beyond the usual, in ms.")
     tiers: PhaseTiers | None = None
+    namespaces: tuple[NamespaceCounts, ...] = ()
 
 
 class Comparison(FiniteJson):
@@ -313,6 +326,7 @@ class Result(FiniteJson):
     clock: str = Field(description="real, virtual, or empty when the run was killed before it was written.")
     kernel: str
     provenance: Provenance | None = None
+    machine: Machine | None = Field(default=None, description="The state of the machine that the run was made on.")
     origin: int
     seconds: float
     outcome: Outcome
