@@ -313,6 +313,21 @@ def cut_mid_stream(runs: list[Run]) -> None:
     assert asked == [{"first"}] * 3 + [{"first", "second"}]
 
 
+def mcp_session_lost(runs: list[Run]) -> None:
+    """A connection, a 404 and the three exchanges that open a session, each 40 ms, for one call only."""
+    trip, call = 40, 90
+    slowest = [[run.slowest("tool", phase) for phase in ("usual", "after")] for run in runs]
+
+    assert slowest[0] == pytest.approx([trip + call] * 2, abs=1)
+    assert slowest[1] == pytest.approx([4 * trip + call, 5 * trip + call], abs=1)
+    for run in runs:
+        assert run.verdict == "met"
+        assert run.all_completions().keys() == {"complete"}
+        assert {each.error for each in run.hops("tool", "restart")} == {"connect"}
+        assert {each.error for each in run.hops("tool", "after")} == {None}
+        assert run.took("tool", "after") == pytest.approx(call, abs=1)
+
+
 def each_link_of_a_chain(runs: list[Run]) -> None:
     """Late first tokens of a phase name the link that was delayed, and what was added there, handshakes apart."""
     (run,) = runs
@@ -498,6 +513,7 @@ CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "fan-out-tail": fan_out_tail,
     "incident-retry-storm": incident_retry_storm,
     "kv-cliff": kv_cliff,
+    "mcp-session-lost": mcp_session_lost,
     "own-gateway-spans": own_gateway_spans,
     "retrieval-timeout-inversion": retrieval_timeout_inversion,
     "spike-three-policies": spike_three_policies,
