@@ -207,8 +207,9 @@ def _capture(run: Path, requests: Sequence[Request]) -> Capture | None:
 
 
 def _links(run: Path, plan: Plan | None, requests: Sequence[Request]) -> Links:
-    is_lab = plan is not None and plan.interface is None and plan.evidence.capture
-    return load_links(run, plan.topology, _ports(requests)) if plan is not None and is_lab else Links()
+    if plan is None or plan.interface is not None or not plan.evidence.capture:
+        return Links()
+    return load_links(run, plan.topology, (each.knob for each in plan.phases[0].changes), _ports(requests))
 
 
 def _ports(requests: Sequence[Request]) -> set[int]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from rich.console import Console
 
 from chaoskit.analysis.attribution.stories import Stories, Story
 from chaoskit.analysis.attribution.verdict import CAUSES, Verdict, shown
 from chaoskit.records.model import Request
+from chaoskit.report.link_rows import link_rows
 from chaoskit.report.styles import styled
 from chaoskit.units import counted
 
@@ -54,6 +56,8 @@ def _told(story: Story) -> Iterator[str]:
     if faults := _faults(story):
         yield f"  {faults}"
     yield f"  ({shown((story.end - story.begin) / _WIDTH)} each)"
+    for row in link_rows(story, _WIDTH, partial(_place, story)):
+        yield f"  {row}"
     for verdict in story.verdicts:
         yield from _verdict(verdict)
     if not story.verdicts:

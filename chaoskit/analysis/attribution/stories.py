@@ -14,6 +14,7 @@ from chaoskit.analysis.attribution.stalls import verdicts
 from chaoskit.analysis.attribution.verdict import Verdict
 from chaoskit.analysis.load import RawRecords, load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
+from chaoskit.analysis.segments.links import Traffic
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.columns import Ints
 from chaoskit.analysis.streams.timeline import Span
@@ -25,7 +26,7 @@ from chaoskit.records.model import Request
 class Story:
     """One stream: the stamps of its tokens in ns, the phases that it touched, the verdicts on its stalls in order.
 
-    `origin` is when the run began.
+    `origin` is when the run began; `links` what passed those of a lab, from the far end to the client.
     """
 
     request: Request
@@ -33,6 +34,7 @@ class Story:
     spans: tuple[Span, ...]
     verdicts: tuple[Verdict, ...]
     origin: int
+    links: tuple[Traffic, ...] = ()
 
     @property
     def begin(self) -> int:
@@ -89,7 +91,15 @@ def _verdicts(raw: RawRecords) -> Sequence[Verdict]:
 def _story(raw: RawRecords, stream: Stream, own: tuple[Verdict, ...]) -> Story:
     timeline, table, request = timeline_of(raw), raw.streams.table, stream.request
     first, after = table.rows_of(request.stream)
-    return Story(request, table.at[first:after], tuple(_touched(timeline.spans, request)), own, timeline.begin)
+    spans = tuple(_touched(timeline.spans, request))
+    return Story(request, table.at[first:after], spans, own, timeline.begin, tuple(_traffic(raw, request)))
+
+
+def _traffic(raw: RawRecords, request: Request) -> Iterator[Traffic]:
+    connection = raw.capture.connection(request.port, request.ended) if raw.capture is not None else None
+    way = raw.links.way(connection) if connection is not None else None
+    if way is not None:
+        yield from way.traffic(request.scheduled, request.ended)
 
 
 def _touched(spans: Sequence[Span], request: Request) -> Iterator[Span]:
