@@ -16,11 +16,10 @@ _HERE = "this machine"
 
 
 def counter_rows(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
-    """A row for each phase in which something was counted."""
+    """A row for each namespace that counted something in a phase; the first one has the phase's name."""
     for phase in phases:
         told = [words for each in phase.namespaces if (words := _counted(each))]
-        if told:
-            yield styled(phase.name), styled("\n".join(told))
+        yield from ((styled("" if place else phase.name), styled(words)) for place, words in enumerate(told))
 
 
 def machine_words(machine: Machine | None) -> str:
