@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError
+
+from chaoskit.analysis.finite_json import FiniteJson
 
 _Text = Annotated[str, StringConstraints(max_length=256)]
 _Sysctls = Annotated[dict[_Text, _Text], Field(max_length=64)]
 
 
-class Machine(BaseModel):
+class Machine(FiniteJson):
     """The machine that a run was made on, as far as it changes how TCP and this program behave."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(use_attribute_docstrings=True, allow_inf_nan=False)
+    why_missing: ClassVar = {"steal": "in virtual time how busy the machine was is no part of a result"}
 
     processors: int
     """How many there are."""
@@ -25,7 +28,7 @@ class Machine(BaseModel):
     """By name, those of the client's namespace."""
     missing: tuple[_Text, ...]
     """Sysctls that this kernel does not have."""
-    others: Annotated[dict[_Text, _Sysctls], Field(max_length=512)] = {}
+    others: dict[_Text, _Sysctls] = Field(max_length=512)
     """By namespace of a lab, those that differ there from the client's."""
     link: _Text
     """The client's link, or the interface of the run."""

@@ -311,6 +311,7 @@ class Result(FiniteJson):
         "spans": NO_TIERS,
         "model": "no model was named: a lab's own server takes any, and a URL may say it",
         "protocol": "the records have no plan",
+        "machine": "no machine.json has it: it is not recorded of a probe, nor of a run that ended before its timeline",
     }
     schema_version: Literal[1] = SCHEMA
     chaoskit: str
