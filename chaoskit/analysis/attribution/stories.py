@@ -16,11 +16,8 @@ from chaoskit.analysis.attribution.stalls import verdicts
 from chaoskit.analysis.attribution.verdict import Verdict
 from chaoskit.analysis.load import RawRecords, load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
-<<<<<<< HEAD
-from chaoskit.analysis.segments.links import Traffic
-=======
 from chaoskit.analysis.segments.captured_connections import Segments
->>>>>>> main
+from chaoskit.analysis.segments.links import Traffic
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.columns import Ints
 from chaoskit.analysis.streams.timeline import Span
@@ -32,12 +29,9 @@ from chaoskit.records.model import Request
 class Story:
     """One stream: the stamps of its tokens in ns, the phases that it touched, the verdicts on its stalls in order.
 
-<<<<<<< HEAD
-    `origin` is when the run began; `links` what passed those of a lab, from the far end to the client.
-=======
     `first_token` has the parts of the time to it; None where it never came. `packets` are those of its connection, None
-    where they were not captured. `origin` is when the run began.
->>>>>>> main
+    where they were not captured; `links` what passed those of a lab, from the far end to the client. `origin` is when
+    the run began.
     """
 
     request: Request
@@ -117,19 +111,16 @@ def _story(raw: RawRecords, stream: Stream, first_tokens: FirstTokens, own: tupl
     timeline, table, request = timeline_of(raw), raw.streams.table, stream.request
     first, after = table.rows_of(request.stream)
     spans = tuple(_touched(timeline.spans, request))
-<<<<<<< HEAD
-    return Story(request, table.at[first:after], spans, own, timeline.begin, tuple(_traffic(raw, request)))
+    packets = first_tokens.connection(request)
+    links = tuple(_traffic(raw, request, packets))
+    steps = first_tokens.steps(request)
+    return Story(request, steps, table.at[first:after], spans, own, packets, timeline.begin, links)
 
 
-def _traffic(raw: RawRecords, request: Request) -> Iterator[Traffic]:
-    connection = raw.capture.connection(request.port, request.ended) if raw.capture is not None else None
-    way = raw.links.way(connection) if connection is not None else None
+def _traffic(raw: RawRecords, request: Request, packets: Segments | None) -> Iterator[Traffic]:
+    way = raw.links.way(packets) if packets is not None else None
     if way is not None:
         yield from way.traffic(request.scheduled, request.ended)
-=======
-    packets = first_tokens.connection(request)
-    return Story(request, first_tokens.steps(request), table.at[first:after], spans, own, packets, timeline.begin)
->>>>>>> main
 
 
 def _touched(spans: Sequence[Span], request: Request) -> Iterator[Span]:
