@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_packets import OFFSET, Talk
+from made_packets import OFFSET, PacketHeaders, Talk
 from made_runs import START, Made, plan
 
 from chaoskit.analysis.analyse import analyse
@@ -16,7 +16,7 @@ from chaoskit.analysis.attribution.verdict import Verdict, stalls_of
 from chaoskit.analysis.load import load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.records import pcapng
-from chaoskit.records.pcapng import PacketHeaders, capture_name
+from chaoskit.records.pcapng import capture_name
 from chaoskit.spec.kept_evidence import Evidence
 
 LAST = 500
