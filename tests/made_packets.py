@@ -76,6 +76,10 @@ class Talk:
         """The server's side ends, or acknowledges; its number is that of the next data."""
         self._down(at, at - self.trip / 2, flags, self.sent, 0)
 
+    def acknowledge(self, sent: float, answers: float) -> None:
+        """The server acknowledges what we sent at `answers`."""
+        self._down(sent + self.trip / 2, sent, ACK, self.sent, 0, echoed=answers)
+
     def forged_reset(self, at: float, ttl: int) -> None:
         """As something on the way makes it: no timestamps, and an identification of its own."""
         kept = self.has_stamps, self.ttl

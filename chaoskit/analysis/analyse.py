@@ -104,8 +104,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         inversions=inversions(raw.requests, raw.spans, classes),
     )
     hops = by_user(measured, streams.ended)
-    is_cut_short = raw.status == "interrupted"
-    samples = phase_samples(streams, run_timeline, is_cut_short, more=hops.latencies, told=hops.told)
+    samples = phase_samples(streams, run_timeline, more=hops.latencies, told=hops.told)
     populations = SamplesByPopulation(samples, raw.requests)
     intended = _intended(raw, streams.ended, spec.workload)
     good = good_streams(

@@ -30,6 +30,7 @@ RunVerdict = Literal["met", "broken", "undecided", "none"]
 ObjectiveVerdict = Literal["met", "broken", "undecided"]
 Confidence = Literal["exact", "likely", "none"]
 Cause = Literal["server", "network", "client", "between", "unknown"]
+FirstTokenPart = Literal["waiting", "name-lookup", "connect", "tls", "upload", "server", "return", "unsplit"]
 NetworkKind = Literal["loss", "reorder", "delay", "queueing", "rate", "black-hole"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
 PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
@@ -180,6 +181,8 @@ class PhaseResult(FiniteJson):
     interruption_causes: dict[Cause, int] = Field(default={}, description="How many interruptions have each cause.")
     late_first_tokens: int = 0
     first_token_causes: dict[Cause, float] = Field(default={}, description="Their time beyond the usual, in ms.")
+    first_token_parts: dict[FirstTokenPart, float] = Field(default={}, description="The same by part of the way.")
+    first_token_confidence: Confidence = "exact"
     tiers: PhaseTiers | None = None
 
 
