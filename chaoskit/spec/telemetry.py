@@ -52,7 +52,7 @@ _Patterns = Annotated[
     BeforeValidator(_listed, json_schema_input_type=str | list[str]),
     Field(min_length=1, max_length=100),
 ]
-_Fallback = Annotated[str, Field(min_length=1, max_length=100)]
+_Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class SpanMap(SpecModel):
@@ -67,8 +67,12 @@ class SpanMap(SpecModel):
     outcome: dict[RetrievalOutcome, _Patterns] = Field(
         default_factory=dict, description="How a retrieval ended: `{miss: rag.hits=0}`."
     )
-    fallback: dict[_Fallback, _Patterns] = Field(
+    fallback: dict[_Name, _Patterns] = Field(
         default_factory=dict, description="What answered in place of a retrieval: `{no-context: rag.skipped=true}`."
+    )
+    calls: dict[_Name, _Patterns] = Field(
+        default_factory=dict,
+        description="Which host a hop asks, where its span has no `server.address`: `{vectors: search *}`.",
     )
 
     @property
@@ -77,7 +81,8 @@ class SpanMap(SpecModel):
         operations: list[tuple[Operation, tuple[str, ...]]] = [
             (operation, patterns) for operation in OPERATIONS if (patterns := getattr(self, operation)) is not None
         ]
-        return SpanMapping(Rules.of(operations), Rules.of(self.outcome.items()), Rules.of(self.fallback.items()))
+        named = (Rules.of(each.items()) for each in (self.fallback, self.calls))
+        return SpanMapping(Rules.of(operations), Rules.of(self.outcome.items()), *named)
 
 
 class Telemetry(SpecModel):
