@@ -171,7 +171,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
             *capture_warnings(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
-            *span_warnings(traced, is_asked=asked is not None and asked.telemetry is not None),
+            *span_warnings(traced, asked.telemetry.address if asked is not None and asked.telemetry else None),
         ),
     )
 

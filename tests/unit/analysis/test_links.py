@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_packets import OFFSET, Talk
+from made_packets import OFFSET, PacketHeaders, Talk
 from made_runs import START, Made
 
 from chaoskit.analysis.analyse import analyse
@@ -20,7 +20,7 @@ from chaoskit.analysis.load import load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.plan.compile import compile_plan
 from chaoskit.records import pcapng
-from chaoskit.records.pcapng import PacketHeaders, capture_name
+from chaoskit.records.pcapng import capture_name
 from chaoskit.report.screen import Screen
 from chaoskit.report.stories import render
 from chaoskit.spec.load import parse
