@@ -36,26 +36,24 @@ def test_nothing_is_claimed_without_cause(case: str, results: dict[str, Result])
 
 
 @pytest.mark.parametrize(
-    ("case", "seconds", "whose"),
+    ("case", "streams", "seconds", "whose"),
     [
-        ("nginx-silent", 60, "nginx proxy_read_timeout"),
-        ("nginx-mute", 60, "nginx proxy_read_timeout"),
-        ("haproxy-silent", 50, "HAProxy timeout server"),
-        ("caddy-silent", 2, "nginx proxy_read_timeout, HAProxy timeout server"),
+        ("nginx-silent", 5, 60, "nginx proxy_read_timeout"),
+        ("nginx-mute", 5, 60, "nginx proxy_read_timeout"),
+        ("haproxy-silent", 6, 50, "HAProxy timeout server"),
+        ("caddy-silent", 6, 2, "nginx proxy_read_timeout, HAProxy timeout server"),
     ],
 )
 def test_an_idle_timer_is_named_with_its_time(
-    case: str, seconds: float, whose: str, results: dict[str, Result]
+    case: str, streams: int, seconds: float, whose: str, results: dict[str, Result]
 ) -> None:
     """Whether it cuts the body, ends it cleanly, or answers 504; our own default timeouts are longer."""
     (found,) = results[case].intermediaries
 
-    assert (found.kind, found.streams, found.of_streams) == ("idle-timer", 6, 6)
+    assert (found.kind, found.streams, found.of_streams) == ("idle-timer", streams, streams)
     assert found.seconds == pytest.approx(seconds, rel=0.02)
-    assert (
-        f"6 of 6 streams that did not end by themselves were cut off after {found.seconds:.2f} s of silence"
-        in found.sentence
-    )
+    cut = f"{streams} of {streams} streams that did not end by themselves were cut off"
+    assert f"{cut} after {found.seconds:.2f} s of silence" in found.sentence
     assert whose in found.sentence
 
 
