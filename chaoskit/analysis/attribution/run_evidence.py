@@ -7,6 +7,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from chaoskit.analysis.attribution.connection_attempts import ConnectionAttempts
 from chaoskit.analysis.attribution.evidence import StreamEvidence, out_of_order_streams, stream_evidence
 from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
 from chaoskit.analysis.findings import Intermediary
@@ -51,6 +52,7 @@ def run_evidence(raw: RawRecords, run_timeline: Timeline, seen: SeenConnections)
         has_front=has_front,
         capture=raw.capture or Capture(),
         links=raw.links,
+        attempts=ConnectionAttempts(raw.requests),
         ports={each.stream: each.port for each in raw.requests if each.port is not None},
     )
     return RunEvidence(evidence, ended, intermediaries)

@@ -54,6 +54,35 @@ def test_a_connection_that_nothing_answered_is_the_networks(detail: str, cause: 
     assert wifi(made, tmp_path).interruption_causes == {cause: 1}
 
 
+@pytest.mark.parametrize(
+    ("took", "begun", "completion", "cause"),
+    [
+        (None, 12_000, "idle_timeout", "network"),  # nothing answered
+        (4000, 12_000, "first_token_timeout", "network"),  # only after the end
+        (40, 12_000, "idle_timeout", "unknown"),  # the path was alive: a server that hangs, or a black hole
+        (None, 13_800, "idle_timeout", "unknown"),  # too late to be answered in the silence
+        (None, 12_000, "reset", "unknown"),  # which is an answer
+    ],
+)
+def test_attempts_to_connect_in_a_silence_tell_whether_the_path_was_dead(
+    took: int | None, begun: int, completion: Completion, cause: str, tmp_path: Path
+) -> None:
+    """The far end's kernel answers a SYN, whatever its programs do."""
+    made = Made().phases()
+    made.stream(11_000, [11_100] if completion != "first_token_timeout" else [], completion, ended=14_000)
+    if took is None:
+        detail = "TCP handshake not finished within 5s"
+        made.stream(begun, [], "connect_failed", ended=begun + 5000, detail=detail, sent=None)
+    else:
+        at = begun + took
+        made.stream(begun, [at + 100], connect_duration=took * 10**6, sent=ns(at))
+
+    found = wifi(made, tmp_path).interruption_causes
+
+    assert found.get("unknown", 0) == (cause == "unknown")
+    assert found.get("network", 0) == (cause == "network") + (took is None)
+
+
 @pytest.mark.parametrize(("again", "cause"), [(2, "network"), (0, "unknown")])
 def test_a_request_that_was_never_acknowledged_is_the_networks(again: int, cause: str, tmp_path: Path) -> None:
     """It had been sent again and again; without that the far end has it, and is silent for its own reasons."""
