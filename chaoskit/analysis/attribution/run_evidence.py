@@ -41,13 +41,15 @@ def run_evidence(raw: RawRecords, run_timeline: Timeline, seen: SeenConnections)
     ended = tuple(ended_streams(streams.ended, seen))
     held, intermediaries = _intermediaries(raw, run_timeline, ended, seen.intermediaries)
     arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
+    has_front = raw.plan is not None and raw.plan.asks_program
     evidence = replace(
         stream_evidence(arrived, raw.infos, raw.served, raw.vitals),
         held_back=held,
         cut_off=frozenset(each.stream.number for each in ended if each.is_by_intermediary),
         sockets=SocketEvidence(raw.infos, streams.arrivals.signs, run_timeline.begin),
         origin=run_timeline.begin,
-        has_between=not in_lab or (raw.plan is not None and raw.plan.asks_program),
+        has_between=not in_lab or has_front,
+        has_front=has_front,
         capture=raw.capture or Capture(),
         links=raw.links,
         attempts=ConnectionAttempts(raw.requests),
