@@ -28,6 +28,7 @@ from chaoskit.records.model import (
     DRAIN,
     Counters,
     Hop,
+    Look,
     Phase,
     Request,
     ServedResponse,
@@ -77,6 +78,7 @@ class RawRecords:
     unacked: list[UnackedSample]
     counters: list[Counters]
     hops: list[Hop]
+    looks: list[Look]
     connection_ends: list[ConnectionEnd]
     host_sockets: list[HostSocket]
     host_states: list[HostState]
@@ -152,6 +154,7 @@ def load_records(run: Path) -> RawRecords:
         unacked=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, UnackedSample)],
         counters=read(run, Counters),
         hops=read(run, Hop),
+        looks=read(run, Look),
         connection_ends=read(run, ConnectionEnd),
         host_sockets=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, HostSocket)],
         host_states=read(run, HostState),

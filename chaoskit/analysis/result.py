@@ -286,6 +286,33 @@ class OtherWorkloadResult(FiniteJson):
     overloaded: bool
 
 
+class LookResult(FiniteJson):
+    """What a look at a run found: `at_s` after the first phase began, with this many rounds done, or nearly so."""
+
+    at_s: float
+    round: int
+    met: tuple[str, ...]
+    broken: tuple[str, ...]
+    undecided: tuple[str, ...]
+
+
+class UntilDecided(FiniteJson):
+    """The looks of a run that was to end when its objectives are decided, of so many at most.
+
+    The last one, after so many rounds that the time was up, is the result itself, and not among them.
+    """
+
+    most: int
+    rounds: int = Field(description="How many rounds of the timeline were run.")
+    looks: tuple[LookResult, ...]
+    is_out_of_time: bool
+
+    @property
+    def made(self) -> int:
+        """How many looks were taken, with the result where the time was up."""
+        return len(self.looks) + self.is_out_of_time
+
+
 class Result(FiniteJson):
     """The result of one run."""
 
@@ -295,6 +322,7 @@ class Result(FiniteJson):
         "spans": NO_TIERS,
         "model": "no model was named: a lab's own server takes any, and a URL may say it",
         "protocol": "the records have no plan",
+        "until_decided": "the run has a fixed length",
     }
     schema_version: Literal[1] = SCHEMA
     chaoskit: str
@@ -314,6 +342,8 @@ class Result(FiniteJson):
     seconds: float
     outcome: Outcome
     reference: str
+    level: float = Field(default=0.95, description="How sure each interval is; more where several looks were taken.")
+    until_decided: UntilDecided | None = None
     overall: Metrics
     phases: tuple[PhaseResult, ...]
     bucket_s: float

@@ -21,6 +21,7 @@ from chaoskit.conduct.capture_process import capture_of_run
 from chaoskit.conduct.hosts.states import HostsKernel
 from chaoskit.conduct.lab_hosts import hosts_of
 from chaoskit.conduct.lab_setup import LabSetup
+from chaoskit.conduct.looks import Looker
 from chaoskit.conduct.probes import Probes, variables
 from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, in_lab, listeners_at_target, trace_seed
 from chaoskit.conduct.timeline import TimelineRunner
@@ -193,6 +194,7 @@ class Conductor:
                 with (
                     TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline,
                     LabConnections(self.run, kernel, self._places, self.clock) as connections,
+                    Looker(self.plan, self.run, self.clock, start) as looker,
                 ):
                     if connections.missing or capture.missing:
                         _write_machine(self.run, "; ".join(connections.missing), capture.missing)
@@ -202,8 +204,10 @@ class Conductor:
                         probes.check()
                         connections.look()
                         capture.check()
+                        if looker.check() and looker.end is not None:
+                            probes.end_at(looker.end)
 
-                    timeline.run(start, probes.main, look)
+                    timeline.run(start, probes.main, look, lambda: looker.end)
                     probes.finish()
             finally:
                 with signals.held():

@@ -32,6 +32,21 @@ def decidability_warnings(plan: Plan) -> tuple[str, ...]:
     return (*never.values(), *told, *_contradictions(plan.objectives))
 
 
+def never_decided(plan: Plan) -> tuple[str, ...]:
+    """A sentence for each objective of a plan that ends undecided, whatever happens in all its rounds."""
+    table = Timetable.of(plan)
+    absent = {
+        each: _why_absent(each.metric, table, plan.target, is_run=True) or why_no_recovery(each, table)
+        for each in plan.objectives
+    }
+    found = shortfalls((each for each, why in absent.items() if not why), table)
+    lacking = (each for each in found if len(each.out_of_reach) == 2)
+    return (
+        *(f"{each.text}: {why}" for each, why in absent.items() if why),
+        *(_needs(each, table, _one_of("write", [*changes([each], table), *looser(each)])) for each in lacking),
+    )
+
+
 def joint_advice(plan: Plan) -> tuple[str, ...]:
     """What decides all objectives that lack streams, where they are several."""
     table = Timetable.of(plan)
@@ -156,7 +171,7 @@ def _why_absent(metric: str, table: Timetable, url: str, is_run: bool) -> str:
 
 def _why_never(objective: Objective, table: Timetable) -> str:
     """Why it can end in one way only, and what to write; empty where a number of streams decides."""
-    sizes, metric, bound = sample_sizes(objective), objective.metric, bound_of(objective)
+    sizes, metric, bound = sample_sizes(objective, table.tail), objective.metric, bound_of(objective)
     is_upper = objective.operator in ("<", "<=")
     if objective.factor is not None and is_zero_when_well(metric):
         return f"stays undecided where {objective.reference} has none at all; give it a bound, {_example(objective)}"

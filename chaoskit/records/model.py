@@ -368,6 +368,22 @@ class Hop:
     """ICMP messages about that: type 3 code 4, and Packet Too Big."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the objectives were, at one look of a run that ends when all are decided."""
+
+    at: int
+    """When it began."""
+    round: int
+    """How many rounds were done, or nearly so."""
+    met: tuple[str, ...]
+    """The objectives that were met so far."""
+    broken: tuple[str, ...]
+    """Those that were broken."""
+    undecided: tuple[str, ...]
+    """Those that were not decided; without any the run ends with a round."""
+
+
 Record = (
     Phase
     | Request
@@ -379,6 +395,7 @@ Record = (
     | UnackedSample
     | Counters
     | Hop
+    | Look
     | ConnectionEnd
     | HostSocket
     | HostState

@@ -1,4 +1,4 @@
-"""Estimates a metric from one sample of numbers: its value, and its 95 % interval.
+"""Estimates a metric from one sample of numbers: its value, and its interval.
 
 | of                                    | interval                                                                |
 |---------------------------------------|-------------------------------------------------------------------------|
@@ -21,6 +21,7 @@ from chaoskit.analysis.statistics.mover import Bounded
 from chaoskit.analysis.statistics.quantiles import nearest_rank
 from chaoskit.analysis.statistics.ratio_of_sums import SumOverStreams
 from chaoskit.analysis.summaries import IntervalEstimate
+from chaoskit.intervals import TAIL
 from chaoskit.spec.sample_size import MIN_STREAMS
 
 GAP_PERCENTS = (50, 90, 95, 99)
@@ -30,7 +31,8 @@ GAP_PERCENTS = (50, 90, 95, 99)
 class Estimate:
     """One metric. `streams` is how many it is computed from; without a value `missing` says why.
 
-    Of exact intervals, which have steps and cover at least 95 %, `near` is one that covers 95 % on average.
+    Of exact intervals, which have steps and cover at least as much as is asked, `near` covers as much on average. The
+    `tail` of an interval is the probability beyond each of its ends.
     """
 
     value: float | None
@@ -57,16 +59,16 @@ def none(reason: str) -> Estimate:
     return Estimate(None, missing=reason)
 
 
-def of_values(values: list[float], statistic: str) -> Estimate:
+def of_values(values: list[float], statistic: str, tail: float = TAIL) -> Estimate:
     """A statistic of one value for each stream, sorted, at least one: `p95`, `max`, `mean`."""
     count = len(values)
     if statistic == "max":
         return exact(values[-1], count)
     if statistic == "mean":
-        return mean(values, [1.0] * count)
+        return mean(values, [1.0] * count, tail)
     percent = int(statistic.removeprefix("p"))
-    low, high = intervals.order_statistic_ranks(percent, count)
-    near_low, near_high = intervals.interpolated_ranks(percent, count)
+    low, high = intervals.order_statistic_ranks(percent, count, tail)
+    near_low, near_high = intervals.interpolated_ranks(percent, count, tail)
     return Estimate(
         nearest_rank(values, percent),
         values[low - 1] if low else 0.0,
@@ -85,58 +87,58 @@ def _at_rank(values: list[float], rank: float) -> float:
     return high if low == high or math.isinf(high) else low + (rank - at) * (high - low)
 
 
-def of_gaps(lengths: Column, owners: Column, streams: int) -> dict[str, Estimate]:
+def of_gaps(lengths: Column, owners: Column, streams: int, tail: float = TAIL) -> dict[str, Estimate]:
     """The percentiles of gaps, at least one, of which so many streams are the `owners`."""
-    gaps, found = GapPercentiles(lengths, owners), dict[str, Estimate]()
+    gaps, found = GapPercentiles(lengths, owners, tail), dict[str, Estimate]()
     for percent in GAP_PERCENTS:
         low, high = gaps.interval(percent) if streams >= MIN_STREAMS else (0.0, math.inf)
         found[f"p{percent}"] = Estimate(gaps.value(percent), low, high, streams)
     return found
 
 
-def mean(parts: Sequence[float], counts: Sequence[float]) -> Estimate:
+def mean(parts: Sequence[float], counts: Sequence[float], tail: float = TAIL) -> Estimate:
     """The mean of something that has several values for each stream, whose sums are `parts`."""
     total = math.fsum(parts)
     if math.isinf(total):
         return exact(total, len(parts))
-    return _bounded(total / sum(counts), parts, counts)
+    return _bounded(total / sum(counts), parts, counts, tail=tail)
 
 
-def share(hits: int, count: int) -> Estimate:
+def share(hits: int, count: int, tail: float = TAIL) -> Estimate:
     """So many of these streams."""
     if not count:
         return none("no stream ended here")
-    low, high = intervals.clopper_pearson(hits, count)
-    return Estimate(hits / count, low, high, count, near=intervals.wilson(hits, count))
+    low, high = intervals.clopper_pearson(hits, count, tail)
+    return Estimate(hits / count, low, high, count, near=intervals.wilson(hits, count, tail))
 
 
-def number_per_second(number: int, seconds: float, streams: int) -> Estimate:
+def number_per_second(number: int, seconds: float, streams: int, tail: float = TAIL) -> Estimate:
     """So many of the streams that ended in this time, over it."""
-    low, high = intervals.garwood(number)
+    low, high = intervals.garwood(number, tail)
     return Estimate(number / seconds, low / seconds, high / seconds, streams)
 
 
-def tokens_per_second(tokens: Sequence[float], seconds: float, streams: int) -> Estimate:
+def tokens_per_second(tokens: Sequence[float], seconds: float, streams: int, tail: float = TAIL) -> Estimate:
     """The tokens of each stream that received any in this time, over it."""
     value = sum(tokens) / seconds
     if streams < MIN_STREAMS:
         return Estimate(value, 0.0, math.inf, streams)
     if not tokens:
-        return Estimate(value, 0.0, intervals.most_unseen(seconds), streams)
-    low, high = SumOverStreams.of_random_number(tokens, seconds).interval
+        return Estimate(value, 0.0, intervals.most_unseen(seconds, tail), streams)
+    low, high = SumOverStreams.of_random_number(tokens, seconds, tail).interval
     return Estimate(value, low, high, streams)
 
 
-def ratio(hits: Sequence[float], wholes: Sequence[float], most: float = math.inf) -> Estimate:
+def ratio(hits: Sequence[float], wholes: Sequence[float], most: float = math.inf, tail: float = TAIL) -> Estimate:
     """A ratio of sums over streams. The exposure of one that is at most 1 is the number of streams."""
     if not sum(wholes):
         return none("no stream had two tokens")
     exposure = len(wholes) if most == 1.0 else sum(wholes)
     if most == 1.0 and sum(hits) >= sum(wholes) and len(wholes) >= MIN_STREAMS:
-        return Estimate(1.0, max(0.0, 1 - intervals.most_unseen(exposure)), 1.0, len(wholes))
+        return Estimate(1.0, max(0.0, 1 - intervals.most_unseen(exposure, tail)), 1.0, len(wholes))
     if any(hits) or len(wholes) < MIN_STREAMS:
-        return _bounded(sum(hits) / sum(wholes), hits, wholes, most)
-    return Estimate(0.0, 0.0, min(most, intervals.most_unseen(exposure)), len(wholes))
+        return _bounded(sum(hits) / sum(wholes), hits, wholes, most, tail)
+    return Estimate(0.0, 0.0, min(most, intervals.most_unseen(exposure, tail)), len(wholes))
 
 
 def exact(value: float, streams: int) -> Estimate:
@@ -144,9 +146,11 @@ def exact(value: float, streams: int) -> Estimate:
     return Estimate(value, value, value, streams)
 
 
-def _bounded(value: float, parts: Sequence[float], wholes: Sequence[float], most: float = math.inf) -> Estimate:
+def _bounded(
+    value: float, parts: Sequence[float], wholes: Sequence[float], most: float = math.inf, tail: float = TAIL
+) -> Estimate:
     """With the interval of its sums; with too few streams it is unbounded."""
     low, high = 0.0, most
     if len(parts) >= MIN_STREAMS:
-        low, high = SumOverStreams.of(parts, wholes, is_share=most == 1.0).interval if any(parts) else (0.0, 0.0)
+        low, high = SumOverStreams.of(parts, wholes, most == 1.0, tail).interval if any(parts) else (0.0, 0.0)
     return Estimate(value, min(low, value), max(high, value), len(parts))
