@@ -1,4 +1,4 @@
-"""Looks at a run while it lasts: which of its objectives are decided; and tells afterwards what was seen."""
+"""Looks at a run while it lasts, which of its objectives are decided; tells afterwards what was seen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from chaoskit.analysis.result import LookResult, UntilDecided
 from chaoskit.analysis.run_spec import spec_of
 from chaoskit.analysis.streams.phase_samples import SECOND
 from chaoskit.analysis.streams.timeline import Timeline
-from chaoskit.records.model import DRAIN, Look
+from chaoskit.records.looks import Look
+from chaoskit.records.model import DRAIN
 
 
 def look(run: Path, at: int, rounds: int) -> Look:

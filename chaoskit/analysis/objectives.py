@@ -1,4 +1,4 @@
-"""Evaluates objectives: decided only when the whole interval lies on one side of the bound, 95 % or that of the plan.
+"""Evaluates objectives: decided only when the whole interval lies on one side of the bound.
 
 Rules: an objective is undecided where its phase's fault was not achieved as requested, or where the client was
 overloaded. An undecided objective says how many streams would have decided it.

@@ -21,7 +21,7 @@ from chaoskit.conduct.capture_process import capture_of_run
 from chaoskit.conduct.hosts.states import HostsKernel
 from chaoskit.conduct.lab_hosts import hosts_of
 from chaoskit.conduct.lab_setup import LabSetup
-from chaoskit.conduct.looks import Looker
+from chaoskit.conduct.looker import Looker
 from chaoskit.conduct.probes import Probes, variables
 from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, in_lab, listeners_at_target, trace_seed
 from chaoskit.conduct.timeline import TimelineRunner

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import product
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from chaoskit.plan.advice import changes, looser
 from chaoskit.plan.model import Plan
 from chaoskit.plan.recovery_time import why_no_recovery
 from chaoskit.plan.shortfalls import Shortfall, is_enough, shortfalls
-from chaoskit.plan.timetable import SECOND, Timetable
+from chaoskit.plan.timetable import SECOND, Supply, Timetable
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import OF_SPANS, bound_of, is_zero_when_well, sample_sizes
@@ -45,6 +46,26 @@ def never_decided(plan: Plan) -> tuple[str, ...]:
         *(f"{each.text}: {why}" for each, why in absent.items() if why),
         *(_needs(each, table, _one_of("write", [*changes([each], table), *looser(each)])) for each in lacking),
     )
+
+
+def supply_until(plan: Plan, objective: Objective) -> tuple[int, int | None]:
+    """How many streams all rounds of a plan with looks give to an objective, and after how many it may be decided.
+
+    In the clearest case, as in `spec.sample_size`; None where that is not known. Of two phases it is the poorer one.
+    """
+    table, looks = Timetable.of(plan), plan.looks
+    assert looks is not None
+    sizes = sample_sizes(objective, table.tail)
+    known = [size for size in (sizes.to_be_met, sizes.to_be_broken) if size is not None]
+    names = (objective.phase, *((objective.reference,) if objective.reference else ()))
+    share = table.share_of(objective.traffic_class, objective.workflow)
+
+    def given(rounds: int) -> list[Supply]:
+        return [replace(table, repeats=rounds).gives(objective.metric, name, share) for name in names]
+
+    is_recovery = objective.metric == "recovery_time"
+    enough = (n for n in looks.rounds if any(all(is_enough(size, each) for each in given(n)) for size in known))
+    return min(each.streams for each in given(looks.rounds[-1])), None if is_recovery else next(enough, None)
 
 
 def joint_advice(plan: Plan) -> tuple[str, ...]:

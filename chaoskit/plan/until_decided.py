@@ -1,4 +1,4 @@
-"""Plans a run that ends as soon as its objectives are decided: its rounds, its looks, and the tail of its intervals.
+"""Plans a run that ends when its objectives are decided: its rounds, its looks, its intervals.
 
 Who looks at growing data again and again, and stops at the first interval that excludes the bound, is wrong more often
 than once in 20. So the intervals of all looks are wider, all alike, as of Pocock, Biometrika 64 (1977): the probability
@@ -14,7 +14,7 @@ from chaoskit.errors import SpecError
 from chaoskit.plan.model import Looks
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.interleaving import Order
-from chaoskit.units import Duration, counted
+from chaoskit.units import Duration
 
 MOST_ROUNDS = 1000
 _CONSTANTS = (
@@ -52,8 +52,8 @@ def with_rounds(experiment: Experiment, most: Duration) -> tuple[Experiment, Loo
     return experiment.model_copy(update={"repeats": rounds}), looks_of(rounds, experiment.order)
 
 
-def sentence(looks: Looks, level: str) -> str:
-    """When it looks, for people."""
+def when(looks: Looks) -> str:
+    """When it looks, for people: `after each round, 9 times at most: intervals at 98.9 %`."""
     after = "each round" if looks.rounds[0] == 1 else f"every {looks.rounds[0]} rounds"
-    once = f"after {after}, {counted(len(looks.rounds), 'look')} at most" if len(looks.rounds) > 1 else "one look"
-    return f"{once}: intervals at {level}, so that all looks together err as seldom as one at 95 %"
+    times = "once, at the end" if len(looks.rounds) == 1 else f"after {after}, {len(looks.rounds)} times at most"
+    return f"{times}: intervals at {100 - 200 * looks.tail:.3g} %"

@@ -1,4 +1,4 @@
-"""Tells a drive, while it runs, from when on it starts no more requests. What is open then ends as after its length."""
+"""Tells a drive, while it runs, from when on it starts no more requests; what is open then may end."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
+from chaoskit.records.looks import Look
 from chaoskit.records.spans import Exports, ModelState, Span
 
 Completion = Literal[
@@ -366,22 +367,6 @@ class Hop:
     """Packets longer than the next link's MTU."""
     signals: int
     """ICMP messages about that: type 3 code 4, and Packet Too Big."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What the objectives were, at one look of a run that ends when all are decided."""
-
-    at: int
-    """When it began."""
-    round: int
-    """How many rounds were done, or nearly so."""
-    met: tuple[str, ...]
-    """The objectives that were met so far."""
-    broken: tuple[str, ...]
-    """Those that were broken."""
-    undecided: tuple[str, ...]
-    """Those that were not decided; without any the run ends with a round."""
 
 
 Record = (

@@ -32,6 +32,7 @@ TEXTS = ("provenance",)  # parts of a result without numbers
 NO_NUMBERS = (
     *TEXTS,
     "tiers",
+    "until_decided",
     "spans",
     "late_first_tokens",
     "traffic_class",

@@ -1,8 +1,9 @@
-"""Looks while a run lasts whether its objectives are decided, in a process beside it, and says with which round to end.
+"""Looks while a run lasts whether its objectives are decided, and says with which round to end.
 
-Rules: a look begins shortly before its round ends, as long before as the one before it took, so that its answer is
-there in time; an answer that comes later ends the run with the round that is in force then. The process has the lowest
-priority, and dies with this one. Whatever happens to it the run goes on: without an answer it has its whole length.
+Rules: a look is taken in a process of its own, which has the lowest priority and dies with this one; it begins shortly
+before its round ends, as long before as the one before it took, so that its answer is there in time; an answer that
+comes later ends the run with the round that is in force then. Whatever happens to a look the run goes on: without an
+answer it has its whole length.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from chaoskit.conduct.worker import Worker
 from chaoskit.errors import ChaoskitError
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import Log, read
-from chaoskit.records.model import Look
+from chaoskit.records.looks import Look
 
 _LEAD = 2 * 10**9  # ns before the end of a round, at the most a tenth of it, for a look that takes no longer
 _LOWEST = 19  # nice(2)
