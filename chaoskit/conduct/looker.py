@@ -54,6 +54,16 @@ class Looker:
             with signals.held():
                 self._worker.stop(self._clock, patience=0)
 
+    @property
+    def process(self) -> int | None:
+        """The process of the look that is being taken."""
+        return None if self._worker is None else self._worker.pid
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether a look is being taken."""
+        return self._worker is not None
+
     def check(self) -> bool:
         """Begin what is due, and take the answer that has come. Whether it is now known when the run ends."""
         if self.end is not None:
