@@ -34,11 +34,14 @@ class Talk:
     has_stamps: bool = True
     ident: int = 65_500
     label: int = 0xABCDE
+    ttl: int = 57
     stamp: int = 2**32 - 300
     seq: int = 2**32 - 700
     fault: tuple[float, float, float] = (0, 0, 0)
     """A fault of this machine on what comes in, behind an ifb: from when until when, and by how many ms it delays."""
     found: list[PacketHeaders] = field(default_factory=list)
+    acked_by_server: int = 1501
+    """The number up to which the server has the request."""
     sent: int = 0
     """Bytes of data that the server had sent."""
 
@@ -70,8 +73,15 @@ class Talk:
         self._data(sent, begin, length, None, lost)
 
     def fin(self, at: float, flags: int = FIN | ACK) -> None:
-        """The server's side ends."""
+        """The server's side ends, or acknowledges; its number is that of the next data."""
         self._down(at, at - self.trip / 2, flags, self.sent, 0)
+
+    def forged_reset(self, at: float, ttl: int) -> None:
+        """As something on the way makes it: no timestamps, and an identification of its own."""
+        kept = self.has_stamps, self.ttl
+        self.has_stamps, self.ttl = False, ttl
+        self._down(at, at, RST, self.sent, 0, ident=0)
+        self.has_stamps, self.ttl = kept
 
     def up(
         self, at: float, flags: int = ACK, *, length: int = 0, window: int = 500, acked: int = 0, options: bytes = b""
@@ -88,8 +98,7 @@ class Talk:
             self.ident += 1
             return
         arrived = sent + (self.trip / 2 if took is None else took)
-        echoed = None if answers is None else self.stamp + int(answers / self.tick)
-        self._down(arrived, sent, PSH | ACK, begin, length, echoed=echoed)
+        self._down(arrived, sent, PSH | ACK, begin, length, echoed=answers)
 
     def _down(
         self,
@@ -100,11 +109,12 @@ class Talk:
         length: int,
         *,
         ident: int | None = None,
-        echoed: int | None = None,
+        echoed: float | None = None,
         options: bytes = b"",
     ) -> None:
-        stamps = self._options(sent, at if echoed is None else echoed)
-        tcp = self._tcp(FAR, self.port, (self.seq + 1 + begin, 1501), flags, 500, stamps + options)
+        heard = sent - self.trip / 2 if echoed is None else echoed
+        stamps = self._options(sent / self.tick, self.stamp + int(heard))
+        tcp = self._tcp(FAR, self.port, (self.seq + 1 + begin, self.acked_by_server), flags, 500, stamps + options)
         if ident is None:
             ident, self.ident = self.ident, self.ident + 1
         self._add(at, False, ident, tcp, length)
@@ -112,10 +122,10 @@ class Talk:
         if since <= at < until and delay < math.inf:
             self._add(at + delay, False, ident, tcp, length, behind=True)
 
-    def _options(self, sent: float, echoed: float) -> bytes:
+    def _options(self, ticks: float, echoed: float) -> bytes:
         if not self.has_stamps:
             return b""
-        return struct.pack("!HBBII", 0x0101, 8, 10, (self.stamp + int(sent / self.tick)) % 2**32, int(echoed) % 2**32)
+        return struct.pack("!HBBII", 0x0101, 8, 10, (self.stamp + int(ticks)) % 2**32, int(echoed) % 2**32)
 
     def _tcp(
         self, source: int, destination: int, numbers: tuple[int, int], flags: int, window: int, options: bytes
@@ -130,9 +140,9 @@ class Talk:
         ends = [ip_address(side[index]).packed for side in ((CLIENT, SERVER) if is_outgoing else (SERVER, CLIENT))]
         size = len(tcp) + length
         if index:
-            ip = struct.pack("!IHBB", 6 << 28 | self.label, size, 6, 64) + b"".join(ends)
+            ip = struct.pack("!IHBB", 6 << 28 | self.label, size, 6, self.ttl) + b"".join(ends)
         else:
-            ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + size, ident % 2**16, 0x4000, 64, 6, 0) + b"".join(ends)
+            ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + size, ident % 2**16, 0x4000, self.ttl, 6, 0) + b"".join(ends)
         self.found.append(PacketHeaders(round(at * MS) + OFFSET, 0, is_outgoing or behind, len(ip) + size, ip + tcp))
 
     def written(self, folder: Path, dropped: int = 0, start: int = 0) -> Path:

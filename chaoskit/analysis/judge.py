@@ -62,8 +62,7 @@ def judge(raw: RawRecords, spec: RunSpec) -> Judgement:
         inversions=inversions(raw.requests, raw.spans, classes),
     )
     hops = by_user(measured, streams.ended)
-    is_cut_short = raw.status == "interrupted"
-    samples = phase_samples(streams, timeline, is_cut_short, more=hops.latencies, told=hops.told)
+    samples = phase_samples(streams, timeline, more=hops.latencies, told=hops.told)
     populations = SamplesByPopulation(samples, raw.requests)
     intended = _intended(raw, streams.ended, spec.workload)
     good = good_streams(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from os.path import lexists
 from pathlib import Path
@@ -15,6 +15,7 @@ from chaoskit.analysis.chains.repeated_text import Numbering, candidates, read_n
 from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
 from chaoskit.analysis.segments.captured_connections import Capture, load_capture
+from chaoskit.analysis.segments.links import Links, load_links
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams, without
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
 from chaoskit.analysis.streams.gaps import Reader
@@ -87,6 +88,7 @@ class RawRecords:
     model_states: list[ModelState]
     numbering: Mapping[int, Numbering]
     capture: Capture | None
+    links: Links = field(default_factory=Links)
 
     @property
     def end(self) -> int:
@@ -163,6 +165,7 @@ def load_records(run: Path) -> RawRecords:
         model_states=read(run, ModelState),
         numbering=read_numbering(run, candidates(requests, spans)),
         capture=_capture(run, requests),
+        links=_links(run, plan, requests),
     )
 
 
@@ -193,11 +196,21 @@ def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawReco
         vitals=read(folder, Vitals),
         numbering=read_numbering(folder, candidates(requests, raw.spans)),
         capture=_capture(run, requests),
+        links=_links(run, raw.plan, requests),
     )
 
 
 def _capture(run: Path, requests: Sequence[Request]) -> Capture | None:
-    return load_capture(run / CAPTURE, {each.port for each in requests if each.port is not None})
+    return load_capture(run / CAPTURE, _ports(requests))
+
+
+def _links(run: Path, plan: Plan | None, requests: Sequence[Request]) -> Links:
+    is_lab = plan is not None and plan.interface is None and plan.evidence.capture
+    return load_links(run, plan.topology, _ports(requests)) if plan is not None and is_lab else Links()
+
+
+def _ports(requests: Sequence[Request]) -> set[int]:
+    return {each.port for each in requests if each.port is not None}
 
 
 def _is_run(folder: Path) -> bool:

@@ -112,6 +112,9 @@ class StallAttribution(FiniteJson):
     between_ms: float = 0.0
     network_ms: float
     network_kinds: dict[NetworkKind, float] = Field(default={}, description="`network_ms` by what it was, in ms.")
+    network_places: dict[str, float] = Field(
+        default={}, description="`network_ms` by the links on which it was, in ms, where those of a lab were captured."
+    )
     client_ms: float
     unknown_ms: float
     confidence: Confidence = "exact"

@@ -1,8 +1,9 @@
 """Captures the headers of the target's packets beside a run, in a process of its own.
 
-Rules: the socket is made here, in the client's namespace, so that no packet is missed and a missing right is told
-before anything is sent; it captures the target's addresses and ports only, as they are when it is made, those of the
-proxy where there is one; the process dies with this one, and what it wrote until then can be read.
+Rules: the sockets are made here, in the client's namespace and those of a lab's routers, so that no packet is missed
+and a missing right is told before anything is sent; they capture the target's addresses and ports only, as they are
+when they are made, those of the proxy where there is one; the process dies with this one, and what it wrote until then
+can be read. A router's packets are captured where they come in, before any fault, and where they leave, behind it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -24,44 +26,64 @@ from chaoskit.errors import RefusedError, SpecError
 from chaoskit.evidence.packet_capture import CaptureFile, capture
 from chaoskit.kernel.capture_filter import MOST_ENDPOINTS, Endpoint
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.packet_ring import PacketRing, link_name
+from chaoskit.kernel.packet_ring import PacketRing, link_names
 from chaoskit.kernel.rights import require_net_raw
 from chaoskit.plan.model import Plan
 from chaoskit.probe.target import Target
+from chaoskit.records.pcapng import capture_name
 
 _PORTS = {"https": 443}
 _RING = 32  # blocks of 256 KiB: a third of a second of 150,000 packets/s
 Inside = Callable[[], AbstractContextManager[None]]
-"""Enters the client's namespace for the duration of a `with`."""
+"""Enters a namespace for the duration of a `with`."""
+
+
+@dataclass(frozen=True)
+class CapturePoint:
+    """Where connections to these endpoints are captured: in the client's namespace, or in that of a router."""
+
+    endpoints: Sequence[Endpoint]
+    inside: Inside
+    router: str = ""
+
+
+@dataclass(frozen=True)
+class _Ring:
+    packets: PacketRing
+    link_name: Callable[[int], str]
+    file: str
 
 
 @dataclass
 class CaptureProcess:
     """The process of a capture; a context manager. Without endpoints there is none.
 
-    Where this kernel does not allow a capture, there is none either: once it is entered, `missing` says why.
+    Where this kernel does not allow a capture, there is none of that point: once it is entered, `missing` says why, by
+    router; "" is the client's namespace.
     """
 
     run: Path
-    endpoints: Sequence[Endpoint]
-    inside: Inside
+    points: Sequence[CapturePoint]
     clock: Clock
-    missing: str = field(default="", init=False)
+    missing: dict[str, str] = field(default_factory=dict, init=False)
     _worker: Worker | None = field(default=None, init=False)
 
     def __enter__(self) -> CaptureProcess:
-        if self.endpoints:
-            try:
-                with self.inside():
-                    ring = PacketRing(self.endpoints, _RING)
-            except RefusedError as error:
-                self.missing = str(error)
-                return self
-            try:
-                self._worker = Worker("capture of packets", self.inside(), self._work(ring))
-            finally:
-                ring.close()  # here; the process has its own
-        return self
+        with ExitStack() as opened:
+            rings = [ring for point in self.points if point.endpoints and (ring := self._open(point, opened))]
+            if rings:
+                self._worker = Worker("capture of packets", self.points[0].inside(), self._work(rings))
+        return self  # the rings are closed here; the process has its own
+
+    def _open(self, point: CapturePoint, opened: ExitStack) -> _Ring | None:
+        try:
+            with point.inside():
+                packets, name = PacketRing(point.endpoints, _RING), link_names()
+        except RefusedError as error:
+            self.missing[point.router] = str(error)
+            return None
+        opened.callback(packets.close)
+        return _Ring(packets, name, capture_name(point.router))
 
     def check(self) -> None:
         """Raises what ended it early."""
@@ -75,28 +97,34 @@ class CaptureProcess:
             with signals.held():
                 self._worker.stop(self.clock)
 
-    def _work(self, ring: PacketRing) -> Work:
+    def _work(self, rings: Sequence[_Ring]) -> Work:
         async def work(stop: asyncio.Event) -> None:
-            file = CaptureFile(self.run, self.clock, link_name)
-            try:
-                await capture(ring, file, stop)
-            finally:
-                file.close()
+            with ExitStack() as opened:
+                files = [CaptureFile(self.run / ring.file, self.clock, ring.link_name) for ring in rings]
+                for file in files:
+                    opened.callback(file.close)
+                await asyncio.gather(
+                    *(capture(ring.packets, file, stop) for ring, file in zip(rings, files, strict=True))
+                )
 
         return work
 
 
 def capture_of_probe(target: Target, run: Path, is_asked: bool) -> CaptureProcess:
     """Of a probe's target, in this process's namespace."""
-    return CaptureProcess(run, endpoints_of([target]) if is_asked else (), nullcontext, RealClock())
+    return CaptureProcess(run, [CapturePoint(endpoints_of([target]) if is_asked else (), nullcontext)], RealClock())
 
 
 def capture_of_run(plan: Plan, run: Path, kernel: LinuxKernel, clock: Clock) -> CaptureProcess:
-    """Of all targets of a run, in its client's namespace."""
-    place = "client" if plan.interface is None else ""
+    """Of all targets of a run, in its client's namespace, and on each router of a lab."""
+    if not plan.evidence.capture:
+        return CaptureProcess(run, (), clock)
     targets = [target_of(plan), *(target_of(plan, other.target) for other in plan.workloads)]
-    asked = endpoints_of(targets) if plan.evidence.capture else ()
-    return CaptureProcess(run, asked, lambda: kernel.inside(place), clock)
+    asked, is_lab = endpoints_of(targets), plan.interface is None
+    points = [CapturePoint(asked, partial(kernel.inside, "client" if is_lab else ""))]
+    for router in plan.topology.routers if is_lab else ():
+        points.append(CapturePoint(asked, partial(kernel.inside, router), router))
+    return CaptureProcess(run, points, clock)
 
 
 def check_asked(target: Target) -> None:

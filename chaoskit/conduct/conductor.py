@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,8 +214,8 @@ class Conductor:
                     probes.stop()
 
 
-def _write_machine(run: Path, unseen: str = "", uncaptured: str = "") -> None:
-    """`unseen`: what of a lab's connections is not recorded, and why; `uncaptured`: why no packets are."""
+def _write_machine(run: Path, unseen: str = "", uncaptured: Mapping[str, str] | None = None) -> None:
+    """`unseen`: what of a lab's connections is not recorded, and why; `uncaptured`: why no packets are, by router."""
     machine = {
         "chaoskit": __version__,
         "kernel": platform.release(),
@@ -227,8 +227,8 @@ def _write_machine(run: Path, unseen: str = "", uncaptured: str = "") -> None:
     }
     if unseen:
         machine["unseen"] = unseen
-    if uncaptured:
-        machine["uncaptured"] = uncaptured
+    for router, reason in (uncaptured or {}).items():
+        machine["-".join(filter(None, ("uncaptured", router)))] = reason
     (run / "machine.json").write_text(json.dumps(machine, indent=1) + "\n")
 
 

@@ -127,7 +127,7 @@ class ProbeOnly:
                     capture_of_probe(target, run, self.capture) as capture,
                 ):
                     if capture.missing:
-                        raise RefusedError(f"--capture: {capture.missing}; remove it")
+                        raise RefusedError(f"--capture: {'; '.join(capture.missing.values())}; remove it")
                     until = now() + self.max_time
                     if self._send(replace(target, traces=traces), run, watch, shares, factory):
                         if self.telemetry is not None:

@@ -1,4 +1,4 @@
-"""Writes the headers of the target's packets, as the client sent and received them, to a file.
+"""Writes the headers of the target's packets, as one namespace sent and received them, to a file.
 
 Rules: a block of the kernel's ring is one write(2), so that a kill tears the last one at most; the file is bounded, and
 what is beyond its bound is counted as dropped; what was dropped is written within a second.
@@ -17,7 +17,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
 from chaoskit.kernel.packet_ring import CapturedPacket, PacketRing
 from chaoskit.records import pcapng
-from chaoskit.records.pcapng import CAPTURE, PacketHeaders
+from chaoskit.records.pcapng import PacketHeaders
 
 LARGEST = 1 << 28
 """Bytes of a file: about three million packets."""
@@ -57,8 +57,8 @@ async def capture(ring: PacketRing, file: CaptureFile, stop: asyncio.Event) -> N
 class CaptureFile:
     """The file of one capture. Raises RefusedError where it cannot be written."""
 
-    def __init__(self, run: Path, clock: Clock, link_name: Callable[[int], str], largest: int = LARGEST) -> None:
-        self._path, self._clock, self._link_name = run / CAPTURE, clock, link_name
+    def __init__(self, path: Path, clock: Clock, link_name: Callable[[int], str], largest: int = LARGEST) -> None:
+        self._path, self._clock, self._link_name = path, clock, link_name
         self._largest, self._size = largest, 0
         self._links: dict[int, int] = {}
         self._first_offset = self._offset = realtime_offset()

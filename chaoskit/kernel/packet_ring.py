@@ -11,7 +11,7 @@ import errno
 import mmap
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from chaoskit.errors import RefusedError
@@ -92,12 +92,10 @@ class PacketRing:
         self._socket.close()
 
 
-def link_name(index: int) -> str:
-    """The name of a link of this namespace; its number where it is gone."""
-    try:
-        return socket.if_indextoname(index)
-    except OSError:
-        return f"link {index}"
+def link_names() -> Callable[[int], str]:
+    """Names the links that this thread's namespace has now, wherever it is asked; of another one, its number."""
+    names = dict(socket.if_nameindex())
+    return lambda index: names.get(index, f"link {index}")
 
 
 def refusal(error: OSError) -> RefusedError:

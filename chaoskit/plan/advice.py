@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from chaoskit.plan.shortfalls import Shortfall, factor, is_enough, shortfalls
 from chaoskit.plan.timetable import SECOND, Timetable
 from chaoskit.plan.until_decided import looks_of
+from chaoskit.spec.multiple import shown
 from chaoskit.spec.objectives import Objective, parse
+from chaoskit.spec.replay import Replay, read_rows
 from chaoskit.spec.sample_size import gap_tail, is_zero_when_well, sample_sizes, tail_beyond
-from chaoskit.units import Duration, Frequency
+from chaoskit.units import Duration, Frequency, counted
 
 _TRIES = 60
 _LONGEST, _FASTEST, _MOST_STREAMS, _MOST_REPEATS = 24 * 3600 * SECOND, 50.0, 100, 1000  # what is worth an advice
@@ -69,7 +72,8 @@ class _Search:
 
     def more_load(self) -> Iterator[str]:
         """A higher rate, or more streams at a time."""
-        rate, concurrency = self.table.workload.request_rate, self.table.workload.max_concurrency
+        work = self.table.workload
+        rate, concurrency, trace = work.request_rate, work.max_concurrency, work.trace
         times = math.inf if self.table.server is not None else _TIMES_FOR_ENDPOINT
         if rate is not None:
             most = min(_FASTEST, times * rate.per_second)
@@ -79,6 +83,10 @@ class _Search:
             most = min(_MOST_STREAMS, times * concurrency)
             found = self._least(concurrency, most, math.ceil, lambda each: {"max_concurrency": round(each)})
             yield from (f"max-concurrency: {each}" for each in found)
+        elif trace is not None:
+            most = _FASTEST * trace.speed
+            found = self._least(trace.speed, most, _two_digits, lambda each: {"trace": _at(trace, each)})
+            yield from (f"trace: {{file: {trace.file}, speed: {shown(each)}}}" for each in found)
 
     def more_repeats(self) -> Iterator[str]:
         """The timeline, more often."""
@@ -102,6 +110,10 @@ class _Search:
             yield "connections: fresh"
         if self.table.workload.output_tokens == 1 and not self._missing(self.table.with_workload(output_tokens=2)):
             yield "output-tokens: 2"
+        if (trace := self.table.workload.trace) is not None:
+            has = len(read_rows(trace))
+            if any(has < each.size.streams for each in self._missing(self.table)):
+                yield f"a longer trace ({Path(trace.file).name} has {counted(has, 'request')})"
 
     def _least(
         self, start: float, most: float, tidy: Callable[[float], float], words: Callable[[float], dict[str, object]]
@@ -130,6 +142,10 @@ def _two_digits(rate: float) -> float:
     """Rounded up."""
     step = 10.0 ** (math.floor(math.log10(rate)) - 1)
     return round(math.ceil(round(rate / step, 6)) * step, 6)
+
+
+def _at(trace: Replay, speed: float) -> Replay:
+    return trace.model_copy(update={"speed": speed})
 
 
 def _frequency(rate: float) -> Frequency:

@@ -109,7 +109,8 @@ def _stage(step: Step, hosts: tuple[str, ...]) -> Stage:
         return RetrieveStage(hosts, step.retrieve.k, _timers(step.retrieve), step.retrieve.fallback)
     if step.tools is not None:
         calls = Count(step.tools.calls.p50, step.tools.calls.p95)
-        return ToolsStage(hosts, calls, step.tools.parallel, step.tools.tolerant, _timers(step.tools))
+        timers = _timers(step.tools)
+        return ToolsStage(hosts, calls, step.tools.parallel, step.tools.tolerant, timers, step.tools.protocol)
     assert step.generate is not None, "a workflow within another is its stages"
     generate = step.generate
     return GenerateStage(hosts, _timers(generate), generate.max_tokens, generate.model_name)

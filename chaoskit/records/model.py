@@ -53,6 +53,7 @@ Completion = Literal[
 # one stream; `client_error`: this machine ran out of open files, ports or memory; `internal_error`: a bug in chaoskit.
 # Neither of the last two is the endpoint's failure.
 NOT_INTERRUPTED: tuple[Completion, ...] = ("complete", "cancelled", "client_error")
+TCP_HANDSHAKE = "TCP handshake"  # how the detail begins of a request that nothing answered when it wanted to connect
 ASKED_AGAIN = "; asked again "  # in the detail of a refused request, before what was changed
 DRAIN = "drain"  # the name of the phase after the last one
 EventKind = Literal["content", "reasoning", "media", "meta", "ping", "finish", "done", "error"]

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 CAPTURE = "capture.pcapng"
+_AT_ROUTER = "capture-{}.pcapng"
 CLOCK = "stamps minus the monotonic clock, ns: "
 """The section's comment, before the number."""
 SECTION, INTERFACE, STATISTICS, PACKET = 0x0A0D0D0A, 1, 5, 6
@@ -46,6 +47,11 @@ class PacketHeaders(NamedTuple):
     is_outgoing: bool
     length: int
     headers: bytes
+
+
+def capture_name(router: str = "") -> str:
+    """The file of what passed this router of a lab; without one, of what the client sent and received."""
+    return _AT_ROUTER.format(router) if router else CAPTURE
 
 
 def section(program: str, clock_offset: int) -> bytes:

@@ -112,7 +112,13 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
         *(["* the maximum: too few values for this percentile"] if small else []),
         *([could_be_chance(result.level)] if chance else []),
     ]
-    notes += [*filter(None, [left_out]), *_comparable(result), *_without_tokens(result), *_together(result)]
+    notes += [
+        *filter(None, [left_out]),
+        *_longer(result),
+        *_comparable(result),
+        *_without_tokens(result),
+        *_together(result),
+    ]
     if notes and result.phases:
         yield Text("\n".join(notes), style="dim")
     if len(result.phases) == 1:
@@ -141,6 +147,19 @@ def _without_tokens(result: Result) -> Iterator[str]:
         elif 2 * ttft.never > ttft.count:
             told = f"{ttft.never} of {counted(ttft.count, 'stream')} never had a token"
             yield f"{place}{told}: ITL, stalls and waiting are of the others alone"
+
+
+def _longer(result: Result) -> Iterator[str]:
+    """What the sign > means, and of how many streams in each phase nothing more is known."""
+    if not any(phase.metrics.ttft.at_least or phase.metrics.itl.at_least for phase in result.phases):
+        return
+    told = [
+        f"{f'in {safe(phase.name)} ' if len(result.phases) > 1 else ''}{ttft.never} of {counted(ttft.count, 'stream')}"
+        for phase in result.phases
+        if (ttft := phase.metrics.ttft).at_least
+    ]
+    without = f", {', '.join(told)} without a first token" if told else ""
+    yield f"> longer than that: streams ended first{without}"
 
 
 def _together(result: Result) -> Iterator[str]:

@@ -89,6 +89,8 @@ _RESULT = {
     "tokens_per_event": "The mean of the streams whose server told its usage, a number.",
     "count": "Values that are summarized, a number.",
     "never": "How many of them were never reached; they are longer than everything. A number.",
+    "cut": "How many of them the end of the run cut off, after less than others took; a number.",
+    "at_least": "Statistics that are longer than this, of which no more is known: streams ended first.",
     **_PERCENTILES,
     "value": "The estimate, in the unit of its metric.",
     "low": "The lower end of its interval, in the same unit.",

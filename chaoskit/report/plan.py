@@ -18,6 +18,7 @@ from chaoskit.plan.model import Plan
 from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.plan.timetable import Timetable
 from chaoskit.plan.until_decided import when
+from chaoskit.report.load_control import classes, controls
 from chaoskit.report.requested import requested
 from chaoskit.report.styles import styled, titled
 from chaoskit.report.timer_table import timer_table
@@ -65,6 +66,10 @@ def _measured(plan: Plan) -> Iterator[Text]:
         yield styled(f"  {objective.text}{_supply(plan, objective)}")
     if not plan.objectives:
         yield Text("  none: the run measures and exits with 0")
+    if plan.classes:
+        yield Text()
+        yield titled("Classes", f"  {plan.workload.carry.class_}")
+        yield from (styled(f"  {line}") for line in classes(plan))
     yield from _hosts(plan)
     yield Text()
 
@@ -140,6 +145,8 @@ def _hosts(plan: Plan) -> Iterator[Text]:
         ready = host.spec.ready
         told = [program, *([f"ready when it {ready}, within {ready.within}"] if ready is not None else [])]
         yield styled(f"  {host.name:{width}}  {address}  {'; '.join(told)}")
+        for line in controls(plan, host.spec, host.group):
+            yield styled(f"    {line}")
 
 
 def _place(plan: Plan) -> Text:

@@ -85,7 +85,17 @@ def _kinds(every: Sequence[StallAttribution]) -> str:
     most = [
         kind for kind, time in sorted(times.items(), key=lambda item: -item[1]) if time >= 0.1 * sum(times.values())
     ]
-    return f" ({', '.join(most)})" if most else ""
+    where = _places(every)
+    return f" ({', '.join(most)}{'; mostly ' * bool(where)}{where})" if most else ""
+
+
+def _places(every: Sequence[StallAttribution]) -> str:
+    """On which link most of the network's time was; "" where no links were captured."""
+    times: dict[str, float] = {}
+    for each in every:
+        for place, time in each.network_places.items():
+            times[place] = times.get(place, 0.0) + time
+    return max(times, key=times.__getitem__, default="")
 
 
 def _total(attribution: StallAttribution) -> float:

@@ -12,5 +12,6 @@ class Evidence(SpecModel):
 
     capture: bool = Field(
         False,
-        description="The headers of the target's packets, as the client sends and receives them: `capture.pcapng`.",
+        description="The headers of the target's packets, as the client sends and receives them: `capture.pcapng`; "
+        "in a lab also as they pass each router: `capture-ROUTER.pcapng`.",
     )

@@ -156,11 +156,48 @@ def _unique_suffix(own: list[str], others: list[list[str]]) -> list[str]:
 
 
 def _labels(values: list[Any]) -> tuple[str, ...]:
-    """Names of the values; equal ones get their number."""
-    labels = [_safe_name(" ".join(_leaves(value)))[:_LONGEST_LABEL] for value in values]
+    """Names of the values, by what tells them apart where they are long; equal ones get their number."""
+    labels = [_safe_name(" ".join(_leaves(value))) for value in values]
+    if any(len(label) > _LONGEST_LABEL for label in labels):
+        labels = [_cut(words) for words in _telling([_words(value) for value in values])]
     return tuple(
         label if label and labels.count(label) == 1 else f"{label}~{number}" for number, label in enumerate(labels, 1)
     )
+
+
+def _telling(values: list[list[str]]) -> Iterator[list[str]]:
+    """The words of each that not all have; of one that is still too long those that no other has."""
+    for words in values:
+        some = [each for each in words if not all(each in other for other in values)]
+        own = [each for each in words if sum(each in other for other in values) == 1]
+        yield (own if len("-".join(some)) > _LONGEST_LABEL else []) or some or words
+
+
+def _words(value: Any) -> list[str]:
+    """Its words; those of a key or an option are one with a single value behind it."""
+    found: list[str] = []
+    match value:
+        case dict():
+            for key, below in value.items():
+                is_more = isinstance(below, dict | list)
+                found += [str(key), *_words(below)] if is_more else [" ".join(_leaves({key: below}))]
+        case list() if any(isinstance(each, dict | list) for each in value):
+            found = [word for below in value for word in _words(below)]
+        case _:
+            for word in " ".join(_leaves(value)).split():
+                is_value = bool(found) and re.fullmatch("--[^ =]+", found[-1]) and not word.startswith("-")
+                found = [*found[:-1], f"{found[-1]} {word}"] if is_value else [*found, word]
+    return [name for word in found if (name := _safe_name(word))]
+
+
+def _cut(words: list[str]) -> str:
+    """As many of them as a label has room for."""
+    label = words[0][:_LONGEST_LABEL] if words else ""
+    for word in words[1:]:
+        if len(label) + 1 + len(word) > _LONGEST_LABEL:
+            break
+        label = f"{label}-{word}"
+    return label
 
 
 def _safe_name(text: str) -> str:

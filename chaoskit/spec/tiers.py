@@ -23,7 +23,7 @@ from chaoskit.spec.admission import AdmissionKeys, WrittenDegradation
 from chaoskit.spec.asking import Tokens
 from chaoskit.spec.server import FirstToken, Pace
 from chaoskit.spec.workload import Timeout
-from chaoskit.tiers.settings import Latency
+from chaoskit.tiers.settings import Latency, ToolProtocol
 from chaoskit.units import Duration, Share, Size
 
 _MOST_CALLS = 100
@@ -120,6 +120,9 @@ class Tools(HopTimers):
     )
     parallel: Flag = Field(False, description="All at once, and not one after the other.")
     tolerant: Flag = Field(True, description="A tool that fails is told to the model, and the request goes on.")
+    protocol: ToolProtocol = Field(
+        "json", description="json: a POST for each call; mcp: MCP's Streamable HTTP at `/mcp`, with a session."
+    )
 
 
 class Generate(HopTimers):

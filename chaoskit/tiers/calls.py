@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from chaoskit.clock import now
 from chaoskit.records import trace_context
@@ -24,7 +25,20 @@ from chaoskit.tiers.tracing import OpenSpan, Value
 from chaoskit.timer import AbsoluteTimer
 
 T = TypeVar("T")
+Headers = tuple[tuple[str, str], ...]
+Post = Callable[[bytes, Headers], Awaitable[tuple[bytes, Exchange]]]
+"""Sends a body with header fields to the host of an attempt, and has its answer. Raises CallError."""
 _ERROR = 400  # the first status that is one
+
+
+class Session(Protocol):
+    """What a host must have agreed to before it is asked."""
+
+    async def headers(self, host: Endpoint, post: Post) -> Headers:
+        """The fields that name it; where there is none, it is opened by `post`. Raises CallError."""
+
+    def is_lost(self, host: Endpoint, headers: Headers, error: CallError) -> bool:
+        """Whether an error says that the host does not know it any more; then the next one is another."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +48,9 @@ class Call(Generic[T]):
     hosts: Sequence[Endpoint]
     timers: CallTimers
     body: bytes
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
     receive: Callable[[Exchange], Awaitable[T]]
+    session: Session | None = None
 
 
 @dataclass(frozen=True)
@@ -136,28 +151,14 @@ class Caller:
         attributes: dict[str, Value] = {SERVER_ADDRESS: host.host, ATTEMPT: hop.attempts}
         span = hop.child(hop.name, hop.operation, attributes | ({HEDGE: True} if is_hedge else {}))
         breaker = self._breaker_of(host)
-        exchange: Exchange | None = None
         is_told = breaker is None
         try:
             if breaker is not None and not breaker.allows(now()):
                 is_told = True
                 raise CallError("breaker", f"{host.host} has failed too often; it is left alone for a time")
-            request = OutgoingRequest(
-                host.authority, host.path, ((trace_context.HEADER, span.traceparent), *asked.headers), asked.body
-            )
             async with Deadline(self._timer, _earlier(deadline, asked.timers.per_try), "no answer in time"):
-                exchange = await self._send(span, host, request, asked.timers.connect)
-                try:
-                    value = await asked.receive(exchange)
-                except CallError:
-                    if not (exchange.is_reused and exchange.is_untouched):
-                        raise
-                    # it had been closed
-                    exchange = await self._send(span, host, request, asked.timers.connect, anew=True)
-                    value = await asked.receive(exchange)
+                value, exchange = await self._asked(span, host, asked)
         except BaseException as error:
-            if exchange is not None:
-                exchange.close()
             if breaker is not None and not is_told:
                 breaker.tell(_outcome(error), now())
             span.__exit__(type(error), error, None)
@@ -165,6 +166,45 @@ class Caller:
         if breaker is not None:
             breaker.tell("success", now())
         return Answer(value, host, span, exchange)
+
+    async def _asked(self, span: OpenSpan, host: Endpoint, asked: Call[T]) -> tuple[T, Exchange]:
+        """What is received of it, in a new session where the host has lost the former one."""
+        session, connect = asked.session, asked.timers.connect
+        is_new = session is None
+        while True:
+            fields: Headers = ()
+            if session is not None:
+                fields = await session.headers(host, partial(self._post, span, host, connect))
+            request = _request(span, host, (*asked.headers, *fields), asked.body)
+            try:
+                return await self._exchange(span, host, request, connect, asked.receive)
+            except CallError as error:
+                if is_new or session is None or not session.is_lost(host, fields, error):
+                    raise
+                is_new = True
+
+    async def _post(
+        self, span: OpenSpan, host: Endpoint, connect: int | None, body: bytes, headers: Headers
+    ) -> tuple[bytes, Exchange]:
+        return await self._exchange(span, host, _request(span, host, headers, body), connect, whole_body)
+
+    async def _exchange(
+        self,
+        span: OpenSpan,
+        host: Endpoint,
+        request: OutgoingRequest,
+        connect: int | None,
+        receive: Callable[[Exchange], Awaitable[T]],
+    ) -> tuple[T, Exchange]:
+        """What is received of one request; it is sent again where a kept connection had been closed."""
+        exchange = await self._send(span, host, request, connect)
+        try:
+            return await _received(exchange, receive), exchange
+        except CallError:
+            if not (exchange.is_reused and exchange.is_untouched):
+                raise
+        exchange = await self._send(span, host, request, connect, anew=True)
+        return await _received(exchange, receive), exchange
 
     async def _send(
         self, span: OpenSpan, host: Endpoint, request: OutgoingRequest, patience: int | None, anew: bool = False
@@ -180,6 +220,19 @@ class Caller:
         if self._breaker is None:
             return None
         return self._breakers.setdefault(host, CircuitBreaker(self._breaker))
+
+
+def _request(span: OpenSpan, host: Endpoint, headers: Headers, body: bytes) -> OutgoingRequest:
+    return OutgoingRequest(host.authority, host.path, ((trace_context.HEADER, span.traceparent), *headers), body)
+
+
+async def _received(exchange: Exchange, receive: Callable[[Exchange], Awaitable[T]]) -> T:
+    """What `receive` gets; where it fails the exchange is closed."""
+    try:
+        return await receive(exchange)
+    except BaseException:
+        exchange.close()
+        raise
 
 
 async def whole_body(exchange: Exchange) -> bytes:

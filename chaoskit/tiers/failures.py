@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["connect", "timeout", "reset", "closed", "truncated", "protocol", "breaker", "unresolved", "too-large"]
+Kind = Literal[
+    "connect", "timeout", "reset", "closed", "truncated", "protocol", "breaker", "unresolved", "too-large", "tool"
+]
+"""`tool`: it answered, by MCP, that it failed."""
 _RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 

@@ -50,6 +50,7 @@ class Exchange:
 
     def __init__(self, connection: _Connection, is_reused: bool) -> None:
         self.status = 0
+        self.fields: dict[str, str] = {}
         self.is_reused = is_reused
         self._connection = connection
         self._chunks: deque[bytes] = deque()
@@ -96,9 +97,9 @@ class Exchange:
         """Whether nothing of a response has come."""
         return not self._has_head
 
-    def began(self, status: int) -> None:
-        """The head has come."""
-        self.status, self._has_head = status, True
+    def began(self, status: int, fields: dict[str, str]) -> None:
+        """The head has come, with these header fields."""
+        self.status, self.fields, self._has_head = status, fields, True
         self._changed.set()
 
     def received(self, data: bytes) -> bool:
@@ -197,8 +198,8 @@ class _Connection(asyncio.Protocol):
                 self.abort()
                 return
             match event:
-                case h11.Response(status_code=status):
-                    exchange.began(status)
+                case h11.Response(status_code=status, headers=fields):
+                    exchange.began(status, {name.decode(): value.decode("latin-1") for name, value in fields})
                 case h11.Data(data=data):
                     if not exchange.received(bytes(data)):
                         self.transport.pause_reading()

@@ -14,6 +14,8 @@ from chaoskit.server.limits import Limits
 from chaoskit.server.requests import BadRequestError, Request, json_reply
 from chaoskit.server.schedule import Script
 from chaoskit.tiers.failures import RequestError
+from chaoskit.tiers.mcp_messages import MCP_PATH
+from chaoskit.tiers.mcp_server import McpServer
 from chaoskit.tiers.settings import PolicySettings, RetrievalSettings, ToolSettings
 from chaoskit.tiers.tier import Tier, TierResponse
 from chaoskit.tiers.tracing import OpenSpan
@@ -83,19 +85,29 @@ class RetrievalService(Tier):
 
 
 class ToolService(Tier):
-    """`{"name": ..., "arguments": ...}` -> `{"content": ...}`."""
+    """`{"name": ..., "arguments": ...}` -> `{"content": ...}`; the same tools by MCP."""
 
     path = TOOL_PATH
+    paths = (TOOL_PATH, MCP_PATH)
 
     def __init__(self, host: str, settings: ToolSettings, timer: AbsoluteTimer, log: Log | None, limits: Limits):
         super().__init__(host, timer, log, limits)
         self._settings = settings
+        self._mcp = McpServer(host, settings.seed, self._work)
+        self.read_headers |= McpServer.headers
 
     async def answer(self, request: Request, body: dict[str, Any], response: TierResponse) -> None:
         """Work, and answer or fail."""
+        if request.target.partition("?")[0] == MCP_PATH:
+            response.reply(await self._mcp.answer(request, body))
+            return
         name = body.get("name")
         if not isinstance(name, str) or len(name) > _LONGEST:
             raise BadRequestError("name: field required, the name of a tool")
+        response.reply(json_reply(200, {"content": await self._work(request, name)}))
+
+    async def _work(self, request: Request, name: str) -> str:
+        """What the tool of this name has found. Raises RequestError where it fails."""
         settings = self._settings
         with self.tracer.begin(request.headers, request.received, "tool", "tool") as span:
             numbers = span.numbers(settings.seed)
@@ -103,7 +115,7 @@ class ToolService(Tier):
             await self.timer.until(request.received + latency)
             if fails < settings.failures:
                 raise RequestError(500, "500", f"{name} failed")
-            response.reply(json_reply(200, {"content": _text(settings.seed, span, 0, settings.size)}))
+            return _text(settings.seed, span, 0, settings.size)
 
 
 def _text(seed: int, span: OpenSpan, number: int, size: int) -> str:

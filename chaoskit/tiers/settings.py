@@ -16,6 +16,7 @@ from chaoskit.tiers.ladder import LadderSettings
 
 MidStream = Literal["break", "error", "resume", "end"]
 Fallback = Literal["no-context", "cached"]
+ToolProtocol = Literal["json", "mcp"]
 SECOND = 10**9  # ns
 _Z99, _Z95 = 2.3263478740408408, 1.6448536269514722  # quantiles of the standard normal distribution
 
@@ -103,6 +104,7 @@ class ToolsStage:
     parallel: bool = False
     tolerant: bool = True
     timers: CallTimers = CallTimers()
+    protocol: ToolProtocol = "json"
 
 
 @dataclass(frozen=True)

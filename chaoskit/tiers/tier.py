@@ -112,6 +112,11 @@ class Tier:
         """The path that is asked."""
         raise NotImplementedError
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths that are asked."""
+        return (self.path,)
+
     def get(self, path: str) -> Reply | None:
         """The answer to a GET of one of `pages`; None for any other path."""
         del path
@@ -128,8 +133,11 @@ class Tier:
             found = json_reply(200, {"status": "ok"}) if path == "/health" else self.get(path)
             if found is not None:
                 return found
-        if path != self.path:
-            *others, last = (f"POST {self.path}", *(f"GET {each}" for each in (*self.pages, "/health")))
+        if path not in self.paths:
+            *others, last = (
+                *(f"POST {each}" for each in self.paths),
+                *(f"GET {each}" for each in (*self.pages, "/health")),
+            )
             return _error(404, f"there is no {path[:200]}; this host has {', '.join(others)} and {last}")
         if request.method != "POST":
             return json_reply(405, routes.DEFAULT.error(405, f"{path} takes POST"), (("allow", "POST"),))

@@ -15,6 +15,8 @@ from chaoskit.tiers.calls import Call, Caller, whole_body
 from chaoskit.tiers.controls import Asked, Ladder
 from chaoskit.tiers.endpoints import Endpoint, endpoint
 from chaoskit.tiers.failures import CallError, RequestError
+from chaoskit.tiers.mcp_client import McpSessions, tool_call, tool_result
+from chaoskit.tiers.mcp_messages import MCP_PATH
 from chaoskit.tiers.relay import Generation, Relay
 from chaoskit.tiers.services import POLICY_PATH, RETRIEVAL_PATH, TOOL_PATH
 from chaoskit.tiers.settings import (
@@ -84,6 +86,7 @@ class Workflows:
     def __init__(self, settings: GatewaySettings, caller: Caller, relay: Relay, ladder: Ladder) -> None:
         self._settings, self._caller, self._relay, self._ladder = settings, caller, relay, ladder
         self._cache: dict[RetrieveStage, list[str]] = {}
+        self._sessions = McpSessions()
 
     async def run(self, span: OpenSpan, talk: Conversation) -> None:
         """All stages. Raises RequestError while nothing has been sent; an answer that broke is the span's error."""
@@ -206,16 +209,27 @@ class Workflows:
 
     async def _tool(self, span: OpenSpan, stage: ToolsStage, talk: Conversation, number: int) -> str:
         """What a tool answers. Raises RequestError where its failure is not tolerated."""
-        body = {"name": f"tool_{number}", "arguments": "{}"}
-        with span.child(f"tool_{number}", "tool", {OPERATION_NAME: "execute_tool"}) as hop:
+        name = f"tool_{number}"
+        with span.child(name, "tool", {OPERATION_NAME: "execute_tool"}) as hop:
             try:
+                if stage.protocol == "mcp":
+                    return await self._mcp_tool(hop, stage, talk, name)
+                body = {"name": name, "arguments": "{}"}
                 found = await self._ask(hop, stage.hosts, TOOL_PATH, stage.timers, talk, body)
             except CallError as error:
                 hop.error = error.kind
                 if not stage.tolerant:
-                    raise _request_error(f"tool_{number}", error) from error
+                    raise _request_error(name, error) from error
                 return f"error: {error}"
             return str(found.get("content", ""))
+
+    async def _mcp_tool(self, hop: OpenSpan, stage: ToolsStage, talk: Conversation, name: str) -> str:
+        """What a tool answers by MCP. Raises CallError."""
+        hosts = [endpoint(each, MCP_PATH) for each in stage.hosts]
+        call = Call(hosts, stage.timers, tool_call(name), talk.headers, tool_result, self._sessions)
+        answer = await self._caller.call(hop, call)
+        answer.span.end()
+        return answer.value
 
     async def _generate(
         self, span: OpenSpan, stage: GenerateStage, talk: Conversation, body: dict[str, Any], is_last: bool

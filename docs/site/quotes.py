@@ -26,6 +26,7 @@ TOP = Path(__file__).parents[2]
 BIN = TOP / ".venv" / "bin"
 LONG_PROMPT = "experiments/pmtu-blackhole-long-prompt.yaml"
 VPN = "experiments/asymmetric-vpn.yaml"
+OWN_GATEWAY = "experiments/tiers/own-gateway-spans.yaml"
 CURL = 'curl -s -o /dev/null -w "connected in %{time_connect} s\\n" $CHAOSKIT_TARGET/v1/models; exit 7'
 
 
@@ -103,6 +104,13 @@ def my_gateway() -> str:
     return "\n\n".join(("$ chaoskit run my-gateway.yaml\n...", *shown))
 
 
+def own_gateway() -> str:
+    """What a gateway that exports spans is found to do."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ("chaoskit", "run", OWN_GATEWAY, "--clock", "virtual", "--out", f"{folder}/run")
+        return section(output(*words, codes=(1,)), "Objectives").partition("\n  an objective counts")[0]
+
+
 def soak() -> str:
     """Runs that were ended in every way."""
     said = output("make", "soak")
@@ -158,6 +166,7 @@ QUICK: dict[str, Callable[[], str]] = {
     "segments": segments,
     "matrix": matrix,
     "my-gateway": my_gateway,
+    "own-gateway": own_gateway,
 }
 LONG: dict[str, Callable[[], str]] = {"soak": soak, "fuzz": fuzz, "bench": bench, "parity": parity}
 TABLES = ("fuzz", "parity")

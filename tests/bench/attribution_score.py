@@ -1,6 +1,10 @@
 """Judges the attribution of a run by the exact method.
 
 What is judged sees what any server leaves: the tokens as they came, TCP_INFO of the probe's own sockets, the capture.
+
+Where a program stands in between, a burst on a connection that lost something may have waited in the program or behind
+the loss, and stamps cannot tell which: the program's own socket does, if it was looked at meanwhile (each second). With
+nothing unacknowledged nothing was on the way: it is `between`. Without a look it is `unknown`, and counts nowhere.
 """
 
 from __future__ import annotations
@@ -22,17 +26,19 @@ from chaoskit.analysis.attribution.stalls import verdicts
 from chaoskit.analysis.attribution.verdict import Verdict
 from chaoskit.analysis.load import RawRecords, load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
-from chaoskit.analysis.streams.gaps import Gaps
+from chaoskit.analysis.streams.gaps import Gap, Gaps
 from chaoskit.records.directory import PLAN
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import ServedResponse, SocketRead, UnackedSample
 from chaoskit.records.spans import ModelState, Span
+from chaoskit.topology.lab import CLIENT
 
 LEVELS = ("capture", "TCP_INFO only")
 Kind = Literal["stall", "interruption"]
 _RECORDS = (ServedResponse, UnackedSample, ConnectionEnd, HostSocket, HostState, Span, ModelState)
 _OURS = (PLAN, "result.json", *(FILES[each] for each in _RECORDS))
+_BURST = 3  # tokens
 _MOST_OF_IT = 0.7  # of a stall's time; with less it has several causes
 
 
@@ -65,14 +71,21 @@ def judged(run: Path) -> Iterator[Judged]:
         said = tuple("no stall" if each is None else each.cause for each in found)
         why = tuple("" if each is None else each.sentence for each in found)
         phase = exact.timeline.span_at(verdict.stall.gap.begin).name
-        yield Judged("stall", phase, *key, _truth(verdict), said, (*why, verdict.sentence))
+        yield Judged("stall", phase, *key, _truth(verdict, exact), said, (*why, verdict.sentence))
     for stream, (truth, ended, how) in exact.interruptions.items():
         said = tuple(each.interruptions[stream][0] for each in others)
         yield Judged("interruption", exact.timeline.span_at(ended).name, stream, ended, truth, said, (how,))
 
 
-def _truth(verdict: Verdict) -> str:
-    return verdict.cause if max(verdict.parts) > _MOST_OF_IT * sum(verdict.parts) else "shared"
+def _truth(verdict: Verdict, exact: _Method) -> str:
+    if max(verdict.parts) <= _MOST_OF_IT * sum(verdict.parts):
+        return "shared"
+    if verdict.cause != "network" or not exact.has_program or verdict.stall.burst < _BURST:
+        return verdict.cause
+    looks = [each.fields for each in exact.looks_at_sender(verdict.stall.gap)]
+    if not looks:
+        return "unknown"
+    return "network" if any(each.get("unacked") for each in looks) else "between"
 
 
 class _Method:
@@ -81,6 +94,20 @@ class _Method:
     def __init__(self, raw: RawRecords) -> None:
         self._raw = raw
         self.timeline = timeline_of(raw)
+
+    @property
+    def has_program(self) -> bool:
+        """Whether a program stands between the client and the server."""
+        return self._raw.plan is not None and self._raw.plan.asks_program
+
+    def looks_at_sender(self, gap: Gap) -> list[HostSocket]:
+        """The samples of the socket at the far end of a stream's connection, taken during a gap."""
+        port = self._known.evidence.ports.get(gap.stream)
+        return [
+            each
+            for each in self._raw.host_sockets
+            if (each.remote, each.remote_port) == (CLIENT, port) and gap.begin < each.at < gap.end
+        ]
 
     @cached_property
     def _known(self) -> RunEvidence:
@@ -99,12 +126,11 @@ class _Method:
         """Of each interrupted stream its cause, when it ended, and how."""
         ended = {each.stream.number: each for each in self._known.ended}
         died = {stream: each for (stream, _), each in self.stalls.items() if each.stall.after is None}
-        sockets = self._known.evidence.sockets
         found = {}
         for stream in self._raw.streams.ended:
             if stream.is_interrupted:
                 number, request = stream.number, stream.request
-                cause = interruption_cause(stream, ended.get(number), died.get(number), sockets)
+                cause = interruption_cause(stream, ended.get(number), died.get(number), self._known.evidence)
                 found[number] = (cause, request.ended, request.completion)
         return found
 

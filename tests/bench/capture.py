@@ -31,7 +31,7 @@ from scapy.utils import RawPcapNgReader
 
 from chaoskit.analysis.segments.captured_connections import load_capture
 from chaoskit.clock import RealClock, cpu, now
-from chaoskit.conduct.capture_process import CaptureProcess
+from chaoskit.conduct.capture_process import CapturePoint, CaptureProcess
 from chaoskit.kernel.capture_filter import Endpoint
 from chaoskit.records.pcapng import CAPTURE
 
@@ -43,7 +43,7 @@ SCAPY = 20_000  # packets
 
 def capture(folder: str, *endpoints: Endpoint) -> CaptureProcess:
     """Of these on the loopback link."""
-    return CaptureProcess(Path(folder), endpoints, nullcontext, RealClock())
+    return CaptureProcess(Path(folder), [CapturePoint(endpoints, nullcontext)], RealClock())
 
 
 def children() -> float:

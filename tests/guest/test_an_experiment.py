@@ -51,8 +51,8 @@ class Run:
             str(folder / "short.yaml"),
             "--out",
             str(self.directory),
-            "--kernel",
-            "linux.uml",
+            "--substrate",
+            "uml",
             "--clock",
             "real",
         ]

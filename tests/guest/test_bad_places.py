@@ -21,7 +21,7 @@ def test_a_disk_that_fills_up_ends_the_run(size: str, tmp_path: Path) -> None:
     """Whether it fills while the lab is built or while records are written: exit 3, and the reason in words."""
     script = (
         f"mount -t tmpfs -o size={size} none {tmp_path} && "
-        f"{sys.executable} -m chaoskit run {EXPERIMENT} --kernel linux.uml --clock real --out {tmp_path}/run"
+        f"{sys.executable} -m chaoskit run {EXPERIMENT} --substrate uml --clock real --out {tmp_path}/run"
     )
 
     answer = subprocess.run([*MOUNT, "sh", "-c", script], capture_output=True, text=True, check=False)

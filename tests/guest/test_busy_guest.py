@@ -107,7 +107,7 @@ def test_a_signal_ends_a_busy_guest(until: Until, alive: Alive, sign: signal.Sig
 @pytest.mark.parametrize("signs", [(signal.SIGTERM,), (signal.SIGINT,) * 3], ids=["SIGTERM", "Ctrl-C three times"])
 def test_a_command_that_ignores_signals_is_ended(signs: tuple[signal.Signals, ...]) -> None:
     """SIGTERM gives it ten seconds; the third Ctrl-C ends it at once."""
-    with begin(DEAF, "--kernel", "linux.uml") as process:
+    with begin(DEAF, "--substrate", "uml") as process:
         began(process)
         clock = RealClock()
 

@@ -15,6 +15,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from chaoskit.substrate import uml
+
 ROOT = Path(__file__).parents[2]
 LAB = ROOT / "experiments" / "loss-first-token.yaml"
 NOBODY = 65534
@@ -67,7 +69,8 @@ def words(place: Path, prefix: list[str], *argv: str) -> dict[str, Any]:
     """Arguments of subprocess: the command line of exec, by an interpreter that every user may start."""
     paths = f"{sysconfig.get_path('purelib')}:{ROOT}"
     environment = {"PATH": os.environ["PATH"], "HOME": str(place), "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-    words = [*prefix, "/usr/bin/python3", "-m", "chaoskit", "exec", str(LAB), "--kernel", "linux.uml", *argv]
+    kernel = "linux.uml" if prefix else str(uml.find().path)  # another user may not reach ours
+    words = [*prefix, "/usr/bin/python3", "-m", "chaoskit", "exec", str(LAB), "--kernel", kernel, *argv]
     return {"args": words, "cwd": place, "env": environment, "text": True}
 
 

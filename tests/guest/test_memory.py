@@ -46,7 +46,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_command_that_eats_memory_is_killed_and_told(file: Path) -> None:
     """Its exit code is that of the kill; the sentence names the program and the option."""
-    answer = chaoskit("exec", file, "--kernel", "linux.uml", "--", sys.executable, "-c", EATER)
+    answer = chaoskit("exec", file, "--substrate", "uml", "--", sys.executable, "-c", EATER)
 
     assert (answer.returncode, answer.stdout) == (137, "")
     assert "chaoskit: the guest ran out of its 512 MiB of memory, and its kernel killed python" in answer.stderr
@@ -56,7 +56,7 @@ def test_a_command_that_eats_memory_is_killed_and_told(file: Path) -> None:
 def test_a_victim_that_is_not_the_command_is_told_as_well(file: Path) -> None:
     """A command that goes on keeps its exit code."""
     hungry = f"{sys.executable} -c '{EATER}'; exit 5"
-    answer = chaoskit("exec", file, "--kernel", "linux.uml", "--", "sh", "-c", hungry)
+    answer = chaoskit("exec", file, "--substrate", "uml", "--", "sh", "-c", hungry)
 
     assert answer.returncode == 5
     assert "the guest ran out of its 512 MiB of memory" in answer.stderr
@@ -64,7 +64,7 @@ def test_a_victim_that_is_not_the_command_is_told_as_well(file: Path) -> None:
 
 def test_with_more_memory_the_same_command_ends_well(file: Path) -> None:
     """The option is what the guest has."""
-    words = ("--kernel", "linux.uml", "--guest-memory", "1600MB", "--", sys.executable, "-c", EATER)
+    words = ("--substrate", "uml", "--guest-memory", "1600MB", "--", sys.executable, "-c", EATER)
     answer = chaoskit("exec", file, *words)
 
     assert (answer.returncode, answer.stdout) == (0, "enough\n"), answer.stderr
@@ -74,7 +74,7 @@ def test_with_more_memory_the_same_command_ends_well(file: Path) -> None:
 def test_a_run_without_enough_memory_is_refused(file: Path, tmp_path: Path) -> None:
     """It has no verdict, and its records say why."""
     run = tmp_path / "run"
-    answer = chaoskit("run", file, "--kernel", "linux.uml", "--guest-memory", "256MiB", "--out", run)
+    answer = chaoskit("run", file, "--substrate", "uml", "--guest-memory", "256MiB", "--out", run)
 
     assert answer.returncode == 3, answer.stdout + answer.stderr
     assert "chaoskit: the guest ran out of its 256 MiB of memory, and its kernel killed python" in answer.stderr

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from poison import poison
 
-EXPERIMENT = Path(__file__).parents[2] / "experiments" / "loss-first-token.yaml"
+EXPERIMENT = """\
+name: short
+question: Does a trap spring?
+stage: {lab: edge}
+workload: {request-rate: 5/s, output-tokens: 5}
+timeline: [{baseline: 1s}]
+"""
 SAFE = "import sys; sys.path = [place for place in sys.path if place not in ('', '.', sys.argv[1])]; del sys.argv[1]; "
 MAIN = SAFE + "from chaoskit.cli.main import main; main()"
 
@@ -19,8 +25,8 @@ MAIN = SAFE + "from chaoskit.cli.main import main; main()"
 @pytest.mark.parametrize(
     "words",
     [
-        "run FILE --kernel linux.uml --clock real --out OUT",
-        "exec FILE --kernel linux.uml -- true",
+        "run FILE --substrate uml --clock virtual --out OUT",
+        "exec FILE --substrate uml -- true",
         "doctor --kernel linux.uml",
     ],
     ids=lambda words: words.split()[0],
@@ -28,7 +34,11 @@ MAIN = SAFE + "from chaoskit.cli.main import main; main()"
 def test_a_guest_loads_nothing_from_the_current_directory(words: str, search: str, tmp_path: Path) -> None:
     """Of modules, Python's own or others, and of tools; what PYTHONPATH and PATH say of it does not matter."""
     trap = poison(tmp_path / "trap", tmp_path / "out" / "mark")
-    argv = [each.replace("FILE", str(EXPERIMENT)).replace("OUT", str(tmp_path / "out")) for each in words.split()]
+    (tmp_path / "short.yaml").write_text(EXPERIMENT)
+    argv = [
+        each.replace("FILE", str(tmp_path / "short.yaml")).replace("OUT", str(tmp_path / "out"))
+        for each in words.split()
+    ]
     paths = {"PYTHONPATH": search, "PATH": f"{search}:{os.environ['PATH']}"} if search else {}
 
     answer = subprocess.run(

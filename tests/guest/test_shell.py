@@ -67,7 +67,7 @@ class Screen:
 def test_a_shell_on_a_host_of_a_guest(tmp_path: Path) -> None:
     """It has the size of the window, Ctrl-C ends its command, and the user's terminal is afterwards as it was."""
     (tmp_path / "chain.yaml").write_text(FILE)
-    words = ["shell", "chain.yaml", "--host", "gateway", "--fault", "slow", "--kernel", "linux.uml"]
+    words = ["shell", "chain.yaml", "--host", "gateway", "--fault", "slow", "--substrate", "uml"]
     master, terminal = pty.openpty()
     before = termios.tcgetattr(terminal)
     screen = Screen(master)

@@ -1,11 +1,14 @@
-"""Commands as a person types them, in forks of this process, which has their modules imported."""
+"""Commands as a person types them, in forks of this process, which has chaoskit's modules imported."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 
@@ -15,8 +18,15 @@ import chaoskit.report.injection
 import chaoskit.report.leases
 import chaoskit.spec.options  # noqa: F401  imported once, for all forks
 from chaoskit.cli.main import main
+from chaoskit.clock import RealClock
 
 _NUMBERS = count()
+_LOOK = 10_000_000  # ns between two looks whether a command has ended
+_LATE = {
+    "run": ("cli.run_one", "cli.watch", "conduct.planning", "substrate.selection", "analysis.analyse", "report.live"),
+    "serve": ("server.app", "server.unacked", "report.malformations"),
+}
+"""What these commands import when they run."""
 
 
 @dataclass
@@ -25,14 +35,39 @@ class Command:
 
     pid: int
     said: Path
+    code: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code if it has ended."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code
+
+    def wait(self, limit: int) -> int:
+        """Its exit code, after `limit` ns at most."""
+        clock = RealClock()
+        end = clock.now() + limit
+        while (code := self.poll()) is None:
+            assert clock.now() < end, "it does not end"
+            clock.sleep_until(clock.now() + _LOOK)
+        return code
+
+    def kill(self) -> None:
+        """End it, whatever it does, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.ended()
 
     def ended(self) -> tuple[int, str]:
         """Wait for it; its exit code, and what it said."""
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), self.said.read_text()
+        self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.code, self.said.read_text()
 
 
 def started(home: Path, *words: str, told: str = "") -> Command:
     """The very program, in a fork with its modules imported: in a guest they take seconds."""
+    _import_late(words[0])
     said, asked = (home.with_name(f"{name}-{os.getuid()}-{next(_NUMBERS)}") for name in ("said", "asked"))
     asked.write_text(told)
     said.touch()
@@ -56,6 +91,12 @@ def started(home: Path, *words: str, told: str = "") -> Command:
             sys.stderr.flush()
             os._exit(code)
     return Command(pid, said)
+
+
+@cache
+def _import_late(command: str) -> None:
+    for name in _LATE.get(command, ()):
+        import_module(f"chaoskit.{name}")
 
 
 def typed(home: Path, *words: str, told: str = "") -> tuple[int, str]:

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Command, started
 from lab import give_addresses, run, state
 
 from chaoskit.analysis.segments.captured_connections import load_capture
@@ -121,9 +120,9 @@ class Experiment:
     def __init__(self, setting: Setting, folder: Path, text: str, *options: str) -> None:
         self.file = folder / "aimed.yaml"
         self.file.write_text(text)
-        self.directory, self.said = folder / "run", folder / "said"
-        with self.said.open("w") as said:
-            self.process = start(setting, said, "run", str(self.file), "--out", str(self.directory), *options)
+        self.directory = folder / "run"
+        self.process = start(setting, "run", str(self.file), "--out", str(self.directory), *options)
+        self.said = self.process.said
 
     def reached(self, phase: str) -> bool:
         """Whether the run has come to that phase."""
@@ -133,7 +132,7 @@ class Experiment:
 
     def ends(self) -> int:
         """Its exit code."""
-        return self.process.wait(timeout=200)
+        return self.process.wait(200 * SECOND)
 
     def result(self) -> dict[str, Any]:
         """What it found."""
@@ -153,16 +152,10 @@ class Experiment:
         raise AssertionError("there is no conductor")
 
 
-def start(setting: Setting, said: Any, *words: str) -> subprocess.Popen[bytes]:
+def start(setting: Setting, *words: str) -> Command:
     """A chaoskit command inside `here`, with a state folder of its own."""
     with setting.kernel.inside("here"):
-        return subprocess.Popen(
-            [sys.executable, "-m", "chaoskit", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            env={**os.environ, "CHAOSKIT_STATE": str(setting.leases)},
-        )
+        return started(setting.leases, *words)
 
 
 def until(condition: Callable[[], object], limit: int = 60 * SECOND) -> None:
@@ -182,12 +175,10 @@ def setting(request: pytest.FixtureRequest, kernel: LinuxKernel, tmp_path: Path)
     server = "here" if interface == "lo" else "there"
     words = f"serve --host {host} --first-token 50ms --first-token-p99 60ms --token-interval 10ms"
     with kernel.inside(server):
-        serving = subprocess.Popen([sys.executable, "-m", "chaoskit", *words.split()], stdout=subprocess.PIPE)
-    assert serving.stdout is not None
-    assert b"until Ctrl-C" in serving.stdout.readline()
+        serving = started(tmp_path / "server", *words.split())
+    until(lambda: "until Ctrl-C" in serving.said.read_text())
     yield Setting(kernel, interface, host, server, tmp_path / "state")
     serving.kill()
-    serving.communicate()
 
 
 Run = Callable[..., Experiment]
@@ -209,7 +200,6 @@ def begin(setting: Setting, tmp_path: Path) -> Iterator[Run]:
     yield one
     for experiment in begun:
         experiment.process.kill()
-        experiment.process.wait()
 
 
 only_v4_cable = pytest.mark.parametrize("setting", ["cable 10.0.0.2"], indirect=True)
@@ -425,7 +415,7 @@ def test_an_interrupted_run_leaves_nothing(
     experiment = begin("30s", text=text)
     until(lambda: experiment.reached(phase))
 
-    experiment.process.send_signal(sign)
+    os.kill(experiment.process.pid, sign)
 
     assert experiment.ends() == 128 + sign, experiment.said.read_text()
     assert setting.looks() == before
@@ -456,7 +446,7 @@ def test_two_runs_at_once_are_one_too_many(begin: Run) -> None:
 
     assert late.ends() == 3
     assert str(holder.conductor()) in late.result()["outcome"]["detail"]
-    holder.process.send_signal(signal.SIGINT)
+    os.kill(holder.process.pid, signal.SIGINT)
     assert holder.ends() == 130
 
 
@@ -465,11 +455,10 @@ def test_a_plan_shows_whom_it_would_hit(setting: Setting, tmp_path: Path) -> Non
     """Addresses, filters, and what there is to know about loopback, fragments and trains; nothing is touched."""
     experiment = tmp_path / "aimed.yaml"
     experiment.write_text(EXPERIMENT.format(host="localhost", length="5s", baseline="1s"))
-    said = tmp_path / "said"
-    with said.open("w") as screen:
-        assert start(setting, screen, "plan", str(experiment)).wait() == 0
+    code, said = start(setting, "plan", str(experiment)).ended()
 
-    text = " ".join(said.read_text().split())
+    assert code == 0
+    text = " ".join(said.split())
     for words in (
         "The interface lo (",
         "localhost is 127.0.0.1",

@@ -19,10 +19,10 @@ from lab import wait_for
 from chaoskit.analysis.segments.capture_file import read_capture
 from chaoskit.analysis.segments.captured_connections import Segments, load_capture
 from chaoskit.clock import RealClock, now
-from chaoskit.conduct.capture_process import CaptureProcess
+from chaoskit.conduct.capture_process import CapturePoint, CaptureProcess
 from chaoskit.evidence.packet_capture import CaptureFile
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.packet_ring import PacketRing, link_name
+from chaoskit.kernel.packet_ring import PacketRing, link_names
 from chaoskit.records.pcapng import CAPTURE
 
 HERE, SERVED = "127.0.0.1", "127.0.0.2"
@@ -32,8 +32,9 @@ import sys, time
 from contextlib import nullcontext
 from pathlib import Path
 from chaoskit.clock import RealClock
-from chaoskit.conduct.capture_process import CaptureProcess
-with CaptureProcess(Path(sys.argv[1]), [("127.0.0.2", int(sys.argv[2]))], nullcontext, RealClock()):
+from chaoskit.conduct.capture_process import CapturePoint, CaptureProcess
+points = [CapturePoint([("127.0.0.2", int(sys.argv[2]))], nullcontext, name) for name in ("", "router")]
+with CaptureProcess(Path(sys.argv[1]), points, RealClock()):
     print("ready", flush=True)
     time.sleep(60)
 """
@@ -60,8 +61,8 @@ def talk(port: int, tokens: int = 50, pause: float = 0.002, address: str = SERVE
 
 def captured(folder: Path, port: int, does: Callable[[], int], address: str = SERVED) -> Segments:
     """The connection that `does` makes and returns the port of, while it is captured."""
-    with CaptureProcess(folder, [(address, port)], nullcontext, RealClock()) as capture:
-        assert capture.missing == ""
+    with CaptureProcess(folder, [CapturePoint([(address, port)], nullcontext)], RealClock()) as capture:
+        assert capture.missing == {}
         own = does()
         capture.check()
     found = load_capture(folder / CAPTURE, [own])
@@ -96,7 +97,7 @@ def test_packets_of_ipv6_are_captured(tmp_path: Path) -> None:
 
 def test_nothing_that_a_connection_carries_is_written(tmp_path: Path) -> None:
     """Neither of the target's connections, nor any packet of another one."""
-    with CaptureProcess(tmp_path, [(SERVED, 7003)], nullcontext, RealClock()):
+    with CaptureProcess(tmp_path, [CapturePoint([(SERVED, 7003)], nullcontext)], RealClock()):
         talk(7003)
         other = talk(7004)
         elsewhere = talk(7003, address="127.0.0.3")
@@ -122,7 +123,7 @@ def test_a_ring_that_is_not_emptied_counts_what_it_drops(tmp_path: Path) -> None
     try:
         for _ in range(12):
             talk(7005, 100, 0)
-        file = CaptureFile(tmp_path, RealClock(), link_name)
+        file = CaptureFile(tmp_path / CAPTURE, RealClock(), link_names())
         wait_for(lambda: passed_on(ring, file))
         file.count(*ring.statistics(), is_last=True)
         file.close()
@@ -138,7 +139,7 @@ def test_a_ring_that_is_not_emptied_counts_what_it_drops(tmp_path: Path) -> None
 def test_a_full_file_counts_what_it_lacks(tmp_path: Path) -> None:
     """It ends with its statistics, and every packet in it is whole."""
     ring = PacketRing([(SERVED, 7006)], 4)
-    file = CaptureFile(tmp_path, RealClock(), link_name, largest=3000)
+    file = CaptureFile(tmp_path / CAPTURE, RealClock(), link_names(), largest=3000)
     try:
         for _ in range(5):
             talk(7006, 20, 0.02)
@@ -192,9 +193,11 @@ def test_where_packets_cannot_be_captured_it_is_told(kernel: LinuxKernel, tmp_pa
         ctypes.CDLL(None).prctl(24, 13, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_NET_RAW
         words = (
             "import sys; from pathlib import Path; from contextlib import nullcontext; "
-            "from chaoskit.clock import RealClock; from chaoskit.conduct.capture_process import CaptureProcess\n"
-            f"with CaptureProcess(Path({str(tmp_path)!r}), [('127.0.0.2', 1)], nullcontext, RealClock()) as capture:\n"
-            "  sys.exit(0 if 'CAP_NET_RAW' in capture.missing else 1)"
+            "from chaoskit.clock import RealClock; from chaoskit.conduct.capture_process import *\n"
+            "points = [CapturePoint([('127.0.0.2', 1)], nullcontext, name) for name in ('', 'router')]\n"
+            f"with CaptureProcess(Path({str(tmp_path)!r}), points, RealClock()) as capture:\n"
+            "  missing = [name for name, reason in capture.missing.items() if 'CAP_NET_RAW' in reason]\n"
+            "  sys.exit(0 if missing == ['', 'router'] else 1)"
         )
         os.execv(sys.executable, (sys.executable, "-c", words))
     _, status = os.waitpid(fork, 0)
@@ -213,7 +216,7 @@ def test_threads_of_other_namespaces_are_not_seen(kernel: LinuxKernel, tmp_path:
             talk(7008)
         ready.set()
 
-    with CaptureProcess(tmp_path, [(SERVED, 7008)], lambda: kernel.inside("here"), RealClock()):
+    with CaptureProcess(tmp_path, [CapturePoint([(SERVED, 7008)], lambda: kernel.inside("here"))], RealClock()):
         thread = threading.Thread(target=elsewhere)
         thread.start()
         thread.join(10)

@@ -266,21 +266,35 @@ def failover_model(runs: list[Run]) -> None:
 
 
 def failover_retrieval(runs: list[Run]) -> None:
-    """A second index answers for the first, after the deadline of it; when both are gone, nothing does, in time."""
+    """A second index answers for the first, after the deadline of it; where the model fails as well, both add up."""
     (run,) = runs
+    to_connect, deadline, per_try = 300, 400, 1000
 
     assert run.all_completions().keys() == {"complete"}
-    assert run.fallbacks("refused")["spare"] > 10
+    assert run.fallbacks("baseline") == run.fallbacks("recovery") == {}
+    assert run.fallbacks("refused") == {"spare": 16}
     assert run.took("retrieval", "refused") < 120
     for phase in ("black-hole", "stalled"):
         assert run.fallbacks(phase).keys() == {"spare"}
         assert 300 < run.took("retrieval", phase) < 550
-    assert run.fallbacks("both-gone")["no-context"] > 15
-    assert run.fallbacks("recovery") == {}
-    assert run.failover("refused", "retrieval")[0] == pytest.approx(245, abs=2)
-    to_connect = 300
-    assert run.failover("black-hole", "retrieval")[0] == pytest.approx(250 + to_connect, abs=2)
-    assert run.failover("both-gone", "retrieval") == (None, None)  # nobody answered
+    assert run.fallbacks("no-index")["no-context"] > 10
+    to_next_request = 145
+    assert run.failover("refused", "retrieval")[0] == pytest.approx(to_next_request, abs=2)
+    assert run.failover("black-hole", "retrieval")[0] == pytest.approx(150 + to_connect, abs=2)
+    assert run.failover("no-index", "retrieval") == (None, None)  # nobody answered
+
+    added = {name: run.ttft(name) - run.ttft("baseline") for name in BOTH}
+    assert added["both-refused"] == pytest.approx(30, abs=20)  # the second index's own time
+    assert added["both-black-hole"] == pytest.approx(2 * to_connect + 30, abs=30)
+    assert added["both-stalled"] == pytest.approx(deadline + per_try + 30, abs=40)
+    assert added["both-slow"] == pytest.approx(2 * to_connect + 30, abs=40)
+    for phase in BOTH:
+        assert run.fallbacks(phase).keys() == {"spare"}
+        assert run.failover(phase, "model")[0] is not None
+
+
+BOTH = ("both-refused", "both-black-hole", "both-stalled", "both-slow")
+"""Phases of failover-retrieval in which index and model fail together."""
 
 
 def cut_mid_stream(runs: list[Run]) -> None:
@@ -297,6 +311,21 @@ def cut_mid_stream(runs: list[Run]) -> None:
     assert seen == [{"none": len(run.requests) - cut, outcome: cut} for run, outcome in zip(runs, wrong, strict=True)]
     asked = [{each.attributes[SERVER_ADDRESS] for each in run.attempts("model")} for run in runs]
     assert asked == [{"first"}] * 3 + [{"first", "second"}]
+
+
+def mcp_session_lost(runs: list[Run]) -> None:
+    """A connection, a 404 and the three exchanges that open a session, each 40 ms, for one call only."""
+    trip, call = 40, 90
+    slowest = [[run.slowest("tool", phase) for phase in ("usual", "after")] for run in runs]
+
+    assert slowest[0] == pytest.approx([trip + call] * 2, abs=1)
+    assert slowest[1] == pytest.approx([4 * trip + call, 5 * trip + call], abs=1)
+    for run in runs:
+        assert run.verdict == "met"
+        assert run.all_completions().keys() == {"complete"}
+        assert {each.error for each in run.hops("tool", "restart")} == {"connect"}
+        assert {each.error for each in run.hops("tool", "after")} == {None}
+        assert run.took("tool", "after") == pytest.approx(call, abs=1)
 
 
 def each_link_of_a_chain(runs: list[Run]) -> None:
@@ -484,6 +513,7 @@ CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "fan-out-tail": fan_out_tail,
     "incident-retry-storm": incident_retry_storm,
     "kv-cliff": kv_cliff,
+    "mcp-session-lost": mcp_session_lost,
     "own-gateway-spans": own_gateway_spans,
     "retrieval-timeout-inversion": retrieval_timeout_inversion,
     "spike-three-policies": spike_three_policies,

@@ -152,7 +152,10 @@ def without_stamps(run: Path, folder: Path) -> Path:
 
 
 def test_a_foreign_server_s_run_says_the_same(judged: Callable[[int], Judged], tmp_path: Path) -> None:
-    """Without a stamp each stall has the cause that the stamps told, and names its packets; the kind is loss."""
+    """Without a stamp each stall has the cause that the stamps told, and names its packets; the kind is loss.
+
+    By what the router saw nearly all are right, and each of the network's has its place: that of the fault.
+    """
     run = judged(4).run
     truth = {(stream, begin): side for stream, begin, _, side in stalls(run)}
     raw = load_records(without_stamps(run, tmp_path))
@@ -164,7 +167,9 @@ def test_a_foreign_server_s_run_says_the_same(judged: Callable[[int], Judged], t
     found = [each for each in every if (each.stall.gap.stream, each.stall.gap.begin) in truth]
     right = [each for each in found if each.cause == truth[each.stall.gap.stream, each.stall.gap.begin]]
     assert len(found) == len(truth)
-    assert len(right) >= 0.9 * len(found), [each.sentence for each in found if each not in right]
-    assert all(CAPTURE in each.records[-1] for each in found)
+    assert len(right) >= 0.98 * len(found), [each.sentence for each in found if each not in right]
+    assert all("capture-router.pcapng" in each.records[-1] for each in found)
+    assert {each.place for each in found} == {"between router and client", ""}
+    assert all((each.cause == "network") == bool(each.place) for each in found)
     kinds = Counter(each.kind for each in found if each.cause == "network")
     assert kinds["loss"] >= 0.9 * kinds.total(), kinds

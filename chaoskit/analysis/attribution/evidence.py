@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
 from chaoskit.analysis.segments.captured_connections import Capture
+from chaoskit.analysis.segments.links import Links
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.gaps import Gap
 from chaoskit.records.model import ServedResponse, TcpInfo, Vitals
@@ -31,7 +32,7 @@ class StreamEvidence:
     late, in order of time, by how much, ns, and which one. The processes took the streams in turn. `has_between`:
     something that holds streams back may stand between the client and the server. `sockets` has what the client's own
     tell of each stall; `origin` is when the run began, ns. `capture` has the packets of the streams' connections, which
-    had these `ports` of the client.
+    had these `ports` of the client, and `links` where they passed a lab's routers.
     """
 
     server_kept_sending: Set[int] = frozenset()
@@ -48,6 +49,7 @@ class StreamEvidence:
     origin: int = 0
     capture: Capture = field(default_factory=Capture)
     ports: Mapping[int, int] = field(default_factory=dict)
+    links: Links = field(default_factory=Links)
 
     def client_late_in(self, gap: Gap) -> int:
         """How late the event loop of its process woke during a gap at most, ns."""

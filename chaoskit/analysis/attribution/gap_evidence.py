@@ -15,7 +15,7 @@ import numpy as np
 
 from chaoskit.analysis.attribution.verdict import GapEvidence, Stall
 from chaoskit.analysis.streams.columns import Ints, SignsOfLife
-from chaoskit.analysis.streams.gaps import GapTable
+from chaoskit.analysis.streams.gaps import Gap, GapTable
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import TcpInfo
 
@@ -32,6 +32,9 @@ _APART = 3 * _MS
 _STEADY = 1.5  # times the pace
 _AT_LEAST = 30 * _MS  # ns in which what had waited comes, however short the round trip is
 _NO_STAMPS: Ints = np.empty(0, dtype=np.int64)
+_FOREVER = 1 << 62
+_FEW, _MANY = 3, 64  # handshakes
+_RECENT, _SOON = 5_000 * _MS, 1_000 * _MS  # ns before a silence, and after it
 _MIDDLE = 40 * _MS  # ns from both ends of a silence
 
 
@@ -45,13 +48,17 @@ class SocketEvidence:
         self._signs = _by_stream(signs) if signs is not None else (_NO_STAMPS, _NO_STAMPS, _NO_STAMPS)
         self._paces: dict[int, int] = {}
         self._sent_again: dict[int, int] = {}  # of the client's own segments, until the first token
+        self._handshakes: list[tuple[int, int]] = []  # of the whole run: when they ended, their round trips
         for info in infos:
+            if info.when == "connected" and info.fields.get("rtt", 0):
+                self._handshakes.append((info.at, info.fields["rtt"] * 1000))
             if info.when in ("connected", "start") and "total_retrans" in info.fields:
                 self._sent_again[info.stream] = info.fields["total_retrans"]
             if info.when in ("silent", "stuck", "resumed"):
                 self._samples[info.stream].append(info)
             elif "rtt" in info.fields:
                 self._round_trips.setdefault(info.stream, info.fields["rtt"] * 1000)
+        self._handshakes.sort()
 
     def of(self, stall: Stall, table: GapTable) -> GapEvidence:
         """What is known of this stall."""
@@ -71,6 +78,7 @@ class SocketEvidence:
             out_of_order=_growth(samples),
             alive=self._was_alive(stall),
             round_trip=round_trip,
+            rise=self._rise(gap),
             pace=pace,
             missing=missing,
             caught_up=max(0.0, came.tokens - beside) / missing if missing > 0 else 0.0,
@@ -99,6 +107,15 @@ class SocketEvidence:
     def had_trouble_before_token(self, stream: int) -> bool:
         """Whether this client's own segments were sent again until the first token, on a connection of its own."""
         return self._sent_again.get(stream, 0) > 0
+
+    def _rise(self, gap: Gap) -> int | None:
+        """By how much round trips of handshakes that began in a silence, or soon after, are longer than before it."""
+        place = bisect_right(self._handshakes, (gap.begin, _FOREVER))
+        before = [trip for at, trip in self._handshakes[max(0, place - _FEW) : place] if at > gap.begin - _RECENT]
+        after = [
+            trip for at, trip in self._handshakes[place : place + _MANY] if gap.begin < at - trip < gap.end + _SOON
+        ]
+        return int(np.median(after[:_FEW]) - np.median(before)) if before and after else None
 
     def _samples_in(self, stall: Stall) -> Sequence[TcpInfo]:
         """Those in the silence, and the one that ended it."""

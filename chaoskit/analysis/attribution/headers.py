@@ -12,7 +12,9 @@ from __future__ import annotations
 from chaoskit.analysis.attribution.evidence import StreamEvidence
 from chaoskit.analysis.attribution.silences import DEAF, FEWEST, had_to_wait
 from chaoskit.analysis.attribution.verdict import Doubt, GapEvidence, Lateness, Stall, Verdict, shown
+from chaoskit.analysis.segments.captured_connections import Segments
 from chaoskit.analysis.segments.cause import cause
+from chaoskit.analysis.segments.death import Death, death
 from chaoskit.analysis.segments.gap_evidence import WireEvidence, gap_evidence
 from chaoskit.records.pcapng import CAPTURE
 from chaoskit.units import counted
@@ -24,11 +26,13 @@ def by_headers(stall: Stall, evidence: StreamEvidence, socket: GapEvidence) -> V
     connection = evidence.capture.connection(evidence.ports.get(stream), gap.begin)
     if connection is None:
         return None
-    found = gap_evidence(connection, gap.begin, gap.end if after is None else after.at)
+    if after is None:
+        return _of_death(stall, connection)
+    found = gap_evidence(connection, gap.begin, after.at)
     told = cause(found)
     if told.side == "unknown":
         return None
-    if told.side == "server" and had_to_wait(socket) and socket.missing >= FEWEST:
+    if told.side == "server" and found.was_limited is not False and had_to_wait(socket) and socket.missing >= FEWEST:
         return _had_to_wait(stall, socket, found)
     left = max(0, gap.length - found.silence)
     deaf = min(left, socket.deaf) if socket.deaf > DEAF else 0
@@ -46,13 +50,32 @@ def by_headers(stall: Stall, evidence: StreamEvidence, socket: GapEvidence) -> V
     sentence = told.sentence
     if parts.cause == "client" and deaf:
         sentence = f"the client itself had not looked at its sockets for {shown(deaf)}, while segments arrived"
-    records = (stall.records, f"{CAPTURE}: packets {', '.join(map(str, found.packets))}")
-    return Verdict(stall, parts, "likely", sentence, records, told.kind, Doubt("headers"))
+    return Verdict(stall, parts, "likely", sentence, _records(stall, found.packets), told.kind, Doubt("headers"))
+
+
+def death_of(stream: int, ended: int, evidence: StreamEvidence) -> Death | None:
+    """What the packets tell of the end of a stream that was interrupted; None where they were not captured."""
+    connection = evidence.capture.connection(evidence.ports.get(stream), ended)
+    return None if connection is None else death(connection, ended)
+
+
+def _of_death(stall: Stall, connection: Segments) -> Verdict | None:
+    told, packets = death(connection, stall.gap.end)
+    time = told.network + told.server + told.client + told.between
+    if told.side == "unknown" or not time:
+        return None
+    part = stall.time / time
+    parts = Lateness(part * told.server, part * told.network, part * told.client, part * told.between)
+    return Verdict(stall, parts, "likely", told.sentence, _records(stall, packets), told.kind, Doubt("headers"))
+
+
+def _records(stall: Stall, packets: tuple[int, ...]) -> tuple[str, ...]:
+    return stall.records, f"{CAPTURE}: packets {', '.join(map(str, packets))}"
 
 
 def _had_to_wait(stall: Stall, socket: GapEvidence, found: WireEvidence) -> Verdict:
     """Its packets were sent late by the server's clock, because its kernel had to wait with what was written."""
     due = counted(round(socket.missing), "token")
     sentence = f"{due} were due meanwhile and came joined in full segments: the sender's kernel had to wait with them"
-    records = (stall.records, f"{CAPTURE}: packets {', '.join(map(str, found.packets))}")
-    return Verdict(stall, Lateness.of("network", stall.time), "likely", sentence, records, "queueing", Doubt("headers"))
+    parts = Lateness.of("network", stall.time)
+    return Verdict(stall, parts, "likely", sentence, _records(stall, found.packets), "queueing", Doubt("headers"))

@@ -34,7 +34,7 @@ class PhaseCauses:
         late, times = first_tokens.late([] if is_reference else _requests(sample), reference)
         return {
             "stall_attribution": attribution(found),
-            "interruption_causes": interruption_causes(sample.interrupted, ended, found, evidence.sockets),
+            "interruption_causes": interruption_causes(sample.interrupted, ended, found, evidence),
             "late_first_tokens": late,
             "first_token_causes": times,
         }

@@ -48,6 +48,7 @@ def run_evidence(raw: RawRecords, run_timeline: Timeline, seen: SeenConnections)
         origin=run_timeline.begin,
         has_between=not in_lab or (raw.plan is not None and raw.plan.asks_program),
         capture=raw.capture or Capture(),
+        links=raw.links,
         ports={each.stream: each.port for each in raw.requests if each.port is not None},
     )
     return RunEvidence(evidence, ended, intermediaries)

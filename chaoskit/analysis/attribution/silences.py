@@ -7,6 +7,7 @@ For a server that stamps nothing, where nobody captured packets.
 | the client had not looked at its sockets                                                          | the client's |
 | what had arrived waited for a segment that was missing                                            | the network's |
 | keepalives of the stream came in the middle: only the tokens were missing                         | the server's |
+| round trips of handshakes that began in it were longer by as much: the path had become longer     | the network's |
 | what was due in the silence came after it: one segment alone, the others about a round trip later | the network's |
 | it came, the first tokens joined in one full segment, as a sender's kernel does while it must wait | the network's |
 | the same on a stream that comes joined, and full segments went on coming, one by one               | the network's |
@@ -31,6 +32,7 @@ DEAF = 50 * MS
 """A client that had not looked for longer is deaf: its own timer wakes one that has nothing to do each 20 ms."""
 FEWEST = 3  # tokens
 _CAUGHT_UP, _NOT_CAUGHT_UP = 0.4, 0.2
+_RISEN = 0.6  # of a silence
 _MEASURABLE = 4 * MS  # a round trip that a pattern of arrivals can be told by
 _ALONE = (0.6, 2.0)  # round trips from the one segment to the next
 _TOGETHER = 3 * MS  # from one read to the next of what was sent at once
@@ -52,6 +54,9 @@ def by_silence(stall: Stall, evidence: GapEvidence) -> Verdict | None:
         return _verdict(stall, evidence, "network", trace(evidence), kind_of_trace(stall, evidence))
     if evidence.alive:
         return _verdict(stall, evidence, "server", "keepalives of the stream arrived meanwhile, tokens did not")
+    if evidence.rise is not None and evidence.rise > _RISEN * stall.gap.length:
+        sentence = f"the round trips of connections that were made meanwhile had grown by {shown(evidence.rise)}"
+        return _verdict(stall, evidence, "network", sentence, "delay")
     if evidence.missing < FEWEST:
         return None
     due = counted(round(evidence.missing), "token")

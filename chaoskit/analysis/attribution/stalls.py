@@ -4,6 +4,7 @@
 |-------------------------------------------------|------------|----------------------------------------------|
 | the reference server's stamps, and its records  | `stamps`, `deaths` | exact, unless something limits it    |
 | the headers of its packets, where captured      | `headers`  | likely                                       |
+| where they passed the routers of a lab           | `link_places` | likely; adds the place to every verdict   |
 | something in between holds the stream back      | here       | likely                                       |
 | the client's own socket in the silence          | `silences` | likely                                       |
 | nothing                                         | here       | none: unknown                                |
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from chaoskit.analysis.attribution.deaths import of_death
 from chaoskit.analysis.attribution.evidence import StreamEvidence
 from chaoskit.analysis.attribution.headers import by_headers
+from chaoskit.analysis.attribution.link_places import placed
 from chaoskit.analysis.attribution.silences import by_silence
 from chaoskit.analysis.attribution.stamps import by_stamps
 from chaoskit.analysis.attribution.verdict import (
@@ -50,7 +52,8 @@ def verdict_on(stall: Stall, table: GapTable, evidence: StreamEvidence) -> Verdi
         found = by_stamps(stall, stream in table.computed, evidence, socket)
     if found is None or found.confidence == "none":
         found = by_headers(stall, evidence, socket) or found
-    return found or _in_between(stall, evidence) or by_silence(stall, socket) or _unknown(stall, socket)
+    found = found or _in_between(stall, evidence) or by_silence(stall, socket) or _unknown(stall, socket)
+    return placed(found, evidence)
 
 
 def attribution(found: Sequence[Verdict]) -> StallAttribution:
@@ -58,15 +61,19 @@ def attribution(found: Sequence[Verdict]) -> StallAttribution:
     sums = Lateness(*(sum(each) for each in zip(Lateness(), *(verdict.parts for verdict in found), strict=True)))
     confidence, reason = _confidence(found)
     kinds: dict[NetworkKind, float] = {}
+    places: dict[str, float] = {}
     for each in found:
         if each.kind is not None and each.parts.network:
             kinds[each.kind] = kinds.get(each.kind, 0.0) + each.parts.network / MS
+        if each.place:
+            places[each.place] = places.get(each.place, 0.0) + each.parts.network / MS
     return StallAttribution(
         stalls=len(found),
         server_ms=sums.server / MS,
         between_ms=sums.between / MS,
         network_ms=sums.network / MS,
         network_kinds=dict(sorted(kinds.items(), key=lambda item: -item[1])),
+        network_places=dict(sorted(places.items(), key=lambda item: -item[1])),
         client_ms=sums.client / MS,
         unknown_ms=sums.unknown / MS,
         confidence=confidence,

@@ -73,7 +73,8 @@ class GapEvidence:
 
     `deaf`: how long the client had not looked when the stall ended. `waited`: at a look in the silence data had arrived
     and waited for a segment before it. `out_of_order`: how many segments arrived out of order, from the first look in
-    the silence on. `alive`: keepalives came in the middle. `pace` is the usual time between tokens, `missing` how many
+    the silence on. `alive`: keepalives came in the middle. `rise`: by how much the round trips of other connections'
+    handshakes grew meanwhile. `pace` is the usual time between tokens, `missing` how many
     tokens were due in the silence by it, of those that the stream had left; `caught_up` the share of these that came in
     the round trips after it, beside those due then. `next_read`: how long after its end more came. `goes_on`: the next
     tokens came one by one, at the usual pace. `is_full`: what ended it were several tokens in one segment of full size,
@@ -86,6 +87,7 @@ class GapEvidence:
     out_of_order: int | None = None
     alive: bool = False
     round_trip: int | None = None
+    rise: int | None = None
     pace: int = 0
     missing: float = 0.0
     caught_up: float = 0.0
@@ -102,7 +104,7 @@ class GapEvidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whose a stall is: its time by cause, and what this rests on. `kind` is the network's."""
+    """Whose a stall is: its time by cause, and what this rests on. `kind` and `place` are the network's."""
 
     stall: Stall
     parts: Lateness
@@ -111,6 +113,7 @@ class Verdict:
     records: tuple[str, ...]
     kind: NetworkKind | None = None
     doubt: Doubt | None = None
+    place: str = ""
 
     @property
     def cause(self) -> Cause:

@@ -90,22 +90,21 @@ class _Answer(NamedTuple):
 def failover_times(actions: Iterable[Action], timeline: Timeline, reference: str, name: str) -> Iterator[FailoverTimes]:
     """For each purpose that another host than usual served in the phases of this name: how long it took to get there.
 
-    Usual is the host that answered most in the reference phase. It is asked again when a call of it is answered.
+    Usual is the host that answered most in the reference phase. It is asked again when a call of it is answered. A
+    phase without faults in which calls come back has not moved them.
     """
     answers = _answers(actions)
     for operation in OPERATIONS:
         every = sorted(answers.get(operation, []))
         usual = Counter(each.host for each in every if timeline.span_at(each.asked).name == reference)
-        spans = [span for span in timeline.spans if span.name == name]
-        if not usual or not spans or name == reference:
+        if not usual or name == reference:
             continue
         primary = usual.most_common(1)[0][0]
+        spans = [span for span in timeline.spans if span.name == name and not _is_left_over(every, span, primary)]
         others = [each for span in spans for each in _within(every, span) if each.host != primary]
         if not others:
             continue
-        over = [
-            _first(each.asked - span.ready for each in _within(every, span) if each.host != primary) for span in spans
-        ]
+        over = [_over(every, span, primary) for span in spans]
         back = [_back(every, span, primary) for span in spans]
         yield FailoverTimes(
             operation=operation,
@@ -129,6 +128,12 @@ def _answers(actions: Iterable[Action]) -> dict[Operation, list[_Answer]]:
 
 def _within(answers: Iterable[_Answer], span: PhaseSpan) -> list[_Answer]:
     return [each for each in answers if span.ready <= each.asked < min(span.end, span.cleared)]
+
+
+def _is_left_over(answers: Sequence[_Answer], span: PhaseSpan, primary: str) -> bool:
+    """Whether a phase without faults begins with calls moved already: the phase before tells when they were back."""
+    before = [each.host for each in answers if each.asked < span.ready]
+    return not span.faults and before[-1:] not in ([], [primary])
 
 
 def _over(answers: Iterable[_Answer], span: PhaseSpan, primary: str) -> int | None:

@@ -2,4 +2,5 @@
 
 Data flows capture.pcapng -> `capture_file` (blocks) -> `packets` (columns) -> `captured_connections` (segments of each)
 -> what the far end's kernel tells of itself, `sender_clock` and `packet_ids` -> `gap_evidence` -> `cause`.
+In a lab `links` follows the same packets over its routers.
 """

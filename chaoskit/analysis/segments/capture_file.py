@@ -23,6 +23,7 @@ _LARGEST = 1 << 31  # bytes of a file that is read
 _MOST_LINKS = 4096
 _ALIGNED = 3
 _NANOSECONDS = 9
+_LONGEST_NAME = 64  # bytes
 _FRAME_HEAD = 14  # bytes of Ethernet
 _CLOCK = pcapng.CLOCK.encode()
 
@@ -33,6 +34,7 @@ class CaptureFile:
 
     `begins` has the place of each packet's IP header, `kept` how many bytes of it there are, `at` its stamp in ns of
     the monotonic clock, `is_outgoing` whether this machine sent it, and `numbers` its number in the file, from 1.
+    `links` has the place in `names` of the link that it passed.
     """
 
     data: NDArray[np.uint8]
@@ -41,6 +43,8 @@ class CaptureFile:
     at: NDArray[np.int64]
     is_outgoing: NDArray[np.bool_]
     numbers: NDArray[np.int64]
+    links: NDArray[np.int64]
+    names: tuple[str, ...] = ()
     received: int = 0
     dropped: int = 0
     left_out: int = 0
@@ -55,6 +59,8 @@ class _Blocks:
     heads: list[int] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     links: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    passed: list[int] = field(default_factory=list)
     clock: int = 0
     received: int = 0
     dropped: int = 0
@@ -96,7 +102,8 @@ def _walk(raw: bytes) -> _Blocks:
                 found.left_out += 1
             else:
                 found.packets.append(place)
-                found.heads.append(link)
+                found.heads.append(found.links[link])
+                found.passed.append(len(found.names) - len(found.links) + link)
                 found.numbers.append(number)
         else:
             _note(raw, (kind, place, size), found)
@@ -105,15 +112,15 @@ def _walk(raw: bytes) -> _Blocks:
 
 
 def _link(raw: bytes, place: int, size: int, links: list[int]) -> int:
-    """How many bytes stand before the IP header of the packet in this block; -1: it is left out."""
+    """The link of the packet in this block; -1: it is left out."""
     if size < _PACKET_HEAD:
         return -1
     interface: int
     kept: int
     interface, _, _, kept = struct.unpack_from("<4I", raw, place + 8)
-    if interface >= len(links) or kept > size - _PACKET_HEAD:
+    if interface >= len(links) or kept > size - _PACKET_HEAD or links[interface] < 0:
         return -1
-    return links[interface]
+    return interface
 
 
 def _note(raw: bytes, block: tuple[int, int, int], found: _Blocks) -> None:
@@ -131,6 +138,7 @@ def _note(raw: bytes, block: tuple[int, int, int], found: _Blocks) -> None:
         heads = {pcapng.RAW: 0, pcapng.ETHERNET: _FRAME_HEAD} if is_exact else {}
         (kind_of_link,) = struct.unpack_from("<H", raw, place + 8)
         found.links.append(heads.get(kind_of_link, -1))
+        found.names.append(options.get(pcapng.NAME, b"")[:_LONGEST_NAME].decode(errors="replace"))
     elif kind == pcapng.STATISTICS and size >= 24:
         options = dict(_options(raw, place + 20, place + size - 4))
         found.received = _count(options.get(pcapng.RECEIVED, b""), found.received)
@@ -169,6 +177,8 @@ def _packets(raw: bytes, found: _Blocks) -> CaptureFile:
         at=at,
         is_outgoing=_outgoing(words, first, kept),
         numbers=np.array(found.numbers, dtype=np.int64),
+        links=np.array(found.passed, dtype=np.int64),
+        names=tuple(found.names),
         received=found.received,
         dropped=found.dropped,
         left_out=found.left_out,

@@ -6,6 +6,7 @@ A port of the client may have been used again: a connection begins with the clie
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,15 +17,32 @@ import numpy as np
 
 from chaoskit.analysis.segments.behind_faults import as_received
 from chaoskit.analysis.segments.capture_file import read_capture
-from chaoskit.analysis.segments.columns import MS, Column, unwrapped
+from chaoskit.analysis.segments.columns import MS, Column, no_column, unwrapped
 from chaoskit.analysis.segments.delivery import delivered
 from chaoskit.analysis.segments.packet_ids import PacketIds, label_changes, packet_ids
 from chaoskit.analysis.segments.packets import ACK, FIN, RST, SYN, Packets, decode
-from chaoskit.analysis.segments.sender_clock import SenderClock, sender_clock
+from chaoskit.analysis.segments.sender_clock import SenderClock, sender_clock, sure_tick
 
+NOT_KNOWN = int(np.iinfo(np.int64).min)
+"""Of what the client had acknowledged, where nothing tells."""
 _TIMESTAMPS_SIZE = 12  # bytes of a segment that its timestamps take
 _USUAL_MSS = 1460
+_ENOUGH = 32  # connections
 _AT_ONCE = 10 * MS  # ns, where the round trip is not known
+
+
+@dataclass(frozen=True, eq=False)
+class Ticks:
+    """How long a tick of the servers' clocks is, by the connections of a capture that tell it."""
+
+    connections: list[Packets] = field(default_factory=list)
+
+    @cached_property
+    def usual(self) -> int | None:
+        """That of most of the longest ones, ns; None where none tells."""
+        longest = sorted(self.connections, key=lambda each: -len(each.at))[:_ENOUGH]
+        found = Counter(tick for each in longest if (tick := sure_tick(each.tsval, each.tsecr)))
+        return found.most_common(1)[0][0] if found else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +50,21 @@ class Segments:
     """The packets of one connection: those of the server (`down`) without its SYN, and the client's (`up`).
 
     `round_trip` is that of the handshake, ns, None where none was captured; `mss` the most data of one packet.
-    `reset_at`: when the server's side reset it, 0 if never. `dropped` packets of the whole capture are missing.
+    `resets`: those with which it was reset from the server's side. `dropped` packets of the whole capture are missing.
     `begin`: when its first packet was captured; `scale`: by which power of two the client's windows are multiplied.
+    `until`: when the last packet of the whole capture was; `ticks` are those of all connections.
     """
 
     down: Packets
     up: Packets
     round_trip: int | None
     mss: int
-    reset_at: int
+    resets: Packets
     dropped: int
     begin: int
     scale: int
+    until: int
+    ticks: Ticks
 
     @cached_property
     def seq(self) -> Column:
@@ -57,21 +78,31 @@ class Segments:
         return ends
 
     @cached_property
-    def acked(self) -> Column:
-        """What the client had acknowledged before each of the server's packets arrived."""
+    def acks(self) -> tuple[Column, Column]:
+        """When the client acknowledged, and up to which byte of the server's data."""
         ups = self.up.select(self.up.flags & ACK != 0)
         if not len(ups.at) or not len(self.seq):
-            return np.full(len(self.seq), np.iinfo(np.int64).min)
+            return ups.at[:0], ups.at[:0]
         first = int(self.down.seq[0])
         offset = ((ups.ack[:1] - first + (1 << 31)) % (1 << 32)) - (1 << 31)
-        acks = np.maximum.accumulate(int(self.seq[0]) + offset[0] + unwrapped(ups.ack, 32) - ups.ack[0])
-        place = np.searchsorted(ups.at, self.down.at, side="right") - 1
-        return np.where(place >= 0, acks[np.maximum(place, 0)], np.iinfo(np.int64).min)
+        return ups.at, np.maximum.accumulate(int(self.seq[0]) + offset[0] + unwrapped(ups.ack, 32) - ups.ack[0])
+
+    def acked_at(self, times: Column) -> Column:
+        """Up to which byte the client had acknowledged at each of these times; NOT_KNOWN before the first."""
+        at, acks = self.acks
+        place = np.searchsorted(at, times, side="right")
+        return np.append(NOT_KNOWN, acks)[place]
+
+    @cached_property
+    def acked(self) -> Column:
+        """What the client had acknowledged before each of the server's packets arrived."""
+        return self.acked_at(self.down.at)
 
     @cached_property
     def delivered(self) -> Column:
         """How far the data was in order once each of the server's packets had arrived."""
-        return delivered(self.seq, self.end, self.acked)
+        stamps = unwrapped(self.down.tsval, 32) if self.clock.is_believed else no_column()
+        return delivered(self.seq, self.end, self.acked, stamps)
 
     @cached_property
     def deliveries(self) -> Column:
@@ -87,7 +118,7 @@ class Segments:
     @cached_property
     def clock(self) -> SenderClock:
         """When the server's kernel sent each of its packets."""
-        return sender_clock(self.down.at, self.down.tsval, self.seq)
+        return sender_clock(self.down.at, self.down.tsval, self.down.tsecr, self.ticks.usual)
 
     @cached_property
     def ids(self) -> PacketIds:
@@ -133,9 +164,10 @@ def load_capture(path: Path, ports: Collection[int]) -> Capture | None:
     if file is None:
         return None
     packets, others = decode(file, ports)
+    until, ticks = int(file.at.max(initial=0)), Ticks()
     by_port: dict[int, list[Segments]] = {}
     for rows in _connections(packets):
-        by_port.setdefault(int(rows.port[0]), []).append(_segments(rows, file.dropped))
+        by_port.setdefault(int(rows.port[0]), []).append(_segments(rows, file.dropped, until, ticks))
     for found in by_port.values():
         found.sort(key=lambda each: each.begin)
     return Capture(by_port, len(file.begins), file.dropped, file.left_out + others, file.is_torn)
@@ -163,7 +195,7 @@ def _again(packets: Packets) -> Iterator[Packets]:
         yield packets.select(np.arange(first, after))
 
 
-def _segments(packets: Packets, dropped: int) -> Segments:
+def _segments(packets: Packets, dropped: int, until: int, ticks: Ticks) -> Segments:
     down, up = as_received(packets.select(packets.is_down)), packets.select(~packets.is_down)
     if up.is_outgoing.any() and not up.is_outgoing.all():
         up = up.select(up.is_outgoing)
@@ -172,10 +204,18 @@ def _segments(packets: Packets, dropped: int) -> Segments:
     mss = min(asked, default=_USUAL_MSS) - (_TIMESTAMPS_SIZE if (down.tsval >= 0).any() else 0)
     round_trip = int(answer.at[0] - syn.at[-1]) if len(answer.at) and len(syn.at) else 0
     data = down.select(down.flags & (SYN | RST) == 0)
-    resets = down.at[down.flags & RST != 0]
     begin = int(packets.at[0])
     scale = int(syn.scale[0]) if len(syn.at) and len(answer.at) and answer.scale[0] >= 0 else 0
-    reset_at = int(resets[0]) if len(resets) else 0
+    ticks.connections.append(data)
     return Segments(
-        data, up, round_trip if (round_trip or 0) > 0 else None, max(mss, 1), reset_at, dropped, begin, scale
+        down=data,
+        up=up,
+        round_trip=round_trip if round_trip > 0 else None,
+        mss=max(mss, 1),
+        resets=down.select(down.flags & RST != 0),
+        dropped=dropped,
+        begin=begin,
+        scale=scale,
+        until=until,
+        ticks=ticks,
     )

@@ -26,15 +26,15 @@ sent again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from chaoskit.analysis.segments.columns import MS
 from chaoskit.analysis.segments.gap_evidence import WireEvidence
 from chaoskit.units import counted
 
-Side = Literal["network", "server", "client", "unknown"]
-WireKind = Literal["loss", "reorder", "delay", "queueing", "rate"]
+Side = Literal["network", "server", "client", "between", "unknown"]
+WireKind = Literal["loss", "reorder", "delay", "queueing", "rate", "black-hole"]
 CERTAIN, LIKELY, WEAK = 0.98, 0.85, 0.6
 """Confidences: two kinds of evidence agree; one has it; only a pattern does."""
 _QUEUED = 100 * MS  # ns of a standing queue
@@ -47,33 +47,51 @@ class WireCause:
 
     side: Side
     kind: WireKind | None
-    network: int
-    server: int
-    client: int
     confidence: float
     sentence: str
+    network: int = 0
+    server: int = 0
+    client: int = 0
+    between: int = 0
+
+
+def all_of(side: Side, time: int, confidence: float, sentence: str, kind: WireKind | None = None) -> WireCause:
+    """The verdict that all of a time is of one side."""
+    found = WireCause(side, kind, confidence, sentence)
+    match side:
+        case "network":
+            return replace(found, network=time)
+        case "server":
+            return replace(found, server=time)
+        case "client":
+            return replace(found, client=time)
+        case "between":
+            return replace(found, between=time)
+        case _:
+            return found
 
 
 def cause(evidence: WireEvidence) -> WireCause:
     """The verdict about a gap."""
-    if evidence.ending != "segment":
-        return _of_death(evidence)
+    if evidence.ending == "nothing":
+        return all_of("unknown", 0, 0.0, "no packet that ended it was captured")
+    if evidence.ending == "fin":
+        words = f"the server's side closed the connection (FIN) after {shown(evidence.silence)} without data"
+        return all_of("server", evidence.silence, LIKELY, words)
     if evidence.is_window_closed:
-        return WireCause(
-            "client", None, 0, 0, evidence.silence, CERTAIN, "the client had told the server that it had no room"
-        )
+        return all_of("client", evidence.silence, CERTAIN, "the client had told the server that it had no room")
     split = _split(evidence)
     if split is None:
         why = "; ".join(evidence.doubts) or "the capture does not tell when it was sent"
-        return WireCause("unknown", None, 0, 0, 0, 0.0, why)
+        return all_of("unknown", 0, 0.0, why)
     server, confidence = split
     network = evidence.silence - server
     if evidence.dropped:
         confidence = min(confidence, WEAK)
     if server > network:
-        return WireCause("server", None, network, server, 0, confidence, f"{_sent_late(evidence)}{_unsure(evidence)}")
+        return WireCause("server", None, confidence, f"{_sent_late(evidence)}{_unsure(evidence)}", network, server)
     kind = _kind(evidence)
-    return WireCause("network", kind, network, server, 0, confidence, f"{_told(kind, evidence)}{_unsure(evidence)}")
+    return WireCause("network", kind, confidence, f"{_told(kind, evidence)}{_unsure(evidence)}", network, server)
 
 
 def _split(evidence: WireEvidence) -> tuple[int, float] | None:
@@ -146,9 +164,9 @@ def _told(kind: WireKind, evidence: WireEvidence) -> str:
             )
         case "queueing" if evidence.is_clocked:
             return "texts came joined, as soon as our acknowledgement allowed: they had waited in the server's kernel"
-        case "queueing" | "delay":
-            apart = _ms(evidence.sent_apart or 0)
-            longer = _ms((evidence.delay or 0) - (evidence.delay_before or 0))
+        case _:
+            apart = shown(evidence.sent_apart or 0)
+            longer = shown((evidence.delay or 0) - (evidence.delay_before or 0))
             grew = "a queue on the way had grown" if kind == "queueing" else "nothing was lost"
             return f"sent {apart} after the one before by the server's clock, {longer} longer on its way; {grew}"
 
@@ -171,7 +189,7 @@ def _sent_late(evidence: WireEvidence) -> str:
     if evidence.lost:
         lost = f"only {counted(evidence.lost, 'packet')} of that time never arrived"
     apart = evidence.sent_apart if evidence.sent_apart is not None else evidence.until_first
-    words = f"the server sent nothing for {_ms(apart)}"
+    words = f"the server sent nothing for {shown(apart)}"
     return f"{words} by its own clock{', and ' * bool(lost)}{lost}" if evidence.sent_apart is not None else words
 
 
@@ -182,19 +200,6 @@ def _unsure(evidence: WireEvidence) -> str:
     return f" ({'; '.join(doubts)})" if doubts else ""
 
 
-def _of_death(evidence: WireEvidence) -> WireCause:
-    match evidence.ending:
-        case "fin":
-            words = f"the server's side closed the connection (FIN) after {_ms(evidence.silence)} without data"
-            return WireCause("server", None, 0, evidence.silence, 0, LIKELY, words)
-        case "rst":
-            return WireCause(
-                "unknown", None, 0, 0, 0, 0.0, "the connection was reset; a reset does not tell who sent it"
-            )
-        case _:
-            words = "nothing more arrived: a server that hangs and a path that died look alike here"
-            return WireCause("unknown", None, 0, 0, 0, 0.0, words)
-
-
-def _ms(span: int) -> str:
+def shown(span: int) -> str:
+    """A time in ns for people."""
     return f"{span / MS:.0f} ms"

@@ -20,15 +20,17 @@ from chaoskit.analysis.segments.captured_connections import Segments
 from chaoskit.analysis.segments.columns import MS, Column
 from chaoskit.analysis.segments.packets import FIN, RST, SYN
 
-Ending = Literal["segment", "fin", "rst", "nothing"]
-_SAME = MS  # ns between the stamp of a read and that of its segment
+Ending = Literal["segment", "fin", "nothing"]
+SAME = MS
+"""Between the stamp of a read and that of its segment, ns."""
 _TOGETHER = 3 * MS  # ns between segments that were sent at once
 _ROUND_TRIP = 0.6  # of one; a segment that arrives so much later was sent after our acknowledgement of the one before
 _TIMER = (180 * MS, 280 * MS)  # ns: Linux waits at least 200 ms more than a round trip (TCP_RTO_MIN), and ticks
 _PACED, _PACED_SPREAD = 5, 1.6
 _FAR_BACK = 32  # segments before a gap
 _USUAL = 50 * MS
-_JOINED = 1.5  # segments of usual length in one packet
+_SINGLE, _JOINED = 0.25, 1.5  # quantile of lengths; times that length
+_FULL = 0.95  # of the most data of one packet
 _SOON = 30 * MS  # ns
 _SMALL = 536  # bytes: the least that a segment may be long everywhere
 
@@ -48,7 +50,8 @@ class WireEvidence:
     timeout.
 
     `delay`: by how much the first packet was longer on its way than the fastest one; `delay_before`: the one before.
-    `is_clocked`: several texts had waited in the sender's kernel, which sent them as soon as our acknowledgement came.
+    `is_clocked`: texts had waited in the sender's kernel, which sent them once our acknowledgements allowed;
+    `was_limited`: data was in flight, so that they may have had to.
     `is_paced`: segments came one after the other at a steady rate, each as long after the one before as it is long.
     `is_window_closed`: we had told the sender that we had no room. `usual`: the sender's usual time between segments.
     `doubts` say what cannot be believed on this connection.
@@ -71,6 +74,7 @@ class WireEvidence:
     delay_before: int | None = None
     is_rising: bool = False
     is_clocked: bool = False
+    was_limited: bool | None = None
     is_paced: bool = False
     is_window_closed: bool = False
     round_trip: int | None = None
@@ -80,24 +84,32 @@ class WireEvidence:
 
 
 def gap_evidence(segments: Segments, begin: int, end: int) -> WireEvidence:
-    """What the packets between these two stamps tell: of the tokens around a gap, or of the end of its stream."""
+    """What the packets between these two stamps, of the tokens around a gap, tell."""
     at = segments.down.at
     times = at[segments.deliveries]
-    start = int(np.searchsorted(times, begin + _SAME, side="right"))
-    stop = int(np.searchsorted(times, end + _SAME, side="right"))
-    doubts = tuple(filter(None, (segments.clock.doubt, segments.ids.doubt)))
+    start = int(np.searchsorted(times, begin + SAME, side="right"))
+    stop = int(np.searchsorted(times, end + SAME, side="right"))
     if stop <= start or start == 0:
         return WireEvidence(
-            _last_word(segments, begin, end),
+            "nothing",
             silence=end - begin,
-            is_window_closed=_is_window_closed(segments, begin, end),
+            is_window_closed=is_window_closed(segments, begin, end),
             round_trip=segments.round_trip,
             dropped=segments.dropped,
-            doubts=doubts,
+            doubts=_doubts(segments),
         )
     place = start - 1 + int(np.argmax(np.diff(times[start - 1 : stop])))
     before, after = (int(row) for row in segments.deliveries[place : place + 2])
-    return _Silence(segments, before, after, doubts).evidence()
+    return silence_evidence(segments, before, after)
+
+
+def silence_evidence(segments: Segments, before: int, after: int) -> WireEvidence:
+    """What the packets tell of the time between two deliveries; these are their rows among the server's packets."""
+    return _Silence(segments, before, after, _doubts(segments)).evidence()
+
+
+def _doubts(segments: Segments) -> tuple[str, ...]:
+    return tuple(filter(None, (segments.clock.doubt, segments.ids.doubt)))
 
 
 @dataclass(frozen=True)
@@ -115,6 +127,7 @@ class _Silence:
         sent = segments.clock.sent
         delays = at - sent if segments.clock.is_believed else None
         lost, overtaken = self._missing(first)
+        in_flight = self._in_flight(first) if segments.clock.is_believed else None
         changes = segments.label_changes
         is_end = bool(segments.down.flags[after] & FIN) and segments.down.length[after] == 0
         return WireEvidence(
@@ -122,7 +135,7 @@ class _Silence:
             packets=tuple(int(segments.down.number[row]) for row in dict.fromkeys((before, first, after))),
             silence=int(at[after] - at[before]),
             until_first=int(at[first] - at[before]),
-            sent_apart=None if delays is None else int(sent[first] - sent[before]),
+            sent_apart=None if delays is None else max(0, int(sent[first] - self._sent_before())),
             lost=lost,
             overtaken=overtaken,
             hole=self._hole(first),
@@ -135,8 +148,9 @@ class _Silence:
             delay_before=None if delays is None else int(delays[before]),
             is_rising=delays is not None and _is_rising(delays[max(0, before - _PACED) : before + 1]),
             is_clocked=delays is not None and self._is_clocked(first, int(delays[first])),
+            was_limited=None if in_flight is None else in_flight > 0,
             is_paced=self._is_paced(),
-            is_window_closed=_is_window_closed(segments, int(at[before]), int(at[after])),
+            is_window_closed=is_window_closed(segments, int(at[before]), int(at[after])),
             round_trip=segments.round_trip,
             usual=self._usual(),
             dropped=segments.dropped,
@@ -144,10 +158,24 @@ class _Silence:
         )
 
     def _first(self) -> int:
-        """The first packet with new data after the silence began; the one that ended it, where only our ACK tells."""
-        edge = self.segments.delivered[self.before]
-        new = np.flatnonzero(self.segments.end[self.before + 1 : self.after + 1] > edge)
-        return self.before + 1 + int(new[0]) if len(new) else self.after
+        """The packet with new data after the silence began that was sent first; the end, where only our ACK tells.
+
+        Without numbers that tell what was sent first, the one that arrived first.
+        """
+        segments, edge = self.segments, self.segments.delivered[self.before]
+        new = self.before + 1 + np.flatnonzero(segments.end[self.before + 1 : self.after + 1] > edge)
+        if not len(new):
+            return self.after
+        if segments.clock.is_believed:
+            return int(new[np.argmin(segments.clock.sent[new])])
+        return int(new[np.argmin(segments.ids.counts[new])]) if segments.ids.are_believed else int(new[0])
+
+    def _sent_before(self) -> int:
+        """When the last of what had been read before the silence was sent; it may have overtaken other data."""
+        segments = self.segments
+        near = slice(max(0, self.before + 1 - _FAR_BACK), self.before + 1)
+        was_read = segments.end[near] <= segments.delivered[self.before]
+        return int(segments.clock.sent[near][was_read].max(initial=segments.clock.sent[self.before]))
 
     def _missing(self, first: int) -> tuple[int | None, int | None]:
         """Of the packets that were sent between the one before and the first: the lost ones, those that came later."""
@@ -211,17 +239,42 @@ class _Silence:
         return float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else float(self.segments.mss)
 
     def _is_clocked(self, first: int, delay: int) -> bool:
-        """Whether the first packet, longer than usual, answers our acknowledgement that it echoes without a pause.
+        """Whether the first packet has what had been written before, and was sent once our acknowledgement came.
 
-        One with nothing in flight sends at once: the acknowledgement that its packet echoes came long before.
+        One with nothing in flight sends at once: the acknowledgement that its packet echoes came long before. As long
+        as something is in flight, it may have to wait for more of them.
         """
-        segments, up = self.segments, self.segments.up
-        echoed = np.flatnonzero(up.tsval == segments.down.tsecr[first])
-        is_joined = int(segments.down.length[first]) >= _JOINED * self._usual_length()
-        if segments.round_trip is None or not len(echoed) or not is_joined:
+        segments, in_flight = self.segments, self._in_flight(first)
+        if in_flight is None or not (self._is_joined(first) or (in_flight > 0 and self._continues(first))):
             return False
-        answered = int(segments.down.at[first] - up.at[echoed[-1]])
-        return answered < segments.round_trip + delay + _SOON
+        answered = int(segments.down.at[first] - segments.up.at[self._echoed(first)[-1]])
+        return in_flight > 0 or answered < (segments.round_trip or 0) + delay + _SOON
+
+    def _in_flight(self, row: int) -> int | None:
+        """How much data the sender had not seen acknowledged when it sent this packet, bytes: its echo tells."""
+        segments, echoed = self.segments, self._echoed(row)
+        if not len(echoed):
+            return None
+        sent = segments.clock.sent
+        acked = int(segments.acked_at(segments.up.at[echoed[-1:]])[0])
+        return max(0, int(segments.end[sent < sent[row]].max(initial=acked)) - acked)
+
+    def _echoed(self, row: int) -> Column:
+        """The rows of our packets of which this packet echoes the timestamp."""
+        up, down = self.segments.up, self.segments.down
+        return np.flatnonzero((up.tsval == down.tsecr[row]) & (up.at < down.at[row]))
+
+    def _is_joined(self, row: int) -> bool:
+        """Whether a packet has several texts, by how long it is; most have one, unless they always come joined."""
+        lengths = self.segments.down.length
+        single = np.quantile(lengths[lengths > 0], _SINGLE)
+        return bool(lengths[row] >= _JOINED * single)
+
+    def _continues(self, row: int) -> bool:
+        """Whether the packet before it in the data was full: what did not fit there had been written, too."""
+        segments = self.segments
+        before = np.flatnonzero(segments.end == segments.seq[row])
+        return bool((segments.down.length[before] >= _FULL * segments.mss).any())
 
     def _is_paced(self) -> bool:
         """Whether the segments around the end took as long as they are long, none of them with room to spare."""
@@ -246,7 +299,7 @@ def _is_rising(delays: Column) -> bool:
     return len(delays) >= _PACED and bool((np.diff(delays) >= 0).all()) and int(delays[-1] - delays[0]) > 10 * MS
 
 
-def _is_window_closed(segments: Segments, begin: int, end: int) -> bool:
+def is_window_closed(segments: Segments, begin: int, end: int) -> bool:
     """Whether we told the sender that there was no room for a segment, while the gap lasted or just before it.
 
     A sender does not send less than a segment into a small window (RFC 9293, section 3.8.6.2.1).
@@ -254,14 +307,5 @@ def _is_window_closed(segments: Segments, begin: int, end: int) -> bool:
     up = segments.up
     last = max(0, int(np.searchsorted(up.at, begin, side="right")) - 1)
     rows = slice(last, int(np.searchsorted(up.at, end, side="right")))
-    windows = up.window[rows] << np.where(up.flags[rows] & SYN != 0, 0, segments.scale)
-    return bool(((windows < min(segments.mss, _SMALL)) & (up.flags[rows] & (RST | FIN) == 0)).any())
-
-
-def _last_word(segments: Segments, begin: int, end: int) -> Ending:
-    """How the server's side ended in this time, as far as it was seen."""
-    down = segments.down
-    rows = slice(int(np.searchsorted(down.at, begin)), int(np.searchsorted(down.at, end + _SAME, side="right")))
-    if (segments.reset_at >= begin) and (segments.reset_at <= end + _SAME):
-        return "rst"
-    return "fin" if (down.flags[rows] & FIN != 0).any() else "nothing"
+    windows = up.window[rows] << segments.scale
+    return bool(((windows < min(segments.mss, _SMALL)) & (up.flags[rows] & (SYN | RST | FIN) == 0)).any())

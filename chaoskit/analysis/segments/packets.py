@@ -28,7 +28,8 @@ _MOST_BATCH = 500_000
 class Packets(NamedTuple):
     """A row for each packet. `key` tells connections with the same `port` of the client apart.
 
-    `ident` is IPv4's identification, `label` IPv6's flow label. `mss` and `scale` are those of a SYN.
+    `ident` is IPv4's identification, `label` IPv6's flow label, `ttl` IPv4's time to live or IPv6's hop limit.
+    `mss` and `scale` are those of a SYN.
     """
 
     number: Column
@@ -39,6 +40,7 @@ class Packets(NamedTuple):
     key: Column
     ident: Column
     label: Column
+    ttl: Column
     seq: Column
     ack: Column
     flags: Column
@@ -104,6 +106,7 @@ def _decode(file: CaptureFile, rows: slice, is_port: Bools) -> Packets:
         key=_keys(data, begins, is_four, is_down, np.where(is_down, source, destination)),
         ident=np.where(is_four, _half(data, begins + 4), NONE),
         label=np.where(is_four, NONE, _word(data, begins) & 0xFFFFF),
+        ttl=data[begins + np.where(is_four, 8, 7)].astype(np.int64),
         seq=_word(data, tcp + 4),
         ack=_word(data, tcp + 8),
         flags=flags,

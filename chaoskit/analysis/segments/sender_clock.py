@@ -8,8 +8,13 @@ section 3). Linux counts milliseconds, other systems 4 or 10 ms; only difference
 | no timestamps                    | the sender has none, or something in between strips them                 |
 | few, or all within a moment      | the tick cannot be told                                                  |
 | ticks of another length          | they are no clock: random, or counted in something else                  |
-| newer data with an older stamp   | the clock jumps, or several senders answer                               |
+| a newer echo with an older stamp | the clock jumps, or several senders answer                               |
 | far from a straight line         | the clock was set, or something in between rewrites it                   |
+
+A sender echoes our newest timestamp that it has, so a newer echo was sent later, in whichever order packets
+arrive. Far from a straight line is what neither a path that became slower explains, nor a wait since the echo.
+A connection that tells no tick, because a queue delays its packets by more than they are apart, has that of the others
+to the same server.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ import numpy as np
 from chaoskit.analysis.segments.columns import MS, Bools, Column, no_column, unwrapped
 
 _TICKS = (1_000, MS, 4 * MS, 10 * MS)  # ns
-_TOLERANCE, _MOST = 0.33, 0.4  # of a tick's length, for delays vary; of the pairs of segments
+_TOLERANCE, _MOST, _SURE = 0.33, 0.4, 0.7  # of a tick's length, for delays vary; of the pairs of segments
 _FEWEST, _SHORTEST = 6, 100 * MS
 _STRAIGHT = 2_000 * MS  # ns by which the path's least delay may change during a connection
 _WINDOWS = 8
@@ -46,8 +51,11 @@ class SenderClock:
         return not self.doubt
 
 
-def sender_clock(at: Column, tsval: Column, seq: Column) -> SenderClock:
-    """The clock by segments that arrived `at` these times, with timestamps `tsval` (-1: none) and data from `seq`."""
+def sender_clock(at: Column, tsval: Column, tsecr: Column, known: int | None = None) -> SenderClock:
+    """The clock by segments that arrived `at` these times, with timestamps `tsval` (-1: none) and echoes `tsecr`.
+
+    `known` is the tick of other connections to the same server, ns.
+    """
     has = tsval >= 0
     if len(at) == 0 or has.sum() < 0.9 * len(at):
         return SenderClock(doubt="the server's segments carry no timestamps")
@@ -56,26 +64,38 @@ def sender_clock(at: Column, tsval: Column, seq: Column) -> SenderClock:
     stamps = _filled(tsval, has)
     if not (stamps != stamps[0]).any():
         return SenderClock(doubt="the server's timestamps do not advance")
-    tick = _tick(at, stamps)
+    echoes = _filled(tsecr, has)
+    tick, share = _tick(echoes * MS, stamps)
+    if share < _SURE:
+        tick = known or _tick(at, stamps)[0]
     if tick is None:
         return SenderClock(doubt="the server's timestamps are no clock that is known")
-    newest = np.maximum.accumulate(seq)
-    is_new = np.append(True, seq[1:] > newest[:-1])
-    latest = np.maximum.accumulate(np.where(is_new, stamps, stamps[0]))
-    backwards = is_new[1:] & (stamps[1:] < latest[:-1] - 1)
-    if backwards.sum() > max(2, len(at) // 50):
+    if _went_back(stamps, echoes) > max(2, len(at) // 50):
         return SenderClock(doubt="the server's timestamps jump")
     delay = at - at[0] - (stamps - stamps[0]) * tick
-    least = np.array([part.min() for part in np.array_split(delay, min(_WINDOWS, len(delay)))])
+    least = _least(delay)
+    since_echo = (stamps - stamps[0]) * tick - (echoes - echoes[0]) * MS
     skew = _skew(at, least)
-    if abs(skew) > _MOST_SKEW or float(np.ptp(least)) > _STRAIGHT:
+    if abs(skew) > _MOST_SKEW or min(np.ptp(least), np.ptp(_least(since_echo))) > _STRAIGHT:
         return SenderClock(doubt="the server's timestamps jump")
     sent = at[0] + ((stamps - stamps[0]) * tick * (1 + skew)).astype(np.int64)
     return SenderClock(tick, skew, sent + int((at - sent).min()))
 
 
-def _tick(at: Column, stamps: Column) -> int | None:
-    """The length of a tick by which most pairs of segments, near to each other or far apart, were sent as they came."""
+def sure_tick(tsval: Column, tsecr: Column) -> int | None:
+    """The length of a tick, ns, where a connection's echoes tell it beyond doubt."""
+    if len(tsval) < _FEWEST or not (tsval >= 0).all():
+        return None
+    tick, share = _tick(unwrapped(tsecr, 32) * MS, unwrapped(tsval, 32))
+    return tick if share >= _SURE else None
+
+
+def _tick(at: Column, stamps: Column) -> tuple[int | None, float]:
+    """The length of a tick by which most pairs of segments, near or far apart, were sent as far apart as `at` tells.
+
+    And what share of them was. They were `at` these times here, or what they echo was: a queue on their way stretches
+    the first, and not the second.
+    """
     best, best_share = None, _MOST
     for apart in {1, 2, 5, len(at) // 4, len(at) // 2} - {0}:
         spans, ticks = at[apart:] - at[:-apart], stamps[apart:] - stamps[:-apart]
@@ -84,7 +104,20 @@ def _tick(at: Column, stamps: Column) -> int | None:
             share = float((np.abs(lengths / tick - 1) < _TOLERANCE).sum()) / max(1, len(spans))
             if share > best_share:
                 best, best_share = tick, share
-    return best
+    return best, best_share
+
+
+def _went_back(stamps: Column, echoes: Column) -> int:
+    """How many segments have an older stamp than one that was sent before, as an older echo tells."""
+    order = np.argsort(echoes, kind="stable")
+    ordered, newest = echoes[order], np.maximum.accumulate(stamps[order])
+    earlier = np.searchsorted(ordered, ordered, side="left") - 1  # the last one with an older echo
+    return int(((earlier >= 0) & (stamps[order] < newest[np.maximum(earlier, 0)] - 1)).sum())
+
+
+def _least(values: Column) -> Column:
+    """The least one in each of a few windows."""
+    return np.array([part.min() for part in np.array_split(values, min(_WINDOWS, len(values)))])
 
 
 def _filled(tsval: Column, has: Bools) -> Column:

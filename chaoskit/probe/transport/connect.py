@@ -27,6 +27,7 @@ from chaoskit.probe.transport.exchange import NetworkError, Observer, ProxyError
 from chaoskit.probe.transport.socket_options import choose_port, set_options
 from chaoskit.probe.transport.stamps import StampClock
 from chaoskit.probe.transport.tunnel import Proxy, open_tunnel
+from chaoskit.records.model import TCP_HANDSHAKE
 
 ATTEMPT_DELAY = 0.25  # s: RFC 8305, section 8
 _FAILURES = (OSError, TooLargeError, MalformedError, EOFError)  # ssl.SSLError is an OSError
@@ -100,7 +101,7 @@ class Connector:
         found = [address for some, _ in lookups for address in some]
         was_needed = any(needed for _, needed in lookups)
         timings.dns = now() - started if was_needed else None
-        timings.step = "TCP handshake" if options.proxy is None else "TCP handshake with the proxy"
+        timings.step = TCP_HANDSHAKE if options.proxy is None else f"{TCP_HANDSHAKE} with the proxy"
         started = now()
         if not options.addresses:
             found = _interleaved(found)

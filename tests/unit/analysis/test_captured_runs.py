@@ -66,6 +66,28 @@ def test_a_stall_is_whose_its_packets_say(tmp_path: Path, is_lost: bool) -> None
     assert found.network_kinds == ({"loss": pytest.approx(200)} if is_lost else {})
 
 
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_death_is_whose_its_packets_say(tmp_path: Path, is_lost: bool) -> None:
+    """In silence: by the answer to the FIN with which the client gave up, as a stall and as an interruption."""
+    talk = Talk()
+    talk.handshake()
+    for sent in range(100, LAST + 1, 20):
+        talk.token(sent)
+    if is_lost:
+        talk.token(LAST + 20, lost=True)
+    talk.up(2520, 0x11, acked=21 * 200)
+    talk.fin(2560, 0x10)
+    made = Made(plan=None)
+    made.stream(0, [20 + sent for sent in range(100, LAST + 1, 20)], "idle_timeout", ended=2520, port=talk.port)
+    talk.written(made.write(tmp_path / "run"), start=START)
+
+    found = analyse(tmp_path / "run")
+
+    whose = "network" if is_lost else "server"
+    assert found.phases[0].interruption_causes == {whose: 1}
+    assert getattr(attribution(found), f"{whose}_ms") == pytest.approx(1800)
+
+
 def test_it_is_shown(tmp_path: Path) -> None:
     """The kind beside the network's share, and what it rests on."""
     shown = io.StringIO()

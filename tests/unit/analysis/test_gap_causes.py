@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from made_packets import MS, Talk
 
+from chaoskit.analysis.segments.captured_connections import load_capture
 from chaoskit.analysis.segments.cause import LIKELY, WEAK, WireCause, cause
 from chaoskit.analysis.segments.gap_evidence import WireEvidence, gap_evidence
 
@@ -187,13 +188,52 @@ def test_a_link_at_its_limit_is_rate(tmp_path: Path) -> None:
 def test_what_waited_for_our_acknowledgement_is_queueing(tmp_path: Path, acked: int, length: int, side: str) -> None:
     """The first packet after the silence is sent 300 ms after the one before by the server's clock."""
     talk = begun()
-    talk.up(acked)
+    talk.up(acked, acked=talk.sent)
     talk.token(LAST + 300, length=length, answers=acked)
     go_on(talk, LAST + 320)
 
     _, found = judged(talk, tmp_path, LAST + 320)
 
     assert (found.side, found.kind) == (side, "queueing" if side == "network" else None)
+
+
+@pytest.mark.parametrize(
+    ("length", "is_in_flight", "side"),
+    [
+        (600, True, "network"),  # three texts joined, and the sender still waited for acknowledgements
+        (200, True, "server"),  # one text: it was sent when it was written, whatever was in flight
+        (600, False, "server"),  # all had been acknowledged long before: nothing kept the sender from sending
+    ],
+)
+def test_texts_that_came_joined_while_data_was_in_flight_had_to_wait(
+    tmp_path: Path, length: int, is_in_flight: bool, side: str
+) -> None:
+    """Sent 400 ms after the one before by the server's clock, on a path whose queue takes 900 ms."""
+    talk = begun()
+    for sent in range(LAST + 20, LAST + 101, 20):
+        talk.token(sent, took=920)
+    talk.up(LAST + 200, acked=talk.sent if not is_in_flight else 2000)
+    talk.token(LAST + 500, length=length, took=920, answers=LAST + 200)
+    talk.token(LAST + 520, took=920, answers=LAST + 200)
+
+    found = cause(gap_evidence(talk.segments(tmp_path), (LAST + 1020) * MS, (LAST + 1420) * MS))
+
+    assert (found.side, found.kind) == (side, "queueing" if side == "network" else None)
+
+
+def test_what_overtook_others_by_a_round_trip_is_thrown_away(tmp_path: Path) -> None:
+    """The retransmission came first; the delayed originals behind it have older timestamps (PAWS), and do not count."""
+    talk = begun()
+    flight = [talk.token(LAST + 20 * (n + 1), took=600) for n in range(4)]
+    talk.again(LAST + 200, flight[0])
+    for n in (1, 2, 3):
+        talk.again(LAST + 700, flight[n])
+
+    segments = talk.segments(tmp_path)
+    read = {int(at): int(until) for at, until in zip(segments.down.at // MS, segments.delivered, strict=True)}
+
+    assert read[LAST + 680] == read[LAST + 220] < read[LAST + 720]
+    assert cause(gap_evidence(segments, (LAST + 220) * MS, (LAST + 720) * MS)).side == "network"
 
 
 @pytest.mark.parametrize("window", [0, 3])
@@ -273,6 +313,37 @@ def test_the_server_s_clock_may_tick_slowly(tmp_path: Path, tick: float) -> None
     assert judged(talk, tmp_path, LAST + 420)[1].side == "server"
 
 
+@pytest.mark.parametrize("has_echoes", [True, False])
+def test_a_tick_that_a_queue_hides_is_told_otherwise(tmp_path: Path, has_echoes: bool) -> None:
+    """Packets that were sent 20 ms apart come 55 ms apart: by what they echo, or by another connection."""
+    talk, chance = Talk(tick=4), random.Random(5)
+    talk.handshake()
+    took = 20.0
+    for sent in range(100, 1500, 20):
+        took = max(took + chance.uniform(-20, 90), 20)
+        talk.token(sent, took=took, answers=None if has_echoes else 40)
+    for each in begun(tick=4).found:
+        ports = each.headers[20:24].replace(talk.port.to_bytes(2, "big"), (40_001).to_bytes(2, "big"))
+        if not has_echoes:
+            talk.found.append(each._replace(headers=each.headers[:20] + ports + each.headers[24:]))
+
+    found = load_capture(talk.written(tmp_path), [talk.port, 40_001])
+
+    assert found is not None
+    assert found.by_port[talk.port][0].clock.tick == 4 * MS
+
+
+def test_a_queue_of_seconds_is_no_clock_that_was_set(tmp_path: Path) -> None:
+    """It grows by three seconds; our acknowledgements, which the server echoes, went the other way in time."""
+    talk = begun()
+    for n in range(40):
+        sent = LAST + 20 + 20 * n
+        talk.up(sent - 20)
+        talk.token(sent, took=20 + 100 * n, answers=sent - 20)
+
+    assert talk.segments(tmp_path).clock.is_believed
+
+
 def test_a_clock_that_is_too_fast_is_corrected(tmp_path: Path) -> None:
     """By 200 ppm, over ten minutes."""
     talk = Talk(tick=0.9998)
@@ -331,20 +402,3 @@ def test_what_the_capture_dropped_lowers_the_confidence(tmp_path: Path) -> None:
 
     assert found.confidence == WEAK
     assert "the capture itself dropped 3 packets" in found.sentence
-
-
-@pytest.mark.parametrize(
-    ("flags", "side", "words"),
-    [(0x11, "server", "FIN"), (0x04, "unknown", "reset"), (None, "unknown", "nothing more arrived")],
-)
-def test_a_stream_that_died(tmp_path: Path, flags: int | None, side: str, words: str) -> None:
-    """A FIN is the server's; a reset, and silence, do not tell who it was."""
-    talk = begun()
-    if flags is not None:
-        talk.fin(LAST + 300, flags)
-
-    evidence, found = judged(talk, tmp_path, LAST + 310)
-
-    assert found.side == side
-    assert words in found.sentence
-    assert evidence.ending == {0x11: "fin", 0x04: "rst", None: "nothing"}[flags]

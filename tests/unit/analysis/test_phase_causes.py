@@ -41,6 +41,17 @@ def test_what_waited_to_the_end_is_the_networks(tmp_path: Path) -> None:
     assert wifi(made, tmp_path).interruption_causes == {"network": 2}
 
 
+@pytest.mark.parametrize(
+    ("detail", "cause"), [("TCP handshake not finished within 5s", "network"), ("connection refused", "unknown")]
+)
+def test_a_connection_that_nothing_answered_is_the_networks(detail: str, cause: str, tmp_path: Path) -> None:
+    """A refusal is an answer, from anybody on the way."""
+    made = Made().phases()
+    made.stream(11_000, [], "connect_failed", ended=16_000, detail=detail, sent=None, headers=None)
+
+    assert wifi(made, tmp_path).interruption_causes == {cause: 1}
+
+
 @pytest.mark.parametrize(("again", "cause"), [(2, "network"), (0, "unknown")])
 def test_a_request_that_was_never_acknowledged_is_the_networks(again: int, cause: str, tmp_path: Path) -> None:
     """It had been sent again and again; without that the far end has it, and is silent for its own reasons."""

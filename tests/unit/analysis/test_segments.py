@@ -181,7 +181,7 @@ def test_data_is_in_order_once_all_before_it_has_come(order: list[int], lost: li
     seq = np.array([10 * each for each in order if each not in lost], dtype=np.int64)
     nothing = np.full(len(seq), -1, dtype=np.int64)
 
-    found = delivered(np.append(0, seq), np.append(0, seq + 10), np.append(-1, nothing))
+    found = delivered(np.append(0, seq), np.append(0, seq + 10), np.append(-1, nothing), nothing[:0])
 
     have: set[int] = set()
     for row, begin in enumerate(seq.tolist(), 1):
@@ -193,7 +193,7 @@ def test_what_was_acknowledged_had_arrived() -> None:
     """A segment that the capture does not have is no hole once we acknowledged it."""
     seq = np.array([0, 20, 30, 50], dtype=np.int64)
 
-    found = delivered(seq, seq + 10, np.array([0, 10, 20, 40]))
+    found = delivered(seq, seq + 10, np.array([0, 10, 20, 40]), seq[:0])
 
     assert found.tolist() == [10, 10, 40, 40]
 

@@ -115,6 +115,25 @@ def test_full_segments_one_by_one_had_to_wait(counts: Sequence[int], step: float
     assert found.cause == whose
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "whose"),
+    [
+        (80, 680, "network"),
+        (80, 90, "server"),
+        (600, 640, "server"),  # a path that has been long for some time
+    ],
+)
+def test_a_path_that_became_longer_shows_in_other_handshakes(before: int, after: int, whose: str) -> None:
+    """Nothing was lost, and tokens go on at their pace, as after a pause of the server; round trips in ms."""
+    made = [TcpInfo(n, "connected", ns(n * 100 + before), {"rtt": before * 1000}) for n in range(1, 4)]
+    made += [TcpInfo(n, "connected", ns(n * 100 + after), {"rtt": after * 1000}) for n in range(10, 14)]
+
+    found = judged(PAUSED, [*made, *samples()])
+
+    assert found.cause == whose
+    assert found.kind == ("delay" if whose == "network" else None)
+
+
 def test_out_of_order_segments_of_an_earlier_gap_say_nothing() -> None:
     """The count is that of this silence, not of the stream: before it had grown to three."""
     earlier = TcpInfo(0, "start", ns(-50), {"rcv_ooopack": 0})

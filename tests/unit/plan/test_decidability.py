@@ -49,6 +49,23 @@ def test_the_warning_says_what_is_needed_what_is_given_and_what_to_type() -> Non
     assert warned(LAB, "ttft_p95 < 800ms during wifi", workload={"request-rate": "2.4/s", "burstiness": "0"}) == ()
 
 
+def test_a_trace_is_replayed_faster_or_is_too_short(tmp_path: Path) -> None:
+    """No phase is made longer for requests that a trace does not have; the speed is raised while it has them."""
+
+    def told(rows: int) -> tuple[str, ...]:
+        path = tmp_path / f"{rows}.csv"
+        path.write_text("seconds,input_tokens,output_tokens\n" + "".join(f"{at},100,10\n" for at in range(rows)))
+        return warned(LAB, "ttft_p95 < 800ms", workload={"trace": str(path)}, timeline=[{"wifi": "50s"}])
+
+    assert told(3) == (
+        "ttft_p95 < 800ms: needs 72 streams to be met, gets about 3 in the run; write a longer trace "
+        "(3.csv has 3 requests)",
+    )
+    (faster,) = told(300)
+    assert "needs 72 streams to be met, gets about 50 in the run; write one of: trace: {file: " in faster
+    assert "300.csv, speed: 1.6x}" in faster
+
+
 @pytest.mark.parametrize(
     ("base", "sentence", "told"),
     [

@@ -171,3 +171,52 @@ def test_what_every_lab_is_made_of_is_folded() -> None:
 def test_the_state_of_a_program_is_shown() -> None:
     """What it does in the phase, not the kind of the change."""
     assert "the program of model: paused" in shown(compile_plan(parse(SERVICE, "chain.yaml")))
+
+
+LOADED = """\
+name: loaded
+question: Who is let in?
+stage:
+  lab: service
+  hosts:
+    gateway:
+      gateway:
+        workflows: {chat: [{retrieve: {k: 8}}, generate], short: [generate]}
+        admission: ADMISSION
+        degradation: {hold: 10s, steps: [{breadth: 25%, at: 0.6, release: 0.2}, {max-tokens: 20, at: 2, release: 1}]}
+    vectors: {retrieval: {}}
+    model: {reference: {engine: {profile: llama-3-8b-a100}}}
+  target: http://gateway:8000/v1/chat/completions
+classes:
+  premium: {share: 20%, priority: 2}
+  batch: {share: 80%, priority: 0, budget: 8, sent-as: flex}
+workload: {request-rate: 5/s, carry: {class: service_tier}}
+timeline: [{baseline: 10s}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("admission", "told"),
+    [
+        (
+            "{policy: shed, max-in-flight: 8, max-queue: 20, ttl: 5s}",
+            "admits by shed: room while fewer than 8 run; at most 20 wait, for 5s; batch shed from saturation 0.6 on",
+        ),
+        ("{policy: priority}", "admits by priority: room while the model's saturation is below 1; at most 1000 wait"),
+        ("{policy: gradient, limiter: {name: envoy}}", "admits by gradient: envoy, by whole answers, 3 to 200 at a ti"),
+        ("{}", ""),
+    ],
+)
+def test_who_is_let_in_is_shown(admission: str, told: str) -> None:
+    """Classes with their shares; of a gateway its workflows, its admission and its ladder."""
+    text = shown(compile_plan(parse(LOADED.replace("ADMISSION", admission), "x.yaml")))
+    lines = [line.strip() for line in text.splitlines()]
+
+    assert "20% premium, priority 2" in lines
+    assert "80% batch, priority 0, at most 8 at a time, sent as flex" in lines
+    assert "Classes  service_tier" in lines
+    assert "chat: retrieve from vectors, generate at model" in lines
+    assert "short: generate at model" in lines
+    steps = "breadth 25% at 0.6 (release 0.2), max-tokens 20 at 2 (release 1); hold 10s"
+    assert f"degrades by saturation: {steps}" in lines
+    assert [line for line in lines if line.startswith("admits")] == [line for line in lines if told and told in line]

@@ -243,6 +243,31 @@ def test_values_with_equal_names_are_numbered() -> None:
     ]
 
 
+def test_long_values_are_named_by_what_tells_them_apart() -> None:
+    """What all values have is left out; of one that is still long, what others have as well."""
+    commands = [
+        '[nginx, -c, two-untouched.conf, -p, ., -e, stderr, -g, "daemon off;"]',
+        '[nginx, -c, two-impatient.conf, -p, ., -e, stderr, -g, "daemon off;"]',
+        '[envoy, -c, two.yml, --log-level, warn, --concurrency, "1"]',
+    ]
+    options = [f"litellm --config litellm.yaml --host 0.0.0.0 --port 8080 --timeout {each}" for each in (5, 30)]
+    paces = [f"{{token-interval: 20ms, first-token: {{median: 200ms, p99: 400ms}}{more}}}" for more in MORE]
+
+    assert [varied(commands), varied(options), varied(paces, "stage.hosts.model.reference")] == [
+        ["run=two-untouched.conf", "run=two-impatient.conf", "run=envoy-two.yml-log-level-warn"],
+        ["run=timeout-5", "run=timeout-30"],
+        ["reference=token-interval-20ms-first-token", "reference=tokens-per-event-2"],
+    ]
+
+
+MORE = ("", ", tokens-per-event: 2")
+
+
+def varied(values: list[str], path: str = "stage.hosts.gateway.run") -> list[str]:
+    """The names of variants of a service lab with these values."""
+    return [each.name for each in variants(f"{path}: [{', '.join(values)}]", file=SERVICE).each]
+
+
 def test_every_name_is_one_folder(tmp_path: Path) -> None:
     """Long ones are cut, and each is another one."""
     paths = ("faults.wifi.netem.delay", "faults.vpn.1.netem.delay", "server.token-interval")
