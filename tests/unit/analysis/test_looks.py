@@ -31,9 +31,9 @@ def objective(metric: str) -> str:
     return f"{metric} < {bound}"
 
 
-def made(looks: int | None) -> Made:
+def made(looks: int | None, *objectives: str) -> Made:
     """The same random streams, with stalls and deaths, in a run of so many looks."""
-    found: Plan = plan([objective(metric) for metric in METRICS])
+    found: Plan = plan(objectives or [objective(metric) for metric in METRICS])
     if looks is not None:
         found = found.model_copy(update={"looks": looks_of(looks, "as-written")})
     run, drawn = Made(found).phases(), random.Random(7)
@@ -58,7 +58,7 @@ def estimated(result: Result) -> Iterator[tuple[str, IntervalEstimate]]:
 
 
 def test_every_interval_is_wider(tmp_path: Path) -> None:
-    """Of each metric, difference and ratio: what 95 % exclude is not always excluded by 99.2 %, and never the reverse."""
+    """Of each metric, difference and ratio; around the same values."""
     (tmp_path / "one").mkdir()
     (tmp_path / "many").mkdir()
     once, often = analyse(made(None).write(tmp_path / "one")), analyse(made(20).write(tmp_path / "many"))
@@ -90,10 +90,8 @@ def test_a_look_judges_all_that_there_is(tmp_path: Path) -> None:
 
     assert (found.at, found.round) == (ns(20_000), 1)
     assert len([*found.met, *found.broken, *found.undecided]) == len(METRICS)
-    assert found.met == (objective("ttft_p50"), *(objective(each) for each in METRICS if each in MET))
-
-
-MET = ("ttft_mean", "itl_p50", "itl_mean", "e2el_p90", "ttft_p95")
+    assert found.met == tuple(map(objective, ("ttft_p50", "ttft_p95", "ttft_mean", "itl_p50", "itl_mean")))
+    assert objective("interruption_rate") in found.broken
 
 
 def told(run: Made, folder: Path, looks: list[Look]) -> str:
@@ -103,7 +101,7 @@ def told(run: Made, folder: Path, looks: list[Look]) -> str:
     screen = Console(file=io.StringIO(), width=200)
     console.render(analyse(folder), screen)
     assert isinstance(screen.file, io.StringIO)
-    return screen.file.getvalue()
+    return " ".join(screen.file.getvalue().split())
 
 
 def test_the_report_tells_each_look(tmp_path: Path) -> None:
@@ -111,7 +109,7 @@ def test_the_report_tells_each_look(tmp_path: Path) -> None:
     said = told(made(9), tmp_path, [Look(ns(28_000), 1, ("one",), (), ("two", "three"))])
 
     assert "Looked once of at most 9: intervals at 98.9 %" in said
-    assert "  round 1  at 28 s: 1 met, 2 undecided\n           two\n           three" in said
+    assert "round 1 at 28 s: 1 met, 2 undecided two three" in said
     assert "the 98.9 % interval includes no change" in said
 
 
@@ -125,8 +123,9 @@ def test_the_report_says_that_the_time_was_up(tmp_path: Path) -> None:
 
 def test_the_report_says_what_came_after_the_last_look(tmp_path: Path) -> None:
     """Streams that ended after it may leave undecided what was decided."""
-    said = told(made(9), tmp_path, [Look(ns(28_000), 1, ("all",), (), ())])
+    run = made(9, "interruption_rate < 6%")  # it is 1 of 17
 
-    assert (
-        "all was decided at the last look, and is not with the streams that ended after it" in said or "BROKEN" in said
-    )
+    said = told(run, tmp_path, [Look(ns(28_000), 1, ("interruption_rate < 6%",), (), ())])
+
+    assert "all was decided at the last look, and is not with the streams that ended after it; run it again" in said
+    assert analyse(tmp_path).exit_code == 5
