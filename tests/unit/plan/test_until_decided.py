@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from warm import chaoskit
 
 from chaoskit import intervals
@@ -27,6 +28,7 @@ faults: {slow: {link: client-router, direction: down, netem: {delay: 30ms}}}
 timeline: [{baseline: 4s}, {slow: 6s}]
 objectives: [ttft_p50 < 800ms during slow]
 """
+Floats = NDArray[np.float64]
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(160)
 
 
@@ -36,8 +38,8 @@ def error(constant: float, looks: int) -> float:
     By numerical integration over what has not left yet (Armitage, McPherson and Rowe, JRSS A 132 (1969)).
     """
 
-    def density(z: np.ndarray) -> np.ndarray:
-        return np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    def density(z: Floats) -> Floats:
+        return np.asarray(np.exp(-z * z / 2) / math.sqrt(2 * math.pi))
 
     places, weights = constant * NODES, constant * WEIGHTS
     inside = density(places)
