@@ -21,7 +21,7 @@ def title(result: Result, until: UntilDecided) -> str:
 def rows(result: Result, until: UntilDecided) -> Iterator[tuple[Text, Text]]:
     """What each look found, and why the run ended."""
     for each in until.looks:
-        undecided = "".join(f"\n{text}" for text in each.undecided)
+        undecided = f": {'; '.join(each.undecided)}" if each.undecided else ""
         yield styled(f"round {each.round}", "dim"), styled(f"at {each.at_s:.0f} s: {_counts(each)}{undecided}")
     if why := _why_it_ended(result, until):
         yield styled("end", "dim"), styled(why)

@@ -113,7 +113,7 @@ def test_the_report_tells_each_look(tmp_path: Path) -> None:
     said = told(made(9), tmp_path, [Look(ns(28_000), 1, ("one",), (), ("two", "three"))])
 
     assert "Looked once of at most 9: intervals at 98.9 %" in said
-    assert "round 1 at 28 s: 1 met, 2 undecided two three" in said
+    assert "round 1 at 28 s: 1 met, 2 undecided: two; three" in said
     assert "the 98.9 % interval includes no change" in said
 
 
