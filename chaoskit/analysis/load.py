@@ -25,7 +25,7 @@ from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE, WORKLOADS
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
 from chaoskit.records.jsonl import FILES, read, read_numbered
-from chaoskit.records.looks import Look
+from chaoskit.records.look_record import Look
 from chaoskit.records.model import (
     DRAIN,
     Counters,

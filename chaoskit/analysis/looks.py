@@ -10,7 +10,7 @@ from chaoskit.analysis.result import LookResult, UntilDecided
 from chaoskit.analysis.run_spec import spec_of
 from chaoskit.analysis.streams.phase_samples import SECOND
 from chaoskit.analysis.streams.timeline import Timeline
-from chaoskit.records.looks import Look
+from chaoskit.records.look_record import Look
 from chaoskit.records.model import DRAIN
 
 

@@ -20,7 +20,7 @@ from chaoskit.conduct.worker import Worker
 from chaoskit.errors import ChaoskitError
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import Log, read
-from chaoskit.records.looks import Look
+from chaoskit.records.look_record import Look
 
 _LEAD = 2 * 10**9  # ns before the end of a round, at the most a tenth of it, for a look that takes no longer
 _LOWEST = 19  # nice(2)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
-from chaoskit.records.looks import Look
+from chaoskit.records.look_record import Look
 from chaoskit.records.model import (
     KINDS,
     Counters,

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
-from chaoskit.records.looks import Look
+from chaoskit.records.look_record import Look
 from chaoskit.records.spans import Exports, ModelState, Span
 
 Completion = Literal[

@@ -23,7 +23,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Mtu, Sysctl
 from chaoskit.records.jsonl import read
-from chaoskit.records.looks import Look
+from chaoskit.records.look_record import Look
 from chaoskit.records.model import Phase, Request, TcpInfo
 from chaoskit.records.pcapng import CAPTURE
 

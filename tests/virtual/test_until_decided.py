@@ -10,7 +10,7 @@ from test_repeatable import run
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.records.jsonl import read
-from chaoskit.records.looks import Look
+from chaoskit.records.look_record import Look
 from chaoskit.records.model import Phase, Request
 from chaoskit.substrate.uml import GuestKernel
 

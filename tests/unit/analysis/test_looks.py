@@ -18,7 +18,7 @@ from chaoskit.analysis.summaries import IntervalEstimate
 from chaoskit.plan.model import Plan
 from chaoskit.plan.until_decided import looks_of, tail_of
 from chaoskit.records.jsonl import to_line
-from chaoskit.records.looks import Look
+from chaoskit.records.look_record import Look
 from chaoskit.report import console
 
 METRICS = (

@@ -15,7 +15,7 @@ from chaoskit.conduct.looker import Looker
 from chaoskit.plan.model import Plan
 from chaoskit.plan.until_decided import looks_of
 from chaoskit.records.jsonl import FILES, read
-from chaoskit.records.looks import Look
+from chaoskit.records.look_record import Look
 
 SECOND = 10**9
 ROUND = 30 * SECOND
