@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chaoskit.analysis.judge import judge
 from chaoskit.analysis.load import RawRecords, load_records, load_workload
-from chaoskit.analysis.result import LookResult, UntilDecided
+from chaoskit.analysis.look_results import LookResult, UntilDecided
 from chaoskit.analysis.run_spec import spec_of
 from chaoskit.analysis.streams.phase_samples import SECOND
 from chaoskit.analysis.streams.timeline import Timeline

@@ -101,6 +101,8 @@ _RESULT = {
     "interruption_causes": "Interrupted streams by whose the interruption was, a number of streams for each.",
     "late_first_tokens": "First tokens later than 19 of 20 in the phase of reference, a number.",
     "first_token_causes": "What these took beyond the median of that phase, by whose it was, ms.",
+    "first_token_parts": "The same by part of the way to a first token, ms.",
+    "first_token_confidence": "How sure these causes are: exact (by the server's own stamps), likely, or none.",
     "network_kinds": "The same by what the network did, ms.",
     "client_ms": "Time of stalls that the client caused, ms.",
     "unknown_ms": "Time of stalls of unknown cause, ms.",

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from chaoskit.analysis.formatting import format_level
-from chaoskit.analysis.result import LookResult, Result, UntilDecided
+from chaoskit.analysis.look_results import LookResult, UntilDecided
+from chaoskit.analysis.result import Result
 from chaoskit.report.styles import styled
 from chaoskit.units import counted
 

@@ -173,3 +173,20 @@ def test_a_foreign_server_s_run_says_the_same(judged: Callable[[int], Judged], t
     assert all((each.cause == "network") == bool(each.place) for each in found)
     kinds = Counter(each.kind for each in found if each.cause == "network")
     assert kinds["loss"] >= 0.9 * kinds.total(), kinds
+
+
+def test_what_the_kernels_counted_is_in_the_result(judged: Callable[[int], Judged]) -> None:
+    """In each namespace: the server sent again, after timers and probes; what is not counted has its reason."""
+    result = json.loads((judged(4).run / "result.json").read_text())
+    (phase,) = result["phases"]
+    counted = {each["place"]: each for each in phase["namespaces"]}
+
+    assert set(counted) == {"client", "router", "server"}
+    server, router = counted["server"]["counters"], counted["router"]["counters"]
+    assert server["TcpRetransSegs"] >= server["TcpExtTCPTimeouts"] > 10
+    assert server["TcpExtTCPLossProbes"] > 0
+    assert router["TcpRetransSegs"] == 0
+    assert all("ConntrackDrop" in {**each["counters"], **each["missing"]} for each in counted.values())
+    assert result["machine"]["sysctls"]["net.ipv4.tcp_sack"] == "1"
+    assert result["machine"]["offloads"].keys() == {"tso", "gso", "gro"}
+    assert (result["machine"]["load"], result["machine"]["steal"]) == ([], None)

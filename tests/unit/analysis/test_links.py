@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_packets import OFFSET, Talk
-from made_runs import START, Made, plan
+from made_packets import OFFSET, PacketHeaders, Talk
+from made_runs import START, Made
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.attribution.run_evidence import run_evidence, timeline_of
 from chaoskit.analysis.attribution.stalls import verdict_on
+from chaoskit.analysis.attribution.stories import stories
 from chaoskit.analysis.attribution.verdict import Verdict, stalls_of
 from chaoskit.analysis.load import load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
+from chaoskit.plan.compile import compile_plan
 from chaoskit.records import pcapng
-from chaoskit.records.pcapng import PacketHeaders, capture_name
-from chaoskit.spec.kept_evidence import Evidence
+from chaoskit.records.pcapng import capture_name
+from chaoskit.report.screen import Screen
+from chaoskit.report.stories import render
+from chaoskit.spec.load import parse
 
 LAST = 500
+FILE = """\
+name: made
+question: Where?
+stage: {{lab: edge}}
+workload: {{request-rate: 1/s}}
+evidence: {{capture: true}}
+faults:
+  hole: {{link: {link}, direction: down, size-drop: 1400}}
+timeline: [{{hole: 10s}}]
+"""
 Script = Callable[[Talk, bool], None]
 """Tells a connection to the client's capture, or (True) to that of a router, which has what was lost behind it."""
 
@@ -46,7 +62,7 @@ def kept(talk: Talk, is_router: bool) -> None:
         talk.token(LAST + 200 * (n + 1), lost=not is_router)
 
 
-def run_of(folder: Path, script: Script, *, dies: bool = False, dropped: int = 0) -> Path:
+def run_of(folder: Path, script: Script, *, dies: bool = False, dropped: int = 0, link: str = "client-router") -> Path:
     """The run of a stream, with captures at the client and at the router."""
     client, router = Talk(), Talk(trip=0)
     for talk, is_router in ((client, False), (router, True)):
@@ -58,7 +74,8 @@ def run_of(folder: Path, script: Script, *, dies: bool = False, dropped: int = 0
             talk.token(LAST + 420 + 20 * n)
     arrivals = [20 + sent for sent in range(100, LAST + 1, 20)]
     arrivals += [] if dies else [LAST + 420] * (script in (lost, late)) + [LAST + 440 + 20 * n for n in range(5)]
-    made = Made(plan=plan().model_copy(update={"evidence": Evidence(capture=True)}))
+    text = FILE.format(link=link)
+    made = Made(plan=compile_plan(parse(text, "made.yaml")))
     made.phases()
     made.stream(0, arrivals, port=client.port, completion="idle_timeout" if dies else "complete", ended=2500)
     run = made.write(folder / "run")
@@ -176,3 +193,19 @@ def test_a_result_has_the_places(tmp_path: Path) -> None:
     found = analyse(run_of(tmp_path, lost)).phases[0].stall_attribution
 
     assert found.network_places == {"between router and client": pytest.approx(found.network_ms)}
+
+
+def test_a_story_has_what_passed_each_link(tmp_path: Path) -> None:
+    """A row with the losses where there were any; what was sent, lost and delayed, for each."""
+    shown = io.StringIO()
+
+    render(stories(run_of(tmp_path, lost), [], 1), Screen(shown, 80))
+
+    lines = shown.getvalue().splitlines()
+    (place,) = [number for number, line in enumerate(lines) if "router to client: 37 packets, 10 lost (x)" in line]
+    assert re.fullmatch(r"  [-.]*x[-x.]*x[-.]*", lines[place - 1].rstrip()), lines
+
+
+def test_a_fault_on_what_comes_in_has_no_point_behind_it(tmp_path: Path) -> None:
+    """So that a loss there cannot be told from one behind the router."""
+    assert verdict(run_of(tmp_path, lost, link="router-server")).place == "between server and client"

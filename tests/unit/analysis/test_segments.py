@@ -22,14 +22,13 @@ from chaoskit.analysis.segments.delivery import delivered
 from chaoskit.analysis.segments.gap_evidence import gap_evidence
 from chaoskit.analysis.segments.packets import NONE, decode
 from chaoskit.records import pcapng
-from chaoskit.records.pcapng import PacketHeaders
 
 ANY_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 
 
 def capture(packets: list[bytes]) -> bytes:
     """A file with these packets, 1 ms apart."""
-    headers = [PacketHeaders(OFFSET + n * 10**6, 0, False, len(each), each) for n, each in enumerate(packets)]
+    headers = [(OFFSET + n * 10**6, 0, False, len(each), each) for n, each in enumerate(packets)]
     return pcapng.section("test", OFFSET) + pcapng.interface("eth0") + pcapng.packets(headers)
 
 
