@@ -20,6 +20,8 @@ from chaoskit.kernel import machine_state
 from chaoskit.records.directory import MACHINE
 from chaoskit.topology.lab import CLIENT
 
+_BY_MEMORY = ("net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem")
+
 
 @dataclass
 class MachineFile:
@@ -89,7 +91,10 @@ class MachineFile:
 
 def _own_sysctls(kernel: Namespaces, place: str) -> dict[str, str]:
     with kernel.inside(place):
-        return machine_state.sysctls(machine_state.OWN)
+        found = machine_state.sysctls(machine_state.OWN)
+    if _is_virtual():  # the kernel takes the largest buffer from what memory was free when it began
+        found |= {name: found[name].rpartition(" ")[0] for name in _BY_MEMORY if name in found}
+    return found
 
 
 def _is_virtual() -> bool:

@@ -18,12 +18,15 @@ from chaoskit.analysis.attribution.stories import stories
 from chaoskit.analysis.attribution.verdict import Verdict, stalls_of
 from chaoskit.analysis.load import load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
+from chaoskit.analysis.segments.captured_connections import load_capture
+from chaoskit.analysis.segments.links import load_links
 from chaoskit.plan.compile import compile_plan
 from chaoskit.records import pcapng
-from chaoskit.records.pcapng import capture_name
+from chaoskit.records.pcapng import CAPTURE, capture_name
 from chaoskit.report.screen import Screen
 from chaoskit.report.stories import render
 from chaoskit.spec.load import parse
+from chaoskit.topology.lab import service
 
 LAST = 500
 FILE = """\
@@ -91,13 +94,14 @@ def name(packet: PacketHeaders) -> bytes:
     return packet.headers[:28] + packet.headers[44:48]
 
 
-def write(path: Path, packets: list[PacketHeaders], dropped: int) -> None:
-    """The capture of a router with its links to the server and to the client."""
+def write(
+    path: Path, packets: list[PacketHeaders], dropped: int, links: tuple[str, str] = ("to-server", "to-client")
+) -> None:
+    """The capture of a router with these links, the one to the server first."""
     packets.sort(key=lambda packet: packet.at)
     path.write_bytes(
         pcapng.section("chaoskit test", OFFSET - START)
-        + pcapng.interface("to-server")
-        + pcapng.interface("to-client")
+        + b"".join(map(pcapng.interface, links))
         + pcapng.packets(packets)
         + pcapng.statistics(packets[-1].at, len(packets) + dropped, dropped)
     )
@@ -209,3 +213,27 @@ def test_a_story_has_what_passed_each_link(tmp_path: Path) -> None:
 def test_a_fault_on_what_comes_in_has_no_point_behind_it(tmp_path: Path) -> None:
     """So that a loss there cannot be told from one behind the router."""
     assert verdict(run_of(tmp_path, lost, link="router-server")).place == "between server and client"
+
+
+def test_a_service_lab_has_two_routers(tmp_path: Path) -> None:
+    """Each stretch has its two ends; what came to the edge and never left it was lost on the client's link."""
+    talk = Talk(trip=0)
+    talk.handshake()
+    for sent in range(100, 400, 20):
+        talk.token(sent)
+    packets = sorted(talk.found, key=lambda packet: packet.at)
+    for router, links, passed in (("fabric", ("to-model", "to-edge"), 15), ("edge", ("to-fabric", "to-client"), 14)):
+        leaving = [each._replace(interface=1, is_outgoing=True) for each in packets[: 4 + passed]]
+        write(tmp_path / capture_name(router), [*packets, *leaving], 0, links)
+    talk.found = packets[:-1]
+    talk.written(tmp_path, start=START)
+    capture = load_capture(tmp_path / CAPTURE, [talk.port])
+    assert capture is not None
+
+    way = load_links(tmp_path, service({"model": 1}), (), [talk.port]).way(capture.by_port[talk.port][0])
+
+    assert way is not None
+    assert way.far == "model"
+    assert way.stretches == (("fabric", "edge"), ("fabric", "edge"), ("edge", "client"), ("edge", "client"))
+    assert [each.lost_on for each in way.sent] == [None] * 14 + [2]
+    assert way.named(2) == "between edge and client"
