@@ -34,14 +34,18 @@ def decidability_warnings(plan: Plan) -> tuple[str, ...]:
 
 
 def never_decided(plan: Plan) -> tuple[str, ...]:
-    """A sentence for each objective of a plan that ends undecided, whatever happens in all its rounds."""
+    """A sentence for each objective of a plan that ends undecided, whatever happens in all its rounds.
+
+    Not where the speed of a server is only assumed.
+    """
     table = Timetable.of(plan)
     absent = {
         each: _why_absent(each.metric, table, plan.target, is_run=True) or why_no_recovery(each, table)
         for each in plan.objectives
     }
     found = shortfalls((each for each, why in absent.items() if not why), table)
-    lacking = (each for each in found if len(each.out_of_reach) == 2)
+    surely = (each for each in found if not table.assumption(each.objective.metric))
+    lacking = (each for each in surely if len(each.out_of_reach) == 2)
     return (
         *(f"{each.text}: {why}" for each, why in absent.items() if why),
         *(_needs(each, table, _one_of("write", [*changes([each], table), *looser(each)])) for each in lacking),
