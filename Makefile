@@ -38,7 +38,7 @@ demo: .venv/.program  ## run one experiment: a chat stream under burst loss; a b
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
-test: .venv/.tests kernel  ## run all tiers, and add up their results
+test: .venv/.tests .venv/.haystack kernel  ## run all tiers, and add up their results
 	@$(PYTHON_IN) tests/tiers.py test-virtual test-service test-leases test-kernel-own test-unit test-guest \
 	test-kernel test-probe lint
 
@@ -67,7 +67,7 @@ test-guest: .venv/.tests  ## tests of guests, and whole experiments in them
 test-virtual: .venv/.tests kernel  ## tests of what needs chaoskit's own kernel: virtual time, seeds
 	@$(PYTHON_IN) $(PYTEST) $(SERVICE:%=--ignore=%) tests/virtual
 
-test-service: .venv/.tests kernel  ## the rest of them: labs with several hosts
+test-service: .venv/.tests .venv/.haystack kernel  ## the rest of them: labs with several hosts
 	@$(PYTHON_IN) $(PYTEST) $(SERVICE)
 
 test-kernel-own: .venv/.tests kernel  ## the same on chaoskit's own kernel, and what is tested on that alone
@@ -149,5 +149,5 @@ clean:
 .venv/.program .venv/.tests: .venv/.%: pyproject.toml .ci/lock-%.txt .ci/prepare
 	@bash .ci/prepare $*
 
-.venv/.tools .venv/.tcconfig .venv/.docs .venv/.parity: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # in their own .venv
+.venv/.tools .venv/.tcconfig .venv/.haystack .venv/.docs .venv/.parity: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # in their own .venv
 	@bash .ci/prepare $*

@@ -1,6 +1,6 @@
 """Writes infinite numbers of a model as null in JSON, with the reason beside them; and reads them.
 
-    {"p50_ms": 180.2, "p99_ms": null, "null_because": {"p99_ms": "never reached"}}
+    {"p50_ms": 180.2, "p99_ms": null, "null_because": {"p99_ms": "never reached within 30 s by 12 of 200"}}
 
 Infinity means that something was never reached, or that an interval has no end on that side. JSON has no such number,
 and a word in its place would be taken for a value. `why_missing` of a model has the reasons for values that are None.
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 NULL_BECAUSE = "null_because"
 NEVER = "never reached"
 NO_LOWER_END, NO_UPPER_END = "no lower end", "no upper end"
-_INFINITE = {NEVER: math.inf, NO_UPPER_END: math.inf, NO_LOWER_END: -math.inf}
+_INFINITE = {NO_UPPER_END: math.inf, NO_LOWER_END: -math.inf}
 
 
 class FiniteJson(BaseModel):
@@ -37,17 +37,19 @@ class FiniteJson(BaseModel):
         if not isinstance(reasons, dict):
             return data
         infinite = {name: _INFINITE[reason] for name, reason in reasons.items() if reason in _INFINITE}
+        infinite |= {name: math.inf for name, reason in reasons.items() if str(reason).startswith(NEVER)}
         return {name: value for name, value in data.items() if name != NULL_BECAUSE} | infinite
 
     @model_serializer(mode="wrap", when_used="json")
     def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = write(self)
-        reasons = {name: _reason(name, value) for name, value in self if isinstance(value, float) and math.isinf(value)}
+        infinite = {name: value for name, value in self if isinstance(value, float) and math.isinf(value)}
+        reasons = {name: self.why_infinite(name, value) for name, value in infinite.items()}
         reasons |= {name: why for name, why in self.why_missing.items() if getattr(self, name) is None}
         return data | dict.fromkeys(reasons) | {NULL_BECAUSE: reasons} if reasons else data
 
-
-def _reason(name: str, value: float) -> str:
-    if value < 0:
-        return NO_LOWER_END
-    return NO_UPPER_END if name == "high" else NEVER
+    def why_infinite(self, name: str, value: float) -> str:
+        """Why a value is written as null; it begins with one of the words above."""
+        if value < 0:
+            return NO_LOWER_END
+        return NO_UPPER_END if name == "high" else NEVER

@@ -54,6 +54,13 @@ class Claim:
     streams_beyond: int = 0  # how many streams lie beyond it
     minutes: float = 0.0  # that they streamed, together; of a rate of stalls
     gaps: int = 0  # of a quantile of gaps
+    at_least: float | None = None  # the observed number is longer, and nothing more is known of it
+    never: int = 0  # how many streams ended without what is measured
+
+    @property
+    def is_not_waited_for(self) -> bool:
+        """Whether it is only known to be longer than a time below the bound, however many streams there are."""
+        return self.at_least is not None and self.at_least <= self.bound
 
 
 def evaluate(
@@ -83,7 +90,7 @@ def _judge(
         return _undecided(objective, claim.observed.missing, claim, nothing)
     for reason in reasons:
         if reason.concerns(objective.metric, phases):
-            seen = f"{format_value(claim.observed.value, claim.unit)} over {counted(claim.streams, 'stream')}"
+            seen = f"{_observed(claim)} over {counted(claim.streams, 'stream')}"
             return _undecided(objective, f"{seen}, but {reason.reason}", claim, evidence)
     return _decide(objective, claim, evidence)
 
@@ -96,7 +103,13 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
         streams = min(estimate.streams, reference.streams)
         gaps = min(_gaps(sample, metric), _gaps(samples[objective.reference], metric))
         return Claim(
-            ratio(estimate, reference, metric), objective.factor, "ratio", streams, tail_beyond(metric), gaps=gaps
+            ratio(estimate, reference, metric),
+            objective.factor,
+            "ratio",
+            streams,
+            tail_beyond(metric),
+            gaps=gaps,
+            never=estimate.never,
         )
     bound = bound_of(objective)
     tail = bound if metric in SHARES_OF_STREAMS else tail_beyond(metric)
@@ -109,6 +122,8 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
         _streams_beyond(objective, sample, bound),
         sum(sample.by_stream.length) / MINUTE if unit(metric) == "per-minute" else 0.0,
         _gaps(sample, metric),
+        None if estimate.at_least is None else estimate.at_least * scale(metric),
+        estimate.never,
     )
 
 
@@ -152,14 +167,25 @@ def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) 
 
 def _reason(claim: Claim, judgement: ObjectiveVerdict, needed_streams: int | None) -> str:
     value, low, high = claim.observed.value, claim.observed.low, claim.observed.high
-    seen = f"{format_value(value, claim.unit)} over {counted(claim.streams, 'stream')}"
+    seen = f"{_observed(claim)} over {counted(claim.streams, 'stream')}"
+    if claim.at_least is not None or (value is not None and math.isinf(value) and claim.never):
+        seen += f", {claim.never} of which ended {'in a gap' if claim.gaps else 'without'}"
     if format_value(low, claim.unit) != format_value(high, claim.unit):
         seen += f", 95 %: {format_interval(low, high, claim.unit)}"
     if judgement != "undecided":
         return seen
+    if claim.is_not_waited_for:
+        return f"{seen}; no stream was waited for longer than the bound: raise timeouts"
     if needed_streams is None:
         return f"{seen}; no feasible number of streams would decide"
     return f"{seen}; {about(needed_streams, 'stream')} would decide"
+
+
+def _observed(claim: Claim) -> str:
+    """The observed number, or what it is longer than."""
+    if claim.at_least is not None:
+        return f"> {format_value(claim.at_least, claim.unit)}"
+    return format_value(claim.observed.value, claim.unit)
 
 
 def _streams_needed(objective: Objective, claim: Claim) -> int | None:
@@ -167,6 +193,8 @@ def _streams_needed(objective: Objective, claim: Claim) -> int | None:
 
     More than there were, and at least as many as it takes in the clearest case: `spec.sample_size`.
     """
+    if claim.is_not_waited_for:
+        return None
     sizes = sample_sizes(objective)
     value = claim.observed.value
     assert value is not None
@@ -191,7 +219,7 @@ def _streams_by_spread(claim: Claim) -> int | None:
     if claim.tail is not None and claim.unit != "ratio":
         return _streams_for_share(claim.streams_beyond, claim.streams, claim.tail)
     end, distance = (high if value < claim.bound else low), abs(claim.bound - value)
-    if not distance or math.isinf(end):
+    if not distance or math.isinf(end) or math.isinf(distance):
         return None if not distance else 2 * claim.streams
     spread = abs(end - value) / distance
     needed = math.ceil(claim.streams * (spread if value == 0 else spread**2))  # of a rate of nothing seen it is linear

@@ -140,6 +140,8 @@ def _estimate(row: Requests, name: str) -> IntervalEstimate:
 
 def _time(times: LatencySummary, percent: int) -> str:
     value = times.p50_ms if percent == 50 else times.p95_ms
+    if (at_least := times.at_least.get(f"p{percent}_ms")) is not None:
+        return f"> {format_value(at_least, 'ms')}"
     mark = "*" if times.count and is_too_few(percent, times.count) else ""
     return format_value(value, "ms") + mark
 

@@ -20,6 +20,7 @@ from chaoskit.report import beside, retries, sparkline
 from chaoskit.report.chains import chain_sections
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
+from chaoskit.report.kernel_counters import counter_rows, machine_words
 from chaoskit.report.model_queue import queue_tables
 from chaoskit.report.stalls import other_rows, stall_rows
 from chaoskit.report.styles import VERDICT_STYLES, caveat, safe, styled
@@ -71,6 +72,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Stall attribution", two_columns(stall_rows(result)))
     if any(phase.interruption_causes or phase.first_token_causes for phase in result.phases):
         yield section("Causes of interruptions and late first tokens", two_columns(other_rows(result)))
+    if counted_rows := list(counter_rows(result.phases)):
+        yield section("Kernel counters, as nstat names them", two_columns(counted_rows))
     if result.intermediaries:
         yield section("Between client and server", two_columns(_intermediaries(result)))
     if result.compression:
@@ -89,7 +92,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
 def _title(result: Result) -> Text:
     title = styled(result.name, "bold")
     if result.clock:
-        title.append(f"  {safe(result.clock)} time, kernel {safe(result.kernel)}", style="not bold dim")
+        told = f"  {result.clock} time, kernel {result.kernel}{machine_words(result.machine)}"
+        title.append(safe(told), style="not bold dim")
     if result.model or (result.vllm is not None and result.protocol):  # a lab is described by its plan
         named = [*([f"model {result.model}"] if result.model else []), *filter(None, [result.protocol])]
         title.append(f"\n{safe(', '.join([result.target, *named]))}", style="not bold dim")
@@ -109,7 +113,13 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
         *(["* the maximum: too few values for this percentile"] if small else []),
         *([COULD_BE_CHANCE] if chance else []),
     ]
-    notes += [*filter(None, [left_out]), *_comparable(result), *_without_tokens(result), *_together(result)]
+    notes += [
+        *filter(None, [left_out]),
+        *_longer(result),
+        *_comparable(result),
+        *_without_tokens(result),
+        *_together(result),
+    ]
     if notes and result.phases:
         yield Text("\n".join(notes), style="dim")
     if len(result.phases) == 1:
@@ -138,6 +148,19 @@ def _without_tokens(result: Result) -> Iterator[str]:
         elif 2 * ttft.never > ttft.count:
             told = f"{ttft.never} of {counted(ttft.count, 'stream')} never had a token"
             yield f"{place}{told}: ITL, stalls and waiting are of the others alone"
+
+
+def _longer(result: Result) -> Iterator[str]:
+    """What the sign > means, and of how many streams in each phase nothing more is known."""
+    if not any(phase.metrics.ttft.at_least or phase.metrics.itl.at_least for phase in result.phases):
+        return
+    told = [
+        f"{f'in {safe(phase.name)} ' if len(result.phases) > 1 else ''}{ttft.never} of {counted(ttft.count, 'stream')}"
+        for phase in result.phases
+        if (ttft := phase.metrics.ttft).at_least
+    ]
+    without = f", {', '.join(told)} without a first token" if told else ""
+    yield f"> longer than that: streams ended first{without}"
 
 
 def _together(result: Result) -> Iterator[str]:

@@ -173,7 +173,7 @@ def _axes(matrix: MatrixResult) -> Iterator[list[Text]]:
 def _cell(result: Result | None, phase: str, metric: str) -> Text:
     phase_result = result.phase(phase) if result else None
     text = metric_cell(phase_result.metrics, metric) if phase_result else ""
-    return styled(text, "bold red" if text == "never" else "")
+    return styled(text, "bold red" if text.startswith(("never", ">")) else "")
 
 
 def _change(result: Result | None, phase: str, metric: str) -> Text:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
 from chaoskit.analysis.formatting import format_value
-from chaoskit.analysis.result import PhaseResult, Result, StallAttribution
+from chaoskit.analysis.result import Result, StallAttribution
 from chaoskit.report.styles import caveat, styled
+from chaoskit.report.summary_line import summary_line
 from chaoskit.units import counted
 
 _LEAST = 0.005  # share of the time that is named
 _WHOLE = "whole run"
-_WORDS = {"between": "held back in between"}
+_WORDS = {
+    "between": "held back in between",
+    "name-lookup": "name lookup",
+    "tls": "TLS",
+    "return": "way back",
+    "unsplit": "not divided",
+}
 
 
 def stall_rows(result: Result) -> Iterator[tuple[Text, Text]]:
-    """A row for each phase with stalls, and one for the run where it has several."""
+    """A row for the run, and one for each phase with stalls."""
     phases = [phase for phase in result.phases if _total(phase.stall_attribution)]
-    if len(phases) > 1:
-        yield styled(_WHOLE), styled(whole_run(phases))
+    if line := summary_line(result):
+        yield styled(_WHOLE), styled(line)
     threshold = format_value(result.stall_threshold_ms, "ms")
     for phase in phases:
         attribution, severe = phase.stall_attribution, phase.metrics.severe_stalls
@@ -41,22 +48,24 @@ def other_rows(result: Result) -> Iterator[tuple[Text, Text]]:
             )
             yield styled(phase.name), styled(f"{counted(phase.metrics.interrupted, 'interruption')}: {told}")
         if phase.first_token_causes:
-            total = sum(phase.first_token_causes.values())
-            parts = sorted(phase.first_token_causes.items(), key=lambda item: -item[1])
-            told = ", ".join(
-                f"{_WORDS.get(cause, cause)} {format_value(time / total, 'share')}"
-                for cause, time in parts
-                if time / total >= _LEAST
-            )
             late = counted(phase.late_first_tokens, "late first token")
-            yield styled(phase.name), styled(f"{late}, {format_value(total, 'ms')} beyond the usual: {told}")
+            total = format_value(sum(phase.first_token_causes.values()), "ms")
+            told = f"{late}, {total} beyond the usual: {_shares(phase.first_token_causes.items())}"
+            limit = "\nlikely" * (phase.first_token_confidence == "likely")
+            if any(part != "unsplit" for part in phase.first_token_parts):
+                told += f"; by part: {_shares(phase.first_token_parts.items())}"
+            yield styled(phase.name), styled(told).append(limit, style="dim")
 
 
-def whole_run(phases: Sequence[PhaseResult]) -> str:
-    """The causes of all stalls of a run in one line."""
-    every = [phase.stall_attribution for phase in phases]
-    total = format_value(sum(map(_total, every)), "ms")
-    return f"of {total} of stall time in all: {_causes(every)}"
+def _shares(times: Iterable[tuple[str, float]]) -> str:
+    """The largest first."""
+    found = sorted(times, key=lambda item: -item[1])
+    total = sum(time for _, time in found)
+    return ", ".join(
+        f"{_WORDS.get(name, name)} {format_value(time / total, 'share')}"
+        for name, time in found
+        if time / total >= _LEAST
+    )
 
 
 def _causes(every: Sequence[StallAttribution]) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from rich.console import Console
 
+from chaoskit.analysis.attribution.first_tokens import PARTS
 from chaoskit.analysis.attribution.stories import Stories, Story
 from chaoskit.analysis.attribution.verdict import CAUSES, Verdict, shown
-from chaoskit.records.model import Request
+from chaoskit.records.pcapng import CAPTURE
+from chaoskit.report.link_rows import link_rows
 from chaoskit.report.styles import styled
 from chaoskit.units import counted
 
@@ -16,8 +19,14 @@ _WIDTH = 72  # characters of a timeline
 _MS = 1_000_000
 _LEGEND = (
     "each character is some time: a digit counts tokens (+ is ten or more), . waits for the first one, _ is a stall, "
-    "- is quiet; below it ~ is a phase with faults"
+    "- is quiet; below it the server's segments, where captured (R: one was sent again), and ~ in a phase with faults"
 )
+_PARTS = {
+    "waiting": "waiting here",
+    "name-lookup": "name lookup",
+    "tls": "TLS",
+    "return": "way back",
+}
 _NAMES = {"between": "held back in between"}
 _LEAST = 0.05  # of a stall: a smaller part is not named
 
@@ -48,35 +57,37 @@ def _told(story: Story) -> Iterator[str]:
         f"stream {request.stream}, from {_at(story, story.begin)} on, in {names}: {request.completion}{detail} "
         f"after {length}, {counted(request.tokens, 'token')}"
     )
-    yield f"  first token: {_first_token(request)}"
+    yield from _first_token(story)
     yield f"  {_at(story, story.begin):<{_WIDTH // 2}}{_at(story, story.end):>{_WIDTH - _WIDTH // 2}}"
     yield f"  {_tokens(story)}"
+    if segments := _segments(story):
+        yield f"  {segments}"
     if faults := _faults(story):
         yield f"  {faults}"
     yield f"  ({shown((story.end - story.begin) / _WIDTH)} each)"
+    for row in link_rows(story, _WIDTH, partial(_place, story)):
+        yield f"  {row}"
     for verdict in story.verdicts:
         yield from _verdict(verdict)
     if not story.verdicts:
         yield "  no stall"
 
 
-def _first_token(request: Request) -> str:
+def _first_token(story: Story) -> Iterator[str]:
     """The parts of the time to it, as far as they are known."""
-    if request.first_token is None:
-        return "never"
-    steps = {
-        "waiting here": request.started - request.scheduled,
-        "name lookup": request.dns_duration,
-        "connect": request.connect_duration,
-        "TLS": request.tls_duration,
-        "upload": request.upload_duration,
-    }
-    total = request.first_token - request.scheduled
-    parts = [f"{name} {shown(time)}" for name, time in steps.items() if time is not None and time >= _MS]
-    if not parts:
-        return f"after {shown(total)}"
-    rest = max(0, total - sum(time for time in steps.values() if time is not None))
-    return f"after {shown(total)}: {', '.join(parts)}, then {shown(rest)}"
+    steps = story.first_token
+    if steps is None:
+        yield "  first token: never"
+        return
+    parts = [
+        f"{_PARTS.get(part, part)} {shown(time)}" for part, time in zip(PARTS, steps.parts, strict=True) if time >= _MS
+    ]
+    told = parts[:-1] if parts and steps.parts[-1] >= _MS else parts
+    rest = f"{', then ' * bool(told)}{shown(steps.parts[-1])}" if told and len(told) < len(parts) else ""
+    yield f"  first token: after {shown(steps.total)}{': ' * bool(told)}{', '.join(told)}{rest}"
+    if steps.path is not None:
+        yield f"    {steps.path.sentence}"
+        yield f"    {CAPTURE}: packets {', '.join(map(str, steps.path.packets))}"
 
 
 def _tokens(story: Story) -> str:
@@ -88,6 +99,16 @@ def _tokens(story: Story) -> str:
         for place in range(_place(story, gap.begin), _place(story, gap.end) + 1):
             drawn[place] = "_" if drawn[place] == "-" else drawn[place]
     return "".join(drawn)
+
+
+def _segments(story: Story) -> str:
+    """The server's segments that came; "" where they were not captured."""
+    found = story.segments_in(_WIDTH)
+    if found is None:
+        return ""
+    return "".join(
+        "R" if again else " " if not count else _digit(count) for count, again in zip(*found, strict=True)
+    ).rstrip()
 
 
 def _digit(count: int) -> str:

@@ -151,7 +151,9 @@ def metric_cell(metrics: Metrics, metric: str) -> str:
 
 
 def _time(times: LatencySummary, name: str) -> str:
-    value = getattr(times, f"{name}_ms")
+    value, at_least = getattr(times, f"{name}_ms"), times.at_least.get(f"{name}_ms")
+    if at_least is not None:
+        return f"> {format_value(at_least, 'ms')}"
     is_maximum = name in times.reported_as_max and value is not None and not math.isinf(value)
     return format_value(value, "ms") + "*" * is_maximum
 

@@ -186,9 +186,13 @@ class Experiment(SpecModel):
             yield error_at(
                 "the server of this lab exports no spans; remove telemetry, or use lab: service", "telemetry"
             )
-        elif self.telemetry is not None and self.telemetry.listen and isinstance(self.stage, ServiceStage):
-            sentence = "hosts of a lab export to their own 127.0.0.1:4318; remove listen"
-            yield error_at(sentence, "telemetry", "listen")
+        elif self.telemetry is not None and isinstance(self.stage, ServiceStage):
+            if self.telemetry.listen:
+                sentence = "hosts of a lab export to their own 127.0.0.1:4318; remove listen"
+                yield error_at(sentence, "telemetry", "listen")
+            for name in self.telemetry.map.calls.keys() - self.stage.hosts.keys():
+                sentence = f"{name!r} is no host of this lab; {suggestion(name, tuple(self.stage.hosts))}"
+                yield error_at(sentence, "telemetry", "map", "calls", name)
 
     def _workload_mismatches(self) -> Iterator[PydanticCustomError]:
         if self.workloads and isinstance(self.stage, InterfaceStage):

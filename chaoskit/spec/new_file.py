@@ -130,6 +130,8 @@ def write(new: NewFile, is_forced: bool) -> tuple[Path, ...]:
         if path.exists() and not is_forced:
             raise SpecError(f"{path} exists; choose another name, or --force to write over it")
     for path, content in files.items():
+        if path != new.path:
+            _make_folder(path)
         _write(path, content, is_forced)
     return tuple(reversed(files))
 
@@ -139,6 +141,14 @@ def _holds(path: Path, content: bytes) -> bool:
         return path.read_bytes() == content
     except OSError:
         return False
+
+
+def _make_folder(path: Path) -> None:
+    """The folder of a file that is needed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RefusedError(f"cannot make {path.parent}: {why_not_written(path.parent, error)}") from None
 
 
 def _write(path: Path, content: bytes, is_forced: bool) -> None:

@@ -52,7 +52,7 @@ _Patterns = Annotated[
     BeforeValidator(_listed, json_schema_input_type=str | list[str]),
     Field(min_length=1, max_length=100),
 ]
-_Fallback = Annotated[str, Field(min_length=1, max_length=100)]
+_Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class SpanMap(SpecModel):
@@ -67,8 +67,12 @@ class SpanMap(SpecModel):
     outcome: dict[RetrievalOutcome, _Patterns] = Field(
         default_factory=dict, description="How a retrieval ended: `{miss: rag.hits=0}`."
     )
-    fallback: dict[_Fallback, _Patterns] = Field(
+    fallback: dict[_Name, _Patterns] = Field(
         default_factory=dict, description="What answered in place of a retrieval: `{no-context: rag.skipped=true}`."
+    )
+    calls: dict[_Name, _Patterns] = Field(
+        default_factory=dict,
+        description="Which host a hop asks, where its span has no `server.address`: `{vectors: search *}`.",
     )
 
     @property
@@ -77,7 +81,8 @@ class SpanMap(SpecModel):
         operations: list[tuple[Operation, tuple[str, ...]]] = [
             (operation, patterns) for operation in OPERATIONS if (patterns := getattr(self, operation)) is not None
         ]
-        return SpanMapping(Rules.of(operations), Rules.of(self.outcome.items()), Rules.of(self.fallback.items()))
+        named = (Rules.of(each.items()) for each in (self.fallback, self.calls))
+        return SpanMapping(Rules.of(operations), Rules.of(self.outcome.items()), *named)
 
 
 class Telemetry(SpecModel):
@@ -88,3 +93,8 @@ class Telemetry(SpecModel):
         description=f"At a target: where its programs export to. Default: {DEFAULT_LISTEN}. In a lab, hosts know it.",
     )
     map: SpanMap = Field(SpanMap(), description="What spans are, where their attributes do not say it.")
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as programs are told it."""
+        return self.listen or DEFAULT_LISTEN

@@ -8,6 +8,7 @@
 | OpenInference       | `openinference.span.kind`                 | github.com/Arize-ai/openinference          |
 | Traceloop           | `traceloop.span.kind`, `llm.request.type` | github.com/traceloop/openllmetry           |
 | LiteLLM             | its call types in `gen_ai.operation.name` | docs.litellm.ai                            |
+| Haystack            | the package of a component's class        | docs.haystack.deepset.ai/docs/tracing      |
 | vLLM                | `gen_ai.latency.time_in_queue`, in s      | docs.vllm.ai                               |
 """
 
@@ -60,6 +61,17 @@ _OPERATIONS: tuple[tuple[str, Mapping[str, Operation]], ...] = (
     ("db.system.name", _VECTORS),
     ("db.system", _VECTORS),
 )
+_HAYSTACK_TYPE = "haystack.component.fully_qualified_type"  # haystack.components.generators.chat.openai.OpenAI...
+_HAYSTACK_PACKAGE = re.compile(r"haystack(?:_integrations)?\.components\.([a-z]+)\.")
+_HAYSTACK_PACKAGES: Mapping[str, Operation] = {
+    "generators": "model",
+    **dict.fromkeys(("retrievers", "embedders", "rankers", "websearch"), "retrieval"),
+}
+_HAYSTACK: tuple[tuple[str, Operation], ...] = (
+    ("haystack.pipeline.execution_mode", "workflow"),
+    ("haystack.agent.max_steps", "workflow"),
+    ("haystack.tool.name", "tool"),
+)
 _VLLM_QUEUE = "gen_ai.latency.time_in_queue"
 _SECONDS = {
     _VLLM_QUEUE: names.MODEL_QUEUE,
@@ -83,7 +95,14 @@ _NUMBERS = {
     "gen_ai.usage.completion_tokens": names.MODEL_OUTPUT_TOKENS,
     "gen_ai.usage.input_tokens": names.MODEL_PROMPT_TOKENS,
     "gen_ai.usage.output_tokens": names.MODEL_OUTPUT_TOKENS,
-    **{name: name for name in (names.ATTEMPT, names.ADMISSION_QUEUE, names.MODEL_QUEUE, names.MODEL_PREFILL)},
+    **{
+        name: name
+        for name in (
+            *(names.ATTEMPT, names.CONNECT, names.FIRST_TOKEN, names.ADMISSION_QUEUE, names.MODEL_QUEUE),
+            *(names.MODEL_PREFILL, names.MODEL_PREFILL_INTERFERENCE, names.MODEL_PREEMPTIONS, names.MODEL_PREEMPTED),
+            *(names.MODEL_INTERFERENCE, names.MODEL_PROMPT_TOKENS, names.MODEL_OUTPUT_TOKENS),
+        )
+    },
 }
 _RESENT = "http.request.resend_count"
 _MESSAGE = "asgi.event.type"
@@ -105,7 +124,14 @@ def operation(span: ExportedSpan) -> Operation:
         value = span.attributes.get(key)
         if isinstance(value, str) and value.lower() in known:
             return known[value.lower()]
-    return "model" if _VLLM_QUEUE in span.attributes else "other"
+    return "model" if _VLLM_QUEUE in span.attributes else _of_haystack(span.attributes)
+
+
+def _of_haystack(given: Mapping[str, Value]) -> Operation:
+    found = _HAYSTACK_PACKAGE.match(str(given.get(_HAYSTACK_TYPE, "")))
+    if found is not None:
+        return _HAYSTACK_PACKAGES.get(found[1], "other")
+    return next((operation for key, operation in _HAYSTACK if key in given), "other")
 
 
 def error(span: ExportedSpan) -> str | None:

@@ -62,6 +62,7 @@ class SpanMapping:
     operations: Rules[Operation] = Rules()
     outcomes: Rules[RetrievalOutcome] = Rules()
     fallbacks: Rules[str] = Rules()
+    calls: Rules[str] = Rules()
 
 
 CONVENTIONS = SpanMapping()
@@ -78,6 +79,10 @@ def to_span(span: ExportedSpan, host: str, offset: int, mapping: SpanMapping = C
     operation = mapping.operations.find(span) or conventions.operation(span)
     error = conventions.error(span)
     attributes = conventions.attributes(span)
+    if operation not in ("workflow", "other") and not span.is_served and names.SERVER_ADDRESS not in attributes:
+        called = mapping.calls.find(span)
+        if called is not None:
+            attributes[names.SERVER_ADDRESS] = called
     if operation == "retrieval":
         outcome = mapping.outcomes.find(span) or conventions.outcome(span, error)
         if outcome is not None:

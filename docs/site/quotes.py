@@ -104,6 +104,16 @@ def my_gateway() -> str:
     return "\n\n".join(("$ chaoskit run my-gateway.yaml\n...", *shown))
 
 
+def haystack_gateway() -> str:
+    """A gateway that others wrote."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = real_programs.search_path(Path(folder) / "bin")
+        file = "experiments/tiers/haystack-gateway.yaml"
+        said = output("chaoskit", "run", file, "--out", f"{folder}/run", codes=(1,), PATH=path)
+    shown = (section(said, "Objectives"), section(said, "Hops"), section(said, "Retrieval"))
+    return "\n\n".join(("$ chaoskit run haystack-gateway.yaml\n...", *shown))
+
+
 def own_gateway() -> str:
     """What a gateway that exports spans is found to do."""
     with tempfile.TemporaryDirectory() as folder:
@@ -166,6 +176,7 @@ QUICK: dict[str, Callable[[], str]] = {
     "segments": segments,
     "matrix": matrix,
     "my-gateway": my_gateway,
+    "haystack-gateway": haystack_gateway,
     "own-gateway": own_gateway,
 }
 LONG: dict[str, Callable[[], str]] = {"soak": soak, "fuzz": fuzz, "bench": bench, "parity": parity}

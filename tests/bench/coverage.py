@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from chaoskit.analysis.statistics import estimators, mover
+from chaoskit.analysis.statistics.censored import CensoredTimes
 from chaoskit.analysis.statistics.estimators import Estimate
+from chaoskit.analysis.streams.latencies import Unreached
 from chaoskit.spec.interleaving import in_order
 
 Random = np.random.Generator
@@ -86,6 +88,37 @@ def quantile(draw: Draw, percent: int) -> float:
 
 def of_values(draw: Draw, statistic: str, count: int, random: Random) -> Estimate:
     return estimators.of_values(np.sort(draw(random, count)).tolist(), statistic)
+
+
+def given_up(patience: float, statistic: str, count: int, random: Random) -> Estimate:
+    """Times of which those above `patience` were not waited for."""
+    values = mixed(random, count)
+    is_late = values > patience
+    gone = dict.fromkeys(np.flatnonzero(is_late).tolist(), patience)
+    found = np.where(is_late, math.inf, values).tolist()
+    return estimators.of_times(CensoredTimes(enumerate(found), Unreached(given_up=gone)), statistic)
+
+
+def cut_off(longest: float, statistic: str, count: int, random: Random) -> Estimate:
+    """Times of streams that began at any moment of the last `longest` ms of a run."""
+    values, left = mixed(random, count), random.random(count) * longest
+    is_cut = values > left
+    cut = {number: float(left[number]) for number in np.flatnonzero(is_cut).tolist()}
+    pairs = [(number, float(values[number])) for number in np.flatnonzero(~is_cut).tolist()]
+    return estimators.of_times(CensoredTimes(pairs, Unreached(cut=cut)), statistic)
+
+
+def died(chance: float, statistic: str, count: int, random: Random) -> Estimate:
+    """Gaps of streams of which some die at any moment of one of their gaps, which is then their last one."""
+    lengths, owners = gaps(random, count)
+    starts = np.flatnonzero(np.diff(owners, prepend=-1))
+    sizes = np.diff(starts, append=len(owners))
+    place = np.where(random.random(count) < chance, (random.random(count) * sizes).astype(int), len(owners))
+    rank = np.arange(len(owners)) - np.repeat(starts, sizes)
+    is_last = rank == np.repeat(place, sizes)
+    lengths = np.where(is_last, lengths * random.random(len(lengths)), lengths).astype(np.int64)
+    is_there = rank <= np.repeat(place, sizes)
+    return estimators.of_gaps(lengths[is_there], owners[is_there], count, is_last[is_there])[statistic]
 
 
 def stalls(mean: float, shape: float, count: int, random: Random) -> Estimate:
@@ -225,6 +258,25 @@ def cases() -> Iterator[Case]:
         run = single(partial(throughput, 2.0, number / 2))
         yield Case("`tokens_per_second`", f"about {number}", 240.0, run)
     yield from comparisons()
+    yield from censored_cases()
+
+
+def censored_cases() -> Iterator[Case]:
+    """Times that this client did not wait for, or that the end of the run cut off, and gaps in which streams died."""
+    for gone in (10, 30):
+        patience = quantile(mixed, 100 - gone)
+        for percent, size in ((50, 100), (90, 100), (95, 200), (99, 400)):
+            run = partial(interval, partial(given_up, patience, f"p{percent}", size))
+            yield Case(f"`ttft_p{percent}`, {gone} % given up", f"{size}", quantile(mixed, percent), run, True)
+    for gone, longest in ((10, 5_900), (30, 1_840)):
+        for percent, size in ((50, 100), (90, 200)):
+            run = partial(interval, partial(cut_off, longest, f"p{percent}", size))
+            yield Case(f"`ttft_p{percent}`, {gone} % cut off", f"{size}", quantile(mixed, percent), run, True)
+    pool = np.sort(gaps(np.random.default_rng(98), 40_000)[0])
+    for percent in (50, 95, 99):
+        truth = float(pool[-(-percent * len(pool) // 100) - 1])
+        run = partial(interval, partial(died, 0.2, f"p{percent}", 100))
+        yield Case(f"`itl_p{percent}`, 20 % die", "100", truth, run)
 
 
 def comparisons() -> Iterator[Case]:

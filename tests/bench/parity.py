@@ -114,6 +114,7 @@ class Case:
 
     title: str
     per_event: int = 1
+    reasoning: int = 0
     deviation: Cut | ErrorEvent | None = None
 
     @property
@@ -121,13 +122,15 @@ class Case:
         """What the server follows."""
         deviations = () if self.deviation is None else (self.deviation,)
         return StampedScript(
-            FIRST_TOKEN, FIRST_TOKEN_P99, INTERVAL, SEED, tokens_per_event=self.per_event, deviations=deviations
-        )
+            FIRST_TOKEN, FIRST_TOKEN_P99, INTERVAL, SEED, tokens_per_event=self.per_event,
+            reasoning_tokens=self.reasoning, deviations=deviations,
+        )  # fmt: skip
 
 
 CASES = {
     "plain": Case("a token every 20 ms"),
     "events": Case("4 tokens in an event every 80 ms", per_event=4),
+    "reasoning": Case("20 tokens of reasoning first", reasoning=20),
     "end": Case("some end early, without the end marker", deviation=Cut(TOKENS // 2, "end", BROKEN)),
     "reset": Case("some are reset", deviation=Cut(TOKENS // 2, "reset", BROKEN)),
     "error": Case("some end with an error event", deviation=ErrorEvent(TOKENS // 2, BROKEN)),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 PROXIES = Path(sys.prefix) / "proxies"
+HAYHOOKS = Path(sys.prefix) / "haystack/bin/hayhooks"
 _PLACES = {"nginx": "usr/sbin/nginx", "haproxy": "usr/sbin/haproxy", "envoy": "usr/bin/envoy"}
 
 
@@ -16,9 +17,11 @@ def search_path(folder: Path) -> str:
     The packages are unpacked and not installed, so that a starter says where their libraries are.
     """
     libraries = PROXIES / "usr/lib/x86_64-linux-gnu"
+    starts = {name: f"LD_LIBRARY_PATH={libraries} exec {PROXIES / place}" for name, place in _PLACES.items()}
+    starts["hayhooks"] = f"[ -x {HAYHOOKS} ] || echo 'make .venv/.haystack installs it'; exec {HAYHOOKS}"
     folder.mkdir()
-    for name, place in _PLACES.items():
+    for name, words in starts.items():
         starter = folder / name
-        starter.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={libraries} exec {PROXIES / place} "$@"\n')
+        starter.write_text(f'#!/bin/sh\n{words} "$@"\n')
         starter.chmod(0o755)
     return os.pathsep.join((str(folder), str(Path(sys.executable).parent), os.environ["PATH"]))

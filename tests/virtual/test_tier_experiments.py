@@ -204,6 +204,45 @@ def own_gateway_spans(runs: list[Run]) -> None:
     assert total.details > total.spans  # ASGI's, of each chunk
 
 
+def haystack_gateway(runs: list[Run]) -> None:
+    """A gateway that others wrote decides all four objectives, where it is well and under a fault."""
+    (run,) = runs
+
+    assert run.verdict == "broken"
+    verdicts = {(each.text.split()[0], each.text.split()[-1]): each.verdict for each in run.result.objectives}
+    assert verdicts == {
+        ("ttft_p95", "baseline"): "met",
+        ("ttft_p95", "vpn"): "broken",
+        ("toolchain_p95", "baseline"): "met",
+        ("toolchain_p95", "vpn"): "broken",
+        ("retrieval_fallback_ratio", "baseline"): "met",
+        ("retrieval_fallback_ratio", "vpn"): "broken",
+        ("interruption_rate", "baseline"): "met",
+        ("interruption_rate", "no-tool"): "broken",
+    }
+    quoted = (FILES["haystack-gateway"].parents[2] / "docs/your-service.md").read_text()
+    assert sections(run.path, "Objectives", "Hops", "Retrieval") in quoted
+    searches = run.outcomes("vpn")
+    assert searches.keys() == {"hit", "miss", "timeout"}
+    assert run.fallbacks("vpn") == {"no-context": searches["miss"] + searches["timeout"]}
+    assert run.outcomes("baseline").keys() == {"hit", "miss"}
+    asked = {each.operation: each.attributes[SERVER_ADDRESS] for each in run.spans if SERVER_ADDRESS in each.attributes}
+    assert asked == {"policy": "guard", "retrieval": "vectors", "tool": "tools", "model": "model"}
+    broken = [each for each in run.requests if each.completion != "complete"]
+    assert {(each.status, each.first_token) for each in broken} == {(200, None)}
+    assert run.completions("no-tool") == {broken[0].completion: len(broken)}
+    total, *_ = [each for each in read(run.path, Exports) if each.host == "gateway"]
+    assert (total.refused, total.wrong, total.problem) == (0, 0, None)
+
+
+def sections(run: Path, *titles: str) -> str:
+    """Parts of the report of a run, on 80 columns."""
+    words = [sys.executable, "-m", "chaoskit", "report", str(run)]
+    said = subprocess.run(words, env=os.environ | {"COLUMNS": "80"}, capture_output=True, text=True, check=False).stdout
+    parts = "\n".join(line.rstrip() for line in said.splitlines()).split("\n\n")
+    return "\n\n".join(part for title in titles for part in parts if part.startswith(title))
+
+
 def retrieval_timeout_inversion(runs: list[Run]) -> None:
     """Behind a client that waits for less no fallback is ever reached; with a shorter deadline every user has one."""
     late, early = runs
@@ -511,6 +550,7 @@ CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "failover-retrieval": failover_retrieval,
     "false-alarms": false_alarms,
     "fan-out-tail": fan_out_tail,
+    "haystack-gateway": haystack_gateway,
     "incident-retry-storm": incident_retry_storm,
     "kv-cliff": kv_cliff,
     "mcp-session-lost": mcp_session_lost,

@@ -48,8 +48,11 @@ class SocketEvidence:
         self._signs = _by_stream(signs) if signs is not None else (_NO_STAMPS, _NO_STAMPS, _NO_STAMPS)
         self._paces: dict[int, int] = {}
         self._sent_again: dict[int, int] = {}  # of the client's own segments, until the first token
+        self._first_tokens: dict[int, int] = {}
         self._handshakes: list[tuple[int, int]] = []  # of the whole run: when they ended, their round trips
         for info in infos:
+            if info.when == "start":
+                self._first_tokens[info.stream] = info.at
             if info.when == "connected" and info.fields.get("rtt", 0):
                 self._handshakes.append((info.at, info.fields["rtt"] * 1000))
             if info.when in ("connected", "start") and "total_retrans" in info.fields:
@@ -116,6 +119,24 @@ class SocketEvidence:
             trip for at, trip in self._handshakes[place : place + _MANY] if gap.begin < at - trip < gap.end + _SOON
         ]
         return int(np.median(after[:_FEW]) - np.median(before)) if before and after else None
+
+    def round_trip(self, stream: int) -> int | None:
+        """That of the handshake, or the first one that is known; ns."""
+        return self._round_trips.get(stream)
+
+    def waited_before_token(self, stream: int) -> bool:
+        """Whether something of the answer waited for a segment that was missing, when it was looked at."""
+        return any(each.fields.get("rmem_alloc", 0) for each in self._samples_before_token(stream))
+
+    def was_answered_in_silence(self, stream: int) -> bool:
+        """Whether the far end had all of the request, when for a second nothing had come of the answer."""
+        samples = self._samples_before_token(stream)
+        return bool(samples) and samples[-1].fields.get("unacked", 1) == 0
+
+    def _samples_before_token(self, stream: int) -> Sequence[TcpInfo]:
+        samples = self._samples.get(stream, [])
+        until = self._first_tokens.get(stream, 0)
+        return [each for each in samples if each.when == "stuck" and each.at < until]
 
     def _samples_in(self, stall: Stall) -> Sequence[TcpInfo]:
         """Those in the silence, and the one that ended it."""

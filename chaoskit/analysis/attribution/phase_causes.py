@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from chaoskit.analysis.attribution.first_tokens import FirstTokens
+from chaoskit.analysis.attribution.first_tokens import first_tokens_of
 from chaoskit.analysis.attribution.interruptions import interruption_causes
 from chaoskit.analysis.attribution.run_evidence import RunEvidence
 from chaoskit.analysis.attribution.stalls import attribution, verdicts
@@ -27,16 +27,17 @@ class PhaseCauses:
         evidence = self.known.evidence
         found = verdicts(sample.gaps, evidence)
         ended = {each.stream.number: each for each in self.known.ended}
-        served = {one.stream: one for one in self.raw.served if one.stream is not None}
-        first_tokens = FirstTokens(self.raw.streams.table.first_sent, served, evidence.sockets)
+        first_tokens = first_tokens_of(self.raw, evidence)
         reference = _requests(self.reference) if self.reference is not None else []
         is_reference = self.reference is sample
-        late, times = first_tokens.late([] if is_reference else _requests(sample), reference)
+        found_late = first_tokens.late([] if is_reference else _requests(sample), reference)
         return {
             "stall_attribution": attribution(found),
             "interruption_causes": interruption_causes(sample.interrupted, ended, found, evidence),
-            "late_first_tokens": late,
-            "first_token_causes": times,
+            "late_first_tokens": found_late.late,
+            "first_token_causes": dict(found_late.causes),
+            "first_token_parts": dict(found_late.parts),
+            "first_token_confidence": found_late.confidence,
         }
 
 

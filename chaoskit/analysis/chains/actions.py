@@ -13,7 +13,7 @@ from functools import cached_property
 from chaoskit.analysis.chains.places import Front, called_host, text_of
 from chaoskit.analysis.chains.stops import Stops
 from chaoskit.analysis.chains.trees import Node
-from chaoskit.analysis.streams.latencies import NEVER, Latency
+from chaoskit.analysis.streams.latencies import GIVEN_UP, NEVER, Latency
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Operation, RetrievalOutcome, Span
@@ -94,11 +94,10 @@ class Action:
         if request.completion == "client_error":
             return None
         begin = request.scheduled
-        if request.completion == "cancelled":
-            waited = max(0, request.ended - begin)
-            return Latency("toolchain", request.stream, begin, request.ended, waited, is_censored=True)
         if request.completion != "complete":
-            return Latency("toolchain", request.stream, begin, request.ended, NEVER)
+            is_cut = request.completion == "cancelled"
+            waited = max(0, request.ended - begin) if is_cut or request.completion in GIVEN_UP else None
+            return Latency("toolchain", request.stream, begin, request.ended, NEVER, waited, is_cut)
         return None if end is None else Latency("toolchain", request.stream, begin, end, end - begin)
 
     @property

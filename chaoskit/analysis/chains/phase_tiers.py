@@ -127,8 +127,7 @@ def _of(sample: PhaseSamples, actions: Mapping[int, Action]) -> list[Action]:
 
 
 def _times(sample: PhaseSamples, name: str, estimates: Estimates) -> LatencySummary:
-    values = (value for _, value in sample.times.get(name, []))
-    return summarize(values, estimates.of(sample, f"{name}_p50").missing)
+    return sample.times_of(name).summary(estimates.of(sample, f"{name}_p50").missing)
 
 
 def _retrievals(actions: Iterable[Action]) -> Retrievals:

@@ -17,7 +17,7 @@ import numpy as np
 
 from chaoskit.analysis.segments.behind_faults import as_received
 from chaoskit.analysis.segments.capture_file import read_capture
-from chaoskit.analysis.segments.columns import MS, Column, no_column, unwrapped
+from chaoskit.analysis.segments.columns import MS, Bools, Column, no_column, unwrapped
 from chaoskit.analysis.segments.delivery import delivered
 from chaoskit.analysis.segments.packet_ids import PacketIds, label_changes, packet_ids
 from chaoskit.analysis.segments.packets import ACK, FIN, RST, SYN, Packets, decode
@@ -128,6 +128,19 @@ class Segments:
         moments = self.clock.sent if self.clock.is_believed else self.down.at
         soon = np.append(False, np.diff(moments) < (self.round_trip or _AT_ONCE))
         return packet_ids(unwrapped(self.down.ident, 16), self.seq, self.end, self.parts, soon)
+
+    @cached_property
+    def sent_again(self) -> Bools:
+        """Which of the server's packets have data that had been sent before, as far as its numbers tell."""
+        order = np.arange(len(self.seq))
+        if self.clock.is_believed:
+            order = np.argsort(self.clock.sent, kind="stable")
+        elif self.ids.are_believed:
+            order = np.argsort(self.ids.counts, kind="stable")
+        newest = np.maximum.accumulate(self.end[order])
+        found = np.zeros(len(order), dtype=np.bool_)
+        found[order[1:]] = (self.seq[order[1:]] < newest[:-1]) & (self.down.length[order[1:]] > 0)
+        return found
 
     @cached_property
     def is_lossy(self) -> bool:

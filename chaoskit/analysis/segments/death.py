@@ -14,7 +14,7 @@ sequence number counts all that was ever sent, also what was lost.
 | the answer to our FIN lies beyond what had arrived                   | the network's: black hole              |
 | it does not: nothing had been sent that did not arrive               | the server's                           |
 | instead of it the data came that was missing                         | by when it was sent (`cause`)          |
-| no answer within a second, though the capture went on                | the network's: black hole              |
+| no answer within a second, though the capture went on, without drops | the network's: black hole              |
 | anything else                                                        | unknown                                |
 
 A machine that is gone does not answer either, as if the path were dead.
@@ -103,11 +103,13 @@ class _Death:
             if end > known:
                 return Death(self._of_late_data(count, row), both)
         asked = self._asked(count)
-        if asked and segments.until - int(asked[0]) > _PATIENCE:
+        if asked and not segments.dropped and segments.until - int(asked[0]) > _PATIENCE:
             words = f"the server's side answered none of the {counted(len(asked), 'packet')} that asked it"
             confidence = LIKELY if len(asked) > 1 else WEAK
             return Death(self._told("network", confidence, words, "black-hole"), numbers)
         words = "nothing more arrived: a server that hangs and a path that died look alike here"
+        if segments.dropped:
+            words = f"no answer was captured, but the capture itself dropped {counted(segments.dropped, 'packet')}"
         return Death(all_of("unknown", 0, 0.0, words), numbers)
 
     def _of_late_data(self, count: int, row: int) -> WireCause:

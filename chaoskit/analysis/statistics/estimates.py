@@ -72,8 +72,8 @@ class Estimates:
         if metric == "recovery_time":
             return {metric: self._recovery(sample)}
         if METRICS[metric].kind == "duration":
-            values = sorted(value for _, value in sample.times.get(name, []))
-            return {metric: estimators.of_values(values, statistic) if values else self._none(metric)}
+            times = sample.times_of(name)
+            return {metric: estimators.of_times(times, statistic) if times.values else self._none(metric)}
         return {metric: self._share(sample, metric)}
 
     def _none(self, metric: str) -> Estimate:
@@ -146,8 +146,11 @@ def _of_gaps(sample: PhaseSamples) -> dict[str, Estimate]:
             (*(f"p{percent}" for percent in GAP_PERCENTS), "max", "mean"), none(METRICS["itl_p50"].missing)
         )
     sums = sample.by_stream
-    found = estimators.of_gaps(sample.gaps.length, sample.gaps.stream, len(sums.streams))
-    longest = exact(int(sample.gaps.length.max()), len(sums.streams))
+    unfinished, lengths = sample.gaps.are_unfinished, sample.gaps.length
+    found = estimators.of_gaps(lengths, sample.gaps.stream, len(sums.streams), unfinished)
+    longest = exact(int(lengths.max()), len(sums.streams))
+    if (lengths[unfinished] == longest.value).any():
+        longest = replace(longest, high=math.inf)
     return {**found, "mean": estimators.mean(sums.length, sums.counts), "max": longest}
 
 

@@ -12,25 +12,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from chaoskit import intervals
+from chaoskit.analysis.statistics.censored import CensoredTimes
 from chaoskit.analysis.statistics.gap_percentiles import Column, GapPercentiles
 from chaoskit.analysis.statistics.mover import Bounded
-from chaoskit.analysis.statistics.quantiles import nearest_rank
+from chaoskit.analysis.statistics.quantiles import is_unfinished
 from chaoskit.analysis.statistics.ratio_of_sums import SumOverStreams
 from chaoskit.analysis.summaries import IntervalEstimate
 from chaoskit.spec.sample_size import MIN_STREAMS
 
 GAP_PERCENTS = (50, 90, 95, 99)
+Lengths = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Estimate:
     """One metric. `streams` is how many it is computed from; without a value `missing` says why.
 
-    Of exact intervals, which have steps and cover at least 95 %, `near` is one that covers 95 % on average.
+    Of exact intervals, which have steps and cover at least 95 %, `near` is one that covers 95 % on average. `at_least`:
+    the value is longer than that, and nothing more is known of it; `never` streams did not reach what is measured.
     """
 
     value: float | None
@@ -39,6 +46,8 @@ class Estimate:
     streams: int = 0
     missing: str = ""
     near: tuple[float, float] | None = None
+    at_least: float | None = None
+    never: int = 0
 
     @property
     def bounded(self) -> Bounded | None:
@@ -57,23 +66,41 @@ def none(reason: str) -> Estimate:
     return Estimate(None, missing=reason)
 
 
-def of_values(values: list[float], statistic: str) -> Estimate:
-    """A statistic of one value for each stream, sorted, at least one: `p95`, `max`, `mean`."""
-    count = len(values)
-    if statistic == "max":
-        return exact(values[-1], count)
+def of_values(values: Iterable[float], statistic: str) -> Estimate:
+    """A statistic of one value for each stream, at least one, infinite where it is never reached."""
+    return of_times(CensoredTimes(enumerate(values)), statistic)
+
+
+def of_times(times: CensoredTimes, statistic: str) -> Estimate:
+    """A statistic of at least one time: `p95`, `max`, `mean`."""
+    count, at_least = len(times), times.at_least(statistic)
     if statistic == "mean":
-        return mean(values, [1.0] * count)
+        return replace(_mean(times), at_least=at_least, never=times.never)
+    if statistic == "max":
+        low = times.values[-1] if at_least is None else at_least
+        high = times.values[-1] if at_least is None else math.inf
+        return Estimate(times.values[-1], low, high, count, at_least=at_least, never=times.never)
     percent = int(statistic.removeprefix("p"))
-    low, high = intervals.order_statistic_ranks(percent, count)
+    low_rank, high_rank = intervals.order_statistic_ranks(percent, count)
     near_low, near_high = intervals.interpolated_ranks(percent, count)
     return Estimate(
-        nearest_rank(values, percent),
-        values[low - 1] if low else 0.0,
-        values[high - 1] if high <= count else math.inf,
+        times.percentile(percent),
+        times.least[low_rank - 1] if low_rank else 0.0,
+        times.most[high_rank - 1] if high_rank <= count else math.inf,
         count,
-        near=(_at_rank(values, near_low), _at_rank(values, near_high)),
+        near=(_at_rank(times.least, near_low), _at_rank(times.most, near_high)),
+        at_least=at_least,
+        never=times.never,
     )
+
+
+def _mean(times: CensoredTimes) -> Estimate:
+    count = len(times)
+    if times.dead:
+        return exact(math.inf, count)
+    if times.never:
+        return replace(mean(times.least, [1.0] * count), value=math.inf, high=math.inf)
+    return mean(times.filled, [1.0] * count)
 
 
 def _at_rank(values: list[float], rank: float) -> float:
@@ -85,13 +112,28 @@ def _at_rank(values: list[float], rank: float) -> float:
     return high if low == high or math.isinf(high) else low + (rank - at) * (high - low)
 
 
-def of_gaps(lengths: Column, owners: Column, streams: int) -> dict[str, Estimate]:
-    """The percentiles of gaps, at least one, of which so many streams are the `owners`."""
+def of_gaps(lengths: Lengths, owners: Column, streams: int, unfinished: Bools | None = None) -> dict[str, Estimate]:
+    """The percentiles of gaps, at least one, of which so many streams are the `owners`.
+
+    Of those that are `unfinished` only the least is known: the next token never came.
+    """
+    has_interval, died = streams >= MIN_STREAMS, lengths[:0] if unfinished is None else lengths[unfinished]
+    highest = _highest(lengths, owners, unfinished) if has_interval and unfinished is not None and len(died) else {}
     gaps, found = GapPercentiles(lengths, owners), dict[str, Estimate]()
     for percent in GAP_PERCENTS:
-        low, high = gaps.interval(percent) if streams >= MIN_STREAMS else (0.0, math.inf)
-        found[f"p{percent}"] = Estimate(gaps.value(percent), low, high, streams)
+        value, (low, high) = gaps.value(percent), gaps.interval(percent) if has_interval else (0.0, math.inf)
+        at_least = value if is_unfinished(lengths, percent, died, value) else None
+        high = max(high, highest.get(percent, high))
+        found[f"p{percent}"] = Estimate(value, low, high, streams, at_least=at_least, never=len(died))
     return found
+
+
+def _highest(lengths: Lengths, owners: Column, unfinished: Bools) -> dict[int, float]:
+    """The upper ends where the unfinished gaps are longer than all others."""
+    endless = int(lengths.max()) + 1
+    most = GapPercentiles(np.where(unfinished, endless, lengths), owners)
+    highs = {percent: most.interval(percent)[1] for percent in GAP_PERCENTS}
+    return {percent: high if high < endless else math.inf for percent, high in highs.items()}
 
 
 def mean(parts: Sequence[float], counts: Sequence[float]) -> Estimate:

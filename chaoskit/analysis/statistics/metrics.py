@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from chaoskit.analysis.result import Failure, Metrics, Remark
 from chaoskit.analysis.statistics.estimates import Estimates
-from chaoskit.analysis.statistics.quantiles import MS, summarize, summarize_column
+from chaoskit.analysis.statistics.quantiles import MS, summarize_column
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.gaps import SEVERE
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
@@ -42,7 +42,7 @@ def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
         ttft_from_sent=_times(sample, "ttft_from_sent"),
         ttf_event=_times(sample, "ttf_event"),
         ttfo=_times(sample, "ttfo"),
-        itl=summarize_column(gaps.length, METRICS["itl_p50"].missing),
+        itl=summarize_column(gaps.length, METRICS["itl_p50"].missing, gaps.select(gaps.are_unfinished).length),
         itl_uncoalesced=summarize_column(gaps.select(~gaps.are_coalesced).length, METRICS["itl_p50"].missing),
         tpot=_times(sample, "tpot"),
         e2el=_times(sample, "e2el"),
@@ -74,7 +74,7 @@ def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
 
 
 def _times(sample: PhaseSamples, name: str) -> LatencySummary:
-    return summarize((value for _, value in sample.times.get(name, [])), METRICS[f"{name}_p50"].missing)
+    return sample.times_of(name).summary(METRICS[f"{name}_p50"].missing)
 
 
 def _failures(sample: PhaseSamples) -> tuple[Failure, ...]:

@@ -16,6 +16,7 @@ from chaoskit.analysis.summaries import LatencySummary
 
 PERCENTS = (50, 90, 95, 99)
 MS = 1_000_000  # ns
+_NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
 def rank_of(percent: int, count: int) -> int:
@@ -39,12 +40,28 @@ def summarize(values: Iterable[float], missing: str) -> LatencySummary:
     return _summary(ordered, math.fsum(ordered), sum(map(math.isinf, ordered)), missing)
 
 
-def summarize_column(values: NDArray[np.int64], missing: str) -> LatencySummary:
-    """The summary of a large column of non-negative integers, in ns. Sorts the column in place."""
+def summarize_column(
+    values: NDArray[np.int64], missing: str, unfinished: NDArray[np.int64] = _NOTHING
+) -> LatencySummary:
+    """The summary of a large column of non-negative integers, in ns. Sorts the column in place.
+
+    `unfinished` are those of them that would have been longer.
+    """
     values.sort()
     is_safe = not len(values) or int(values[-1]) * len(values) < 2**63
     total = int((values if is_safe else values.astype(object)).sum())
-    return _summary(_Sorted(values), float(total), 0, missing)
+    found = _summary(_Sorted(values), float(total), 0, missing)
+    known = {"max": 100} | {f"p{percent}": percent for percent in PERCENTS}
+    places = {name: int(values[rank_of(percent, len(values)) - 1]) for name, percent in known.items()} if total else {}
+    open_ended = [name for name in places if is_unfinished(values, known[name], unfinished, places[name])]
+    at_least = {f"{name}_ms": places[name] / MS for name in open_ended}
+    return found.model_copy(update={"at_least": at_least})
+
+
+def is_unfinished(values: NDArray[np.int64], percent: int, unfinished: NDArray[np.int64], value: int) -> bool:
+    """Whether this percentile of these values is one of the unfinished among them, which come after equal ones."""
+    below = int(np.count_nonzero(values <= value)) - int(np.count_nonzero(unfinished == value))
+    return len(unfinished) > 0 and rank_of(percent, len(values)) > below
 
 
 class _Sorted(Sequence[int]):

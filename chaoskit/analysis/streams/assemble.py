@@ -14,7 +14,8 @@ import numpy as np
 
 from chaoskit.analysis.streams.bursts import Bursts, find_bursts
 from chaoskit.analysis.streams.columns import Ints, SignsOfLife, Tokens
-from chaoskit.analysis.streams.gaps import Gaps, GapTable, Reader, gap_table, group_starts
+from chaoskit.analysis.streams.gaps import Gaps, GapTable, Reader, gap_table
+from chaoskit.analysis.streams.stream_sums import group_starts
 from chaoskit.records.model import Request
 
 

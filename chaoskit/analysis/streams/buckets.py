@@ -35,7 +35,7 @@ def buckets(streams: Streams, timeline: Timeline) -> dict[str, tuple[Bucket, ...
     stalls: dict[tuple[str, int], int] = defaultdict(int)
     for stream in streams.ended:
         first = next((latency for latency in latencies(stream) if latency.name == "ttft"), None)
-        if first is not None and not first.is_censored:
+        if first is not None and not first.is_cut:
             ttft[_bucket_of(timeline.span_charged(first.begin, first.end), first.begin, seconds)].append(first.value)
         if stream.is_interrupted:
             span = span_of_stream(stream, timeline)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -199,6 +199,13 @@ class Gaps(Sequence[Gap]):
         return self.table.is_stall[self.rows]
 
     @property
+    def are_unfinished(self) -> Bools:
+        """Whether the stream ended in it: the next token would have come later."""
+        following = np.minimum(self.rows + 1, len(self.table.stream) - 1)
+        is_end: Bools = (self.table.stream[following] != self.stream) | (following == self.rows)
+        return is_end
+
+    @property
     def stalls(self) -> Gaps:
         """The stalls among these gaps."""
         return self.select(self.are_stalls)
@@ -225,37 +232,6 @@ class Gaps(Sequence[Gap]):
     def __getitem__(self, index: int) -> Gap:  # type: ignore[override]
         place = range(len(self))[index]
         return next(iter(Gaps(self.table, self.rows[place : place + 1])))
-
-
-def group_starts(ordered: Ints) -> NDArray[np.int64]:
-    """The indices at which a new number begins."""
-    is_other = np.empty(len(ordered), dtype=np.bool_)
-    is_other[:1] = True
-    np.not_equal(ordered[1:], ordered[:-1], out=is_other[1:])
-    return np.flatnonzero(is_other)
-
-
-class StreamSums:
-    """Sums of gaps by stream, in the order of their numbers: Python integers, which cannot overflow."""
-
-    def __init__(self, gaps: Gaps) -> None:
-        streams = gaps.stream
-        self._starts = group_starts(streams)
-        self.streams: list[int] = streams[self._starts].tolist()
-        self.counts: list[int] = np.diff(self._starts, append=len(streams)).tolist()
-
-    def of(self, column: Ints | Bools) -> list[int]:
-        """The sum of each stream's part of a column."""
-        if not len(column):
-            return []
-        wide = column.astype(np.int64, copy=False)
-        if max(int(wide.max()), -int(wide.min())) * max(self.counts) >= 2**63:
-            wide = wide.astype(object)
-        return cast("list[int]", np.add.reduceat(wide, self._starts).tolist())
-
-    def largest(self, column: Ints) -> list[int]:
-        """The largest number of each stream's part of a column."""
-        return cast("list[int]", np.maximum.reduceat(column, self._starts).tolist()) if len(column) else []
 
 
 def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int], reader: Reader) -> GapTable:

@@ -2,32 +2,60 @@
 
 Rules: what was not reached has the value `NEVER`, over the whole time that it was waited for. A user who gave up and
 asked again waits from the first time on, and has one value: that of the last attempt; only `ttft_from_sent` is of each
-attempt. A stream that the end of
-the run cut off is censored: its latency is at least the time waited. It is `NEVER` when that is longer than every known
-latency, else it is left out (`resolve_censored`). A stream that this machine could
-not run has none. None is negative: the kernel may stamp an answer before the client stamps the end of its request.
+attempt. A stream that this machine could not run has none. None is negative: the kernel may stamp an answer before the
+client stamps the end of its request.
+
+Of a stream that this client stopped waiting for it is known that its latency is longer than it `waited`, and no more:
+it is censored. So is one that the end of the run cut off; it is `NEVER` only when it waited longer than every known
+latency (`resolve_censored`). A stream that died had no such latency, however long one waits.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from chaoskit.analysis.streams.assemble import Stream
+from chaoskit.records.model import Completion
 
 NEVER = math.inf
+GIVEN_UP: frozenset[Completion] = frozenset(("first_token_timeout", "idle_timeout", "stream_timeout", "abandoned"))
+"""How streams end that this client, or its user, stopped waiting for."""
 
 
 class Latency(NamedTuple):
-    """A latency, ns. `is_censored`: it is at least `value`, and otherwise unknown."""
+    """A latency, ns. `waited`: of one that is censored, how long; `is_cut`: by the end of the run."""
 
     name: str
     stream: int
     begin: int
     end: int
     value: float
-    is_censored: bool = False
+    waited: float | None = None
+    is_cut: bool = False
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """What is known of the times of some streams that have no end: by stream, ns.
+
+    `given_up` are `NEVER`: this client stopped waiting after so long. `cut` are not among the times: the end of the run
+    cut them off after so long, and others took longer. `unfinished` are among the times: as long as their stream lived.
+    """
+
+    given_up: Mapping[int, float] = field(default_factory=dict)
+    cut: Mapping[int, float] = field(default_factory=dict)
+    unfinished: Collection[int] = frozenset()
+
+    def only(self, numbers: Collection[int]) -> Unreached:
+        """Of these streams alone."""
+        given_up, cut = ({key: found[key] for key in found if key in numbers} for found in (self.given_up, self.cut))
+        return Unreached(given_up, cut, frozenset(key for key in self.unfinished if key in numbers))
+
+
+ALL_REACHED = Unreached()
 
 
 def latencies(stream: Stream) -> Iterator[Latency]:
@@ -58,12 +86,15 @@ def _waits(stream: Stream) -> Iterator[Latency]:
     yield _reached(stream, "e2el", asked, asked, _end(stream))
 
 
-def resolve_censored(found: Iterable[Latency]) -> list[tuple[int, float]]:
-    """(stream, ns) of each, the censored ones resolved or left out."""
-    known = [latency for latency in found if not latency.is_censored]
-    longest = max((latency.value for latency in known if latency.value != NEVER), default=0.0)
-    outlasted = [latency for latency in found if latency.is_censored and latency.value > longest]
-    return [(latency.stream, latency.value) for latency in known] + [(latency.stream, NEVER) for latency in outlasted]
+def resolve_censored(found: Iterable[Latency]) -> tuple[list[tuple[int, float]], Unreached]:
+    """(stream, ns) of each but those that the end of the run cut off too early; and what is known of the others."""
+    every = list(found)
+    longest = max((each.value for each in every if each.value != NEVER), default=0.0)
+    is_early = [each.is_cut and each.waited is not None and each.waited <= longest for each in every]
+    cut = {each.stream: each.waited or 0.0 for each, early in zip(every, is_early, strict=True) if early}
+    known = [each for each, early in zip(every, is_early, strict=True) if not early]
+    given_up = {each.stream: each.waited for each in known if each.waited is not None}
+    return [(each.stream, each.value) for each in known], Unreached(given_up, cut)
 
 
 def _reached(stream: Stream, name: str, begin: int, start: int, stamp: int | None) -> Latency:
@@ -71,9 +102,10 @@ def _reached(stream: Stream, name: str, begin: int, start: int, stamp: int | Non
     ended = stream.request.ended
     if stamp is not None:
         return Latency(name, stream.number, begin, stamp, max(0, stamp - start))
-    if stream.is_cancelled:
-        return Latency(name, stream.number, begin, ended, max(0, ended - start), is_censored=True)
-    return Latency(name, stream.number, begin, ended, NEVER)
+    is_cut, waited = stream.is_cancelled, None
+    if is_cut or stream.request.completion in GIVEN_UP:
+        waited = max(0, ended - start)
+    return Latency(name, stream.number, begin, ended, NEVER, waited, is_cut)
 
 
 def _end(stream: Stream) -> int | None:

@@ -10,9 +10,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from chaoskit.analysis.statistics.censored import CensoredTimes
 from chaoskit.analysis.streams.assemble import Stream, Streams
-from chaoskit.analysis.streams.gaps import Gaps, GapTable, StreamSums, group_starts
-from chaoskit.analysis.streams.latencies import Latency, latencies, resolve_censored
+from chaoskit.analysis.streams.gaps import Gaps, GapTable
+from chaoskit.analysis.streams.latencies import ALL_REACHED, Latency, Unreached, latencies, resolve_censored
+from chaoskit.analysis.streams.stream_sums import StreamSums, group_starts
 from chaoskit.analysis.streams.timeline import Span, Timeline
 from chaoskit.analysis.streams.token_counts import TokenCounts
 
@@ -28,12 +30,12 @@ _BATCH = 1_000_000  # tokens that are processed at a time
 class PhaseSamples:
     """The measurements of one phase.
 
-    `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name; `tokens` has
-    the number of each stream's tokens that arrived in it, `events` that of its events with text. `delivered` are the
-    complete streams whose last token arrived in it: what arrives in the drain is in no phase. All but `streams` may be
-    of streams that as a whole belong to another phase. `told` is what spans say of streams, by the metric that counts
-    them: whether each one counts. `population` names the streams that it is about, `only_of` are their numbers; "" and
-    None for all.
+    `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name, `unreached`
+    what is known of those without an end; `tokens` has the number of each stream's tokens that arrived in it, `events`
+    that of its events with text. `delivered` are the complete streams whose last token arrived in it: what arrives in
+    the drain is in no phase. All but `streams` may be of streams that as a whole belong to another phase. `told` is
+    what spans say of streams, by the metric that counts them: whether each one counts. `population` names the streams
+    that it is about, `only_of` are their numbers; "" and None for all.
     """
 
     name: str
@@ -47,6 +49,7 @@ class PhaseSamples:
     told: Mapping[str, Mapping[int, bool]] = field(default_factory=dict)
     population: str = ""
     only_of: frozenset[int] | None = None
+    unreached: Mapping[str, Unreached] = field(default_factory=dict)
 
     def only(self, numbers: frozenset[int], population: str) -> PhaseSamples:
         """The measurements of these streams alone."""
@@ -60,7 +63,12 @@ class PhaseSamples:
             delivered=self.delivered & numbers,
             population=population,
             only_of=numbers,
+            unreached={name: known.only(numbers) for name, known in self.unreached.items()},
         )
+
+    def times_of(self, name: str) -> CensoredTimes:
+        """The times of a latency."""
+        return CensoredTimes(self.times.get(name, ()), self.unreached.get(name, ALL_REACHED))
 
     @cached_property
     def by_stream(self) -> PerStreamSums:
@@ -134,13 +142,11 @@ class _Draft:
 def phase_samples(
     streams: Streams,
     timeline: Timeline,
-    is_cut_short: bool = False,
     more: Iterable[Latency] = (),
     told: Mapping[str, Mapping[int, bool]] = MappingProxyType({}),
 ) -> dict[str, PhaseSamples]:
     """The samples of each phase by name, and of the whole run under `WHOLE_RUN`.
 
-    In a run that was cut short, what streams still waited for is unknown: they had not the time that they needed.
     `more` are latencies beyond those of the streams, `told` is as in `PhaseSamples`.
     """
     drafts = {name: _Draft() for name in (*timeline.names, WHOLE_RUN)}
@@ -148,9 +154,9 @@ def phase_samples(
         for draft in _drafts_of(drafts, span):
             draft.seconds += (span.end - span.begin) / SECOND
     for latency in more:
-        _attribute_latency(latency, timeline, drafts, is_cut_short)
+        _attribute_latency(latency, timeline, drafts)
     for stream in streams.ended:
-        _attribute(stream, timeline, drafts, is_cut_short)
+        _attribute(stream, timeline, drafts)
         end = stream.request.last_token or stream.request.ended
         span = timeline.span_at(end)
         if stream.is_complete and timeline.begin <= end <= span.end:
@@ -172,16 +178,14 @@ def span_of_stream(stream: Stream, timeline: Timeline) -> Span:
     return timeline.span_charged(stream.request.scheduled, stream.request.scheduled)
 
 
-def _attribute(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft], is_cut_short: bool) -> None:
+def _attribute(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft]) -> None:
     for draft in _drafts_of(drafts, span_of_stream(stream, timeline)):
         draft.streams.append(stream)
     for latency in latencies(stream):
-        _attribute_latency(latency, timeline, drafts, is_cut_short)
+        _attribute_latency(latency, timeline, drafts)
 
 
-def _attribute_latency(latency: Latency, timeline: Timeline, drafts: dict[str, _Draft], is_cut_short: bool) -> None:
-    if is_cut_short and latency.is_censored:
-        return
+def _attribute_latency(latency: Latency, timeline: Timeline, drafts: dict[str, _Draft]) -> None:
     for draft in _drafts_of(drafts, timeline.span_charged(latency.begin, latency.end)):
         draft.times[latency.name].append(latency)
 
@@ -224,11 +228,23 @@ def _drafts_of(drafts: dict[str, _Draft], span: Span) -> Sequence[_Draft]:
 
 
 def _samples(name: str, draft: _Draft, gaps: Gaps, counts: TokenCounts) -> PhaseSamples:
-    times = {latency: resolve_censored(streams) for latency, streams in draft.times.items()}
+    known = {latency: resolve_censored(streams) for latency, streams in draft.times.items()}
+    times = {latency: pairs for latency, (pairs, _) in known.items()}
+    unreached = {latency: rest for latency, (_, rest) in known.items()}
     sums = StreamSums(gaps)
     times["max_gap"] = [
         (stream, float(longest)) for stream, longest in zip(sums.streams, sums.largest(gaps.length), strict=True)
     ]
+    unreached["max_gap"] = Unreached(unfinished=_died_in_longest(gaps, dict(times["max_gap"])))
     tokens = {stream: counts.of(stream, events) for stream, events in draft.events.items()}
     delivered = frozenset(draft.delivered)
-    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, tokens, draft.events, delivered)
+    return PhaseSamples(
+        name, draft.seconds, tuple(draft.streams), times, gaps, tokens, draft.events, delivered, unreached=unreached
+    )
+
+
+def _died_in_longest(gaps: Gaps, longest: Mapping[int, float]) -> frozenset[int]:
+    """The streams that died in the longest of their gaps."""
+    last = gaps.select(gaps.are_unfinished)
+    pairs = zip(last.stream.tolist(), last.length.tolist(), strict=True)
+    return frozenset(stream for stream, length in pairs if length == longest[stream])

@@ -25,6 +25,7 @@ _INSTALL = {
     "node": "sudo apt-get install nodejs",
     "uvicorn": "pip install uvicorn",
     "litellm": "pip install 'litellm[proxy]'",
+    "hayhooks": "pip install 'hayhooks[tracing]'",
 }
 _MOST_HEAD = 256  # bytes of a script's first line, BINPRM_BUF_SIZE of linux/binfmts.h
 _NS = 10**9

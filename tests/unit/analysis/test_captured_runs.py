@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_packets import Talk
 from made_runs import MS, START, Made, ns
+from typer.testing import CliRunner
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.attribution.evidence import StreamEvidence
@@ -18,10 +20,12 @@ from chaoskit.analysis.load import load_records
 from chaoskit.analysis.result import Result, StallAttribution
 from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.streams.gaps import Gaps
+from chaoskit.cli.app import app
 from chaoskit.records.model import Event, SocketRead, TcpInfo
 from chaoskit.records.pcapng import CAPTURE
 from chaoskit.report import console
 from chaoskit.report.screen import Screen
+from chaoskit.report.summary_line import summary_line
 
 LAST = 500
 
@@ -134,12 +138,14 @@ def test_a_run_that_could_not_capture_says_why(tmp_path: Path) -> None:
     assert any(each.startswith("no packets were captured") for each in result.warnings)
 
 
-def test_a_client_that_did_not_look_is_the_client(tmp_path: Path) -> None:
-    """The packets came each 20 ms; one read had them all."""
+@pytest.mark.parametrize("is_lossy", [False, True])
+def test_a_client_that_did_not_look_is_the_client(tmp_path: Path, is_lossy: bool) -> None:
+    """The packets came each 20 ms, or the first one after 300 ms by a retransmission; one read had them all."""
     talk = Talk()
     talk.handshake()
-    for sent in range(100, LAST + 401, 20):
-        talk.token(sent)
+    begins = [talk.token(sent, lost=is_lossy and sent == LAST + 20) for sent in range(100, LAST + 401, 20)]
+    if is_lossy:
+        talk.again(LAST + 320, begins[(LAST + 20 - 100) // 20])
     made = Made(plan=None)
     number = made.stream(0, [20 + sent for sent in range(100, LAST + 1, 20)], port=talk.port, ended=LAST + 440)
     late = LAST + 420
@@ -225,3 +231,54 @@ def test_a_verdict_names_its_packets(tmp_path: Path) -> None:
 
     assert found.sentence == "10 packets of the server never arrived"
     assert found.records == ("tokens.jsonl: stream 0, tokens 21 and 22", "capture.pcapng: packets 25, 26")
+
+
+def test_a_story_shows_segments_and_the_parts_of_a_first_token(tmp_path: Path) -> None:
+    """Those that were sent again by a letter; the way up, the server and the way back by the packets."""
+    talk = Talk()
+    talk.handshake()
+    talk.acknowledge(60, answers=40)
+    for sent in range(400, 801, 20):
+        talk.token(sent)
+    flight = [talk.token(800 + 20 * (n + 1), lost=n == 0) for n in range(10)]
+    talk.again(1300, flight[0])
+    made = Made(plan=None)
+    arrivals = [*range(420, 821, 20), *(1320 + n / 10 for n in range(10))]
+    made.stream(0, arrivals, port=talk.port, sent=ns(40))
+    talk.written(made.write(tmp_path / "run"), start=START)
+
+    result = CliRunner().invoke(app, ["explain", str(tmp_path / "run")], env={"COLUMNS": "120"})
+
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    (first,) = [line for line in lines if "first token:" in line]
+    assert "upload 20 ms, server 3" in first
+    assert "way back 20 ms" in first
+    drawn = lines[lines.index(next(line for line in lines if "____" in line)) + 1]
+    assert drawn.count("R") == 1
+    assert drawn.rstrip().endswith("R")
+    assert any("capture.pcapng: packets 4, 5, 6" in line for line in lines)
+
+
+def test_a_run_has_its_verdict_in_one_line(tmp_path: Path) -> None:
+    """How late first tokens were, and whose the time of the stalls was."""
+    shown = io.StringIO()
+    console.render(analyse(run_of(tmp_path, talk_of(4, True))), Screen(shown, width=160))
+
+    assert (
+        "whole run  p95 first token 120 ms; 100 % of the stall time is loss recovery on the way down."
+        in shown.getvalue()
+    )
+
+
+def test_the_verdict_of_a_run_compares_its_latest_first_tokens(tmp_path: Path) -> None:
+    """The phase in which the p95 grew most, by how much, with the interval."""
+    made = Made().phases().many(0, 4000, 100)
+    for number in range(80):
+        made.stream(10_500 + number * 20, [11_000 + number * 20, 11_300 + number * 20])
+
+    line = summary_line(analyse(made.write(tmp_path / "run")))
+
+    assert re.match(r"p95 first token 100 ms → 500 ms under wifi \(5×, 95 % .*\); 100 % of the stall time is ", line), (
+        line
+    )

@@ -6,7 +6,7 @@ import math
 
 from made_runs import Made, ns
 
-from chaoskit.analysis.streams.latencies import Latency, latencies, resolve_censored
+from chaoskit.analysis.streams.latencies import Latency, Unreached, latencies, resolve_censored
 
 MS = 1_000_000
 
@@ -31,14 +31,21 @@ def test_latencies_count_from_the_scheduled_time() -> None:
 
 
 def test_an_interrupted_stream_never_has_a_first_token() -> None:
-    """Without a first token the latency is never, over all the time that was waited."""
+    """Without a first token the latency is never, over all the time that was waited.
+
+    Of one that this client stopped waiting for, it is known how long that was; one that died has no such time.
+    """
     made = Made()
     made.stream(1000, [], "first_token_timeout", ended=11_000)
 
     found = by_name(made)
-    assert found["ttft"] == Latency("ttft", 0, ns(1000), ns(11_000), math.inf)
+    assert found["ttft"] == Latency("ttft", 0, ns(1000), ns(11_000), math.inf, waited=10_000 * MS)
     assert found["e2el"].value == math.inf
     assert "tpot" not in found
+    for completion in ("reset", "truncated", "http_error", "connect_failed"):
+        dead = Made()
+        dead.stream(1000, [], completion, ended=11_000)
+        assert by_name(dead)["ttft"] == Latency("ttft", 0, ns(1000), ns(11_000), math.inf)
 
 
 def test_a_cancelled_stream_is_censored() -> None:
@@ -46,7 +53,7 @@ def test_a_cancelled_stream_is_censored() -> None:
     made = Made()
     made.stream(1000, [], "cancelled", ended=1700)
 
-    assert by_name(made)["ttft"] == Latency("ttft", 0, ns(1000), ns(1700), 700 * MS, is_censored=True)
+    assert by_name(made)["ttft"] == Latency("ttft", 0, ns(1000), ns(1700), math.inf, 700 * MS, is_cut=True)
 
 
 def test_reasoning_alone_has_no_first_output() -> None:
@@ -72,10 +79,10 @@ def test_a_connection_that_failed_never_connected() -> None:
 
 
 def test_a_censored_latency_is_never_only_when_it_is_the_longest() -> None:
-    """A cancelled stream that waited longer than every first token counts as never; else it is left out."""
-    came = [Latency("ttft", 0, 0, 0, 100.0), Latency("ttft", 1, 0, 0, 300.0)]
-    short, long = Latency("ttft", 2, 0, 0, 250.0, is_censored=True), Latency("ttft", 3, 0, 0, 301.0, is_censored=True)
+    """A cancelled stream that waited longer than every first token counts as never; else its wait alone is known."""
+    came, known = [Latency("ttft", 0, 0, 0, 100.0), Latency("ttft", 1, 0, 0, 300.0)], [(0, 100.0), (1, 300.0)]
+    short, long = (Latency("ttft", 2, 0, 0, math.inf, waited, is_cut=True) for waited in (250.0, 301.0))
 
-    assert resolve_censored([*came, short]) == [(0, 100.0), (1, 300.0)]
-    assert resolve_censored([*came, long]) == [(0, 100.0), (1, 300.0), (3, math.inf)]
-    assert resolve_censored([short]) == [(2, math.inf)]
+    assert resolve_censored([*came, short]) == (known, Unreached(cut={2: 250.0}))
+    assert resolve_censored([*came, long]) == ([*known, (2, math.inf)], Unreached(given_up={2: 301.0}))
+    assert resolve_censored([short]) == ([(2, math.inf)], Unreached(given_up={2: 250.0}))

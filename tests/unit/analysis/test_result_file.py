@@ -52,7 +52,11 @@ def test_never_is_null_with_the_reason(tmp_path: Path) -> None:
 
     wifi = next(phase for phase in raw["phases"] if phase["name"] == "wifi")
     ttft = wifi["metrics"]["ttft"]
-    assert (ttft["p50_ms"], ttft["null_because"]["p50_ms"], ttft["never"]) == (None, "never reached", ttft["count"])
+    assert (ttft["p50_ms"], ttft["null_because"]["p50_ms"], ttft["never"]) == (
+        None,
+        "never reached by 30 of 30",
+        ttft["count"],
+    )
     assert result.phases[1].metrics.ttft.p50_ms == math.inf
 
 

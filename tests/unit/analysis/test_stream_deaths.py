@@ -99,6 +99,17 @@ def test_a_path_on_which_nothing_answers_is_the_network_s(tmp_path: Path, versio
     assert "none of the 4 packets" in found.told.sentence
 
 
+def test_where_the_capture_dropped_packets_a_missing_answer_tells_nothing(tmp_path: Path) -> None:
+    """It may be among these."""
+    talk = begun()
+    gives_up(talk, GIVES_UP + 250, GIVES_UP + 1600)
+
+    found = death(talk.segments(tmp_path, dropped=2), GIVES_UP * MS)
+
+    assert found.told.side == "unknown"
+    assert "dropped 2 packets" in found.told.sentence
+
+
 def test_a_capture_that_ends_too_early_tells_nothing(tmp_path: Path) -> None:
     """No answer yet."""
     talk = begun()

@@ -33,8 +33,8 @@ def test_a_copy_is_the_file_itself(original: Path, tmp_path: Path) -> None:
 
     assert path.read_text() == original.read_text()
     for each in needed:
-        assert each.read_bytes() == (original.parent / each.name).read_bytes()
-    assert {path, *needed} == set(tmp_path.iterdir())
+        assert each.read_bytes() == (original.parent / each.relative_to(tmp_path)).read_bytes()
+    assert {path, *needed} == {each for each in tmp_path.rglob("*") if each.is_file()}
     is_on_interface = isinstance(load_variants(path).each[0].experiment.stage, InterfaceStage)
     assert new.is_for_endpoint == is_on_interface
 
@@ -185,6 +185,17 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """Where no file can be, the machine's reason is given."""
     with pytest.raises(RefusedError, match=r"cannot write .*/none/gate\.yaml: No such file or directory"):
         write(NewFile(str(tmp_path / "none" / "gate")), is_forced=False)
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    """What a host needs lies in folders of its own, which are made; another file is left as it is."""
+    (tmp_path / "pipelines").write_text("theirs\n")
+
+    with pytest.raises(RefusedError, match=r"cannot make .*/pipelines/support: Not a directory"):
+        write(NewFile(str(tmp_path / "mine.yaml"), example="haystack-gateway"), is_forced=False)
+
+    assert (tmp_path / "pipelines").read_text() == "theirs\n"
+    assert not (tmp_path / "mine.yaml").exists()
 
 
 @pytest.mark.parametrize(

@@ -30,15 +30,18 @@ def mapped(found: Experiment, name: str, **attributes: Value) -> Span:
 
 
 def test_a_mapping_is_read() -> None:
-    """One pattern or a list, by name or attribute; with outcomes and fallbacks of retrievals."""
-    found = experiment(
-        "{map: {retrieval: ['search *', kind=rag], tool: call, outcome: {miss: hits=0}, fallback: {cache: from=cache}}}"
-    )
+    """One pattern or a list, by name or attribute; with outcomes and fallbacks of retrievals, and called hosts."""
+    outcomes = "outcome: {miss: hits=0}, fallback: {cache: from=cache}"
+    found = experiment(f"{{map: {{retrieval: ['search *', kind=rag], tool: call, {outcomes}, calls: {{app: call}}}}}}")
 
     search, call, by_kind = mapped(found, "search docs", hits=0), mapped(found, "call"), mapped(found, "x", kind="rag")
 
     assert (search.operation, search.attributes) == ("retrieval", {"chaoskit.retrieval.outcome": "miss"})
     assert (call.operation, by_kind.operation) == ("tool", "retrieval")
+    assert call.attributes == {"server.address": "app"}
+    assert mapped(experiment("{map: {tool: call, calls: {shop: call}}}", TARGET), "call").attributes == {
+        "server.address": "shop"
+    }
     assert mapped(found, "x", kind="rag", **{"from": "cache"}).attributes == {"chaoskit.retrieval.fallback": "cache"}
 
 
@@ -68,6 +71,7 @@ def test_a_target_exports_to_an_address(listen: str, parts: tuple[str, int]) -> 
         ("{map: {retrieval: '*********'}}", SERVICE, "more than 8 times"),
         ("{map: {retreival: x}}", SERVICE, "did you mean retrieval?"),
         ("{map: {outcome: {found: x}}}", SERVICE, "hit"),
+        ("{map: {calls: {ap: x}}}", SERVICE, "'ap' is no host of this lab; did you mean app?"),
     ],
 )
 def test_mistakes_are_told(telemetry: str, stage: str, sentence: str) -> None:

@@ -13,6 +13,7 @@ from chaoskit.telemetry.mapping import Rules, SpanMapping, to_span
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 OFFSET = 10**18
+TYPE = "haystack__component__fully_qualified_type"
 
 
 def exported(name: str = "span", has_error: bool = False, exception: str | None = None, **given: Any) -> ExportedSpan:
@@ -47,11 +48,20 @@ def exported(name: str = "span", has_error: bool = False, exception: str | None 
         ({"db__system__name": "qdrant"}, "retrieval"),
         ({"db__system": "postgresql"}, "other"),
         ({"gen_ai__latency__time_in_queue": 0.2}, "model"),
+        ({"haystack__pipeline__execution_mode": "async"}, "workflow"),
+        ({"haystack__agent__max_steps": 10}, "workflow"),
+        ({"haystack__tool__name": "weather"}, "tool"),
+        ({TYPE: "haystack.components.generators.chat.openai.OpenAIChatGenerator"}, "model"),
+        ({TYPE: "haystack.components.retrievers.in_memory.bm25_retriever.InMemoryBM25Retriever"}, "retrieval"),
+        ({TYPE: "haystack_integrations.components.retrievers.qdrant.retriever.QdrantEmbeddingRetriever"}, "retrieval"),
+        ({TYPE: "haystack_integrations.components.rankers.cohere.ranker.CohereRanker"}, "retrieval"),
+        ({TYPE: "haystack.components.builders.chat_prompt_builder.ChatPromptBuilder"}, "other"),
+        ({TYPE: "my_app.generators.Mine"}, "other"),
         ({}, "other"),
     ],
 )
 def test_attributes_tell_the_operation(given: dict[str, Any], operation: str) -> None:
-    """By the conventions of OpenTelemetry, OpenInference, Traceloop and vLLM; any other span is `other`."""
+    """By the conventions of OpenTelemetry, OpenInference, Traceloop, vLLM and Haystack; any other is `other`."""
     assert to_span(exported(**given), "app", OFFSET).operation == operation
 
 
@@ -119,6 +129,18 @@ def test_the_address_of_who_answers_is_no_call() -> None:
 
     assert to_span(call, "app", OFFSET).attributes == {names.SERVER_ADDRESS: "model"}
     assert to_span(replace(call, is_served=True), "app", OFFSET).attributes == {}
+
+
+def test_the_file_names_the_host_that_a_span_calls() -> None:
+    """Where the span does not tell: of hops alone, and never of who answers."""
+    mapping = SpanMapping(operations=Rules.of([("tool", ["call *"])]), calls=Rules.of([("tools", ["call *", "tidy"])]))
+    call = exported("call order-status")
+
+    assert to_span(call, "app", OFFSET, mapping).attributes == {names.SERVER_ADDRESS: "tools"}
+    assert to_span(exported("tidy"), "app", OFFSET, mapping).attributes == {}
+    told = exported("call x", server__address="elsewhere")
+    assert to_span(told, "app", OFFSET, mapping).attributes == {names.SERVER_ADDRESS: "elsewhere"}
+    assert to_span(replace(call, is_served=True), "app", OFFSET, mapping).attributes == {}
 
 
 def test_the_file_decides_before_the_conventions() -> None:
