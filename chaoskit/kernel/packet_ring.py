@@ -94,7 +94,7 @@ class PacketRing:
 
 
 def _has_ifb() -> bool:
-    """Whether a fault of ours has what comes in leave an ifb, where it is captured as an outgoing packet."""
+    """Whether a fault delays what comes in behind an ifb, which it leaves as an outgoing packet."""
     return any(name in IFBS.values() for _, name in socket.if_nameindex())
 
 
