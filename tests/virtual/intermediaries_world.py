@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._stream(150, 0.1)
                 self._reset()
             case "/long":
-                self._stream(200, 0.1)
+                self._stream(200, 0.11)  # nothing comes after 15 s sharp, when Envoy's timer does
                 self._send(b"data: [DONE]\n\n")
                 self._send(b"")
             case "/random":
