@@ -7,10 +7,10 @@ import struct
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from typing import NamedTuple
 
 from chaoskit.analysis.segments.captured_connections import Segments, load_capture
 from chaoskit.records import pcapng
-from chaoskit.records.pcapng import PacketHeaders
 
 MS = 1_000_000
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
@@ -18,6 +18,16 @@ CLIENT, SERVER = ("10.1.0.1", "fd01::1"), ("10.2.0.1", "fd02::1")
 PORT, FAR = 40_000, 8000
 OFFSET = 1_700_000_000 * 10**9
 """Of a capture's stamps to the monotonic clock."""
+
+
+class PacketHeaders(NamedTuple):
+    """A packet, as it is written."""
+
+    at: int
+    interface: int
+    is_outgoing: bool
+    length: int
+    headers: bytes
 
 
 @dataclass

@@ -27,11 +27,12 @@ from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records, load_workload
 from chaoskit.analysis.network.closings import EndedStream, closings
 from chaoskit.analysis.network.connections_seen import SeenConnections
+from chaoskit.analysis.network.counter_deltas import namespace_deltas
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.objectives import UndecidedReason, evaluate
 from chaoskit.analysis.provenance import Provenance
-from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
+from chaoskit.analysis.result import Bucket, NamespaceCounts, PhaseResult, Result, Round
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.metrics import metrics
@@ -142,6 +143,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         clock=raw.machine.get("clock", ""),
         kernel=raw.machine.get("kernel", ""),
         provenance=_provenance(raw),
+        machine=raw.state,
         vllm=None if raw.plan else vllm_figures(streams.ended),
         origin=run_timeline.begin,
         seconds=max(0, raw.end - run_timeline.begin) / SECOND,
@@ -169,7 +171,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
             *capture_warnings(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
-            *span_warnings(traced, is_asked=asked is not None and asked.telemetry is not None),
+            *span_warnings(traced, asked.telemetry.address if asked is not None and asked.telemetry else None),
         ),
     )
 
@@ -276,6 +278,7 @@ def _phases(
     causes: PhaseCauses,
 ) -> Iterator[PhaseResult]:
     full_segments = path_mtu(raw, run_timeline)
+    namespaces = namespace_deltas(raw.namespaces, run_timeline)
     arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
     settings = _settings(raw.plan) if raw.plan is not None else {}
     for name in run_timeline.names:
@@ -300,6 +303,10 @@ def _phases(
             **causes.of(sample),
             timeline=phase_buckets[name],
             path_mtu=full_segments[name],
+            namespaces=tuple(
+                NamespaceCounts(place=place, counters=counters, missing=missing)
+                for place, (counters, missing) in namespaces.get(name, {}).items()
+            ),
         )
 
 

@@ -12,6 +12,7 @@ from typing import get_args
 
 from chaoskit.analysis.chains.measurements import named
 from chaoskit.analysis.chains.repeated_text import Numbering, candidates, read_numbering
+from chaoskit.analysis.machine import Machine, read_machine
 from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
 from chaoskit.analysis.segments.captured_connections import Capture, load_capture
@@ -23,7 +24,7 @@ from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, PlannedWorkload, load_plan
 from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE, WORKLOADS
-from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
+from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState, NamespaceCounters
 from chaoskit.records.jsonl import FILES, read, read_numbered
 from chaoskit.records.model import (
     DRAIN,
@@ -86,6 +87,8 @@ class RawRecords:
     model_states: list[ModelState]
     numbering: Mapping[int, Numbering]
     capture: Capture | None
+    state: Machine | None = None
+    namespaces: list[NamespaceCounters] = field(default_factory=list)
     links: Links = field(default_factory=Links)
 
     @property
@@ -131,12 +134,13 @@ def load_records(run: Path) -> RawRecords:
     every_request = named(_requests(run), spans)
     requests = [request for request in every_request if not request.warmup]
     warmups = [request for request in every_request if request.warmup]
-    machine, machine_warnings = _machine(run / MACHINE)
+    machine, state, machine_warnings = _machine(run / MACHINE)
     return RawRecords(
         plan=plan,
         probe=probe,
         provenance=provenance,
         machine=machine,
+        state=state,
         warnings=(*machine_warnings, *provenance_warnings),
         status=status,
         detail=detail,
@@ -162,6 +166,7 @@ def load_records(run: Path) -> RawRecords:
         model_states=read(run, ModelState),
         numbering=read_numbering(run, candidates(requests, spans)),
         capture=_capture(run, requests),
+        namespaces=read(run, NamespaceCounters),
         links=_links(run, plan, requests),
     )
 
@@ -202,8 +207,9 @@ def _capture(run: Path, requests: Sequence[Request]) -> Capture | None:
 
 
 def _links(run: Path, plan: Plan | None, requests: Sequence[Request]) -> Links:
-    is_lab = plan is not None and plan.interface is None and plan.evidence.capture
-    return load_links(run, plan.topology, _ports(requests)) if plan is not None and is_lab else Links()
+    if plan is None or plan.interface is not None or not plan.evidence.capture:
+        return Links()
+    return load_links(run, plan.topology, (each.knob for each in plan.phases[0].changes), _ports(requests))
 
 
 def _ports(requests: Sequence[Request]) -> set[int]:
@@ -257,17 +263,18 @@ def _requests(run: Path) -> list[Request]:
     return list(found.values())
 
 
-def _machine(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What the conductor wrote about its machine, and a warning if that cannot be read.
+def _machine(path: Path) -> tuple[dict[str, str], Machine | None, tuple[str, ...]]:
+    """What the conductor wrote about its machine and its state, and a warning if that cannot be read.
 
-    Both are empty when the run ended before it was written.
+    All are empty when the run ended before it was written.
     """
     try:
         text = read_document(path)
     except SpecError as error:
-        return {}, (f"clock and kernel are unknown: {error}",)
+        return {}, None, (f"clock and kernel are unknown: {error}",)
     fields = {} if text is None else parse_json(text)
-    return {name: value for name, value in fields.items() if isinstance(value, str)}, ()
+    state, warnings = read_machine(fields)
+    return {name: value for name, value in fields.items() if isinstance(value, str)}, state, warnings
 
 
 def read_outcome(run: Path, is_experiment: bool) -> tuple[RunStatus, str]:

@@ -16,6 +16,7 @@ from chaoskit.analysis.chains.ladder import LadderResult
 from chaoskit.analysis.chains.queue_result import ModelQueue
 from chaoskit.analysis.findings import Closing, Evidence, Intermediary, PathMtu
 from chaoskit.analysis.finite_json import FiniteJson
+from chaoskit.analysis.machine import Machine
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
 from chaoskit.analysis.vllm_figures import VllmFigures
@@ -162,6 +163,17 @@ class Delivery(FiniteJson):
     records: str = ""
 
 
+class NamespaceCounts(FiniteJson):
+    """What a network namespace counted of its TCP in a phase; names as nstat's.
+
+    `place` is empty for a run on an interface: then all that this machine's namespace did is counted.
+    """
+
+    place: str
+    counters: dict[str, int] = Field(description="By name; of `ConntrackEntries` the most that were seen.")
+    missing: dict[str, str] = Field(description="The counters without a value, and why.")
+
+
 class PhaseResult(FiniteJson):
     """Everything that is attributed to the phases of one name. `settings` are the faults in tc's notation."""
 
@@ -184,6 +196,7 @@ class PhaseResult(FiniteJson):
     first_token_parts: dict[FirstTokenPart, float] = Field(default={}, description="The same by part of the way.")
     first_token_confidence: Confidence = "exact"
     tiers: PhaseTiers | None = None
+    namespaces: tuple[NamespaceCounts, ...] = ()
 
 
 class Comparison(FiniteJson):
@@ -301,6 +314,7 @@ class Result(FiniteJson):
         "spans": NO_TIERS,
         "model": "no model was named: a lab's own server takes any, and a URL may say it",
         "protocol": "the records have no plan",
+        "machine": "no machine.json has it: it is not recorded of a probe, nor of a run that ended before its timeline",
     }
     schema_version: Literal[1] = SCHEMA
     chaoskit: str
@@ -316,6 +330,7 @@ class Result(FiniteJson):
     clock: str = Field(description="real, virtual, or empty when the run was killed before it was written.")
     kernel: str
     provenance: Provenance | None = None
+    machine: Machine | None = Field(default=None, description="The state of the machine that the run was made on.")
     origin: int
     seconds: float
     outcome: Outcome

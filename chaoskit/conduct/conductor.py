@@ -7,20 +7,19 @@ namespaces that no other process holds; changes to a real interface have a watch
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import __version__, crash_report
-from chaoskit.clock import Clock, wall
+from chaoskit import crash_report
+from chaoskit.clock import Clock
 from chaoskit.conduct import lease_scope, signals
 from chaoskit.conduct.capture_process import capture_of_run
 from chaoskit.conduct.hosts.states import HostsKernel
 from chaoskit.conduct.lab_hosts import hosts_of
 from chaoskit.conduct.lab_setup import LabSetup
+from chaoskit.conduct.machine_file import MachineFile
 from chaoskit.conduct.probes import Probes, variables
 from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, in_lab, listeners_at_target, trace_seed
 from chaoskit.conduct.timeline import TimelineRunner
@@ -29,6 +28,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user_name
 from chaoskit.errors import ChaoskitError, CrashError, NotRestoredError, RefusedError
 from chaoskit.evidence.lab_connections import LabConnections
+from chaoskit.evidence.namespace_counters import NamespaceSampler
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.features import detect_features
@@ -49,7 +49,7 @@ def conduct(run: Path, clock: Clock) -> int:
         with signals.raised():
             _check_namespace(plan)
             conductor = Conductor(plan, run, _check_features(plan), clock, trace_seed(plan, clock.now()))
-            _write_machine(run)
+            MachineFile(run).write()
             if plan.interface is not None and plan.interface.hits:
                 conductor.run_on_interface(plan.interface)
             else:
@@ -187,15 +187,19 @@ class Conductor:
     def _run(self, kernel: LinuxKernel, knobs: Kernel, journal: Journal, check: Callable[[], None]) -> None:
         """Run the probes beside the timeline; `check` is called a few times a second."""
         probes = Probes(self.plan, kernel, self.run, self.clock, self.traces)
+        machine = MachineFile(self.run)
+        machine.add_state(kernel, self._places.all, self.plan.interface.name if self.plan.interface else "")
         with capture_of_run(self.plan, self.run, kernel, self.clock) as capture:
             try:
                 start = probes.start()
                 with (
                     TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline,
                     LabConnections(self.run, kernel, self._places, self.clock) as connections,
+                    NamespaceSampler(self.run, kernel, self._places.all or ("",), self.clock) as sampler,
                 ):
-                    if connections.missing or capture.missing:
-                        _write_machine(self.run, "; ".join(connections.missing), capture.missing)
+                    timeline.at_phase_ends = sampler.sample
+                    machine.add_missing("; ".join(connections.missing), capture.missing)
+                    machine.write()
 
                     def look() -> None:
                         check()
@@ -205,31 +209,8 @@ class Conductor:
 
                     timeline.run(start, probes.main, look)
                     probes.finish()
+                machine.add_end()
+                machine.write()
             finally:
                 with signals.held():
                     probes.stop()
-
-
-def _write_machine(run: Path, unseen: str = "", uncaptured: Mapping[str, str] | None = None) -> None:
-    """`unseen`: what of a lab's connections is not recorded, and why; `uncaptured`: why no packets are, by router."""
-    machine = {
-        "chaoskit": __version__,
-        "kernel": platform.release(),
-        "clock": "virtual" if "time-travel=" in _first_line("/proc/cmdline") else "real",
-        "python": platform.python_version(),
-        "processors": os.cpu_count(),
-        "started": wall(),
-        "congestion-control": _first_line("/proc/sys/net/ipv4/tcp_congestion_control"),
-    }
-    if unseen:
-        machine["unseen"] = unseen
-    for router, reason in (uncaptured or {}).items():
-        machine["-".join(filter(None, ("uncaptured", router)))] = reason
-    (run / "machine.json").write_text(json.dumps(machine, indent=1) + "\n")
-
-
-def _first_line(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from chaoskit.conduct.lab_setup import LabSetup
+from chaoskit.conduct.loopback_spans import LoopbackSpans, receiver
 from chaoskit.errors import SpecError
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
+from chaoskit.records.jsonl import Log
 from chaoskit.server.app import listen, serve
+from chaoskit.server.inference.model_records import ModelLogs
 from chaoskit.server.schedule import Script
 from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.stage import ServiceStage
@@ -87,10 +93,23 @@ async def _serve(hosts: Sequence[_Served], listeners: Sequence[socket.socket], p
     width = max(len(host.name) for host in hosts)
     for host in hosts:
         say(f"{host.name:{width}}  http://{host.address}:{port}  {host.shown}")
-    async with asyncio.TaskGroup() as group:
+    async with _spans() as log, asyncio.TaskGroup() as group:
         for host, listener in zip(hosts, listeners, strict=True):
             if isinstance(host.does, Script):
-                group.create_task(serve(listener, host.does, stop))
+                logs = None if log is None else ModelLogs(host.name, host.does.seed, log)
+                group.create_task(serve(listener, host.does, stop, model_logs=logs))
             else:
-                group.create_task(serve_tier(host.name, host.does, listener, stop))
+                group.create_task(serve_tier(host.name, host.does, listener, stop, log))
     return received[0]
+
+
+@asynccontextmanager
+async def _spans() -> AsyncIterator[Log | None]:
+    """Where the tiers' spans are written to be exported; None where the environment names nobody who takes them."""
+    to = receiver(os.environ)
+    if to is None:
+        yield None
+        return
+    with TemporaryDirectory(prefix="chaoskit-") as folder:
+        async with LoopbackSpans(Path(folder), to) as spans:
+            yield spans.log

@@ -139,7 +139,7 @@ def listeners_at_target(telemetry: Telemetry | None) -> Listeners:
     """Where the programs of a target export to; none without `telemetry`. Raises RefusedError."""
     if telemetry is None:
         return {}
-    listen = telemetry.listen or DEFAULT_LISTEN
+    listen = telemetry.address
     host, port = address(listen)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

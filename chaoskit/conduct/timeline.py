@@ -30,7 +30,11 @@ _GRACE = 5 * _SECOND  # that the probe may take to end after its drain
 class TimelineRunner:
     """One pass over a plan's phases, from a given start; a context manager."""
 
+    at_phase_ends: Callable[[Phase], None]
+    """What is called at both ends of each phase."""
+
     def __init__(self, plan: Plan, run: Path, kernel: Kernel, journal: Journal, clock: Clock) -> None:
+        self.at_phase_ends = lambda phase: None
         self._plan, self._kernel, self._journal, self._clock = plan, kernel, journal, clock
         self._check: Callable[[], None] = lambda: None
         self._phases, self._counters, self._hops = Log(run, Phase), Log(run, Counters), Log(run, Hop)
@@ -114,6 +118,7 @@ class TimelineRunner:
         now = self._clock.now()
         sample_sizes(self._kernel, self._plan.topology, self._knobs, self._phase, now, self._counters)
         sample_hop(self._kernel, self._plan.topology, self._knobs, self._phase, now, self._hops)
+        self.at_phase_ends(self._phase)
 
     def _sample(self) -> None:
         self._require_interface()

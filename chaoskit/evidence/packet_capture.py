@@ -17,7 +17,6 @@ from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
 from chaoskit.kernel.packet_ring import CapturedPacket, PacketRing
 from chaoskit.records import pcapng
-from chaoskit.records.pcapng import PacketHeaders
 
 LARGEST = 1 << 28
 """Bytes of a file: about three million packets."""
@@ -72,14 +71,14 @@ class CaptureFile:
         if (now := self._clock.now()) - self._offset_at >= _SECOND:
             self._offset, self._offset_at = realtime_offset(), now
         shift = self._first_offset - self._offset
-        new = [index for index in dict.fromkeys(packet.link for packet in captured) if index not in self._links]
+        new = [index for index in dict.fromkeys(packet[1] for packet in captured) if index not in self._links]
         head = b""
         for index in new:
             self._links[index] = len(self._links)
             head += pcapng.interface(self._link_name(index))
         links = self._links
         blocks = head + pcapng.packets(
-            PacketHeaders(at + shift, links[link], is_outgoing, length, headers)
+            (at + shift, links[link], is_outgoing, length, headers)
             for at, link, is_outgoing, length, headers in captured
         )
         if self._size + len(blocks) > self._largest:

@@ -63,3 +63,21 @@ class HostState:
     """`running`: again, after a fault; `ready`: at the start, and again after it was killed; `ended`: by itself."""
     code: int | None = None
     """Its exit code, negative for a signal, where it ended by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceCounters:
+    """What a network namespace counted of its TCP since it began, at both ends of a phase; names as nstat's."""
+
+    at: int
+    """When they were read."""
+    place: str
+    """The network namespace; empty: that of a run on an interface, with all that it does besides."""
+    phase: str
+    """The phase that begins or ends."""
+    round: int
+    """Its repetition."""
+    counters: dict[str, int]
+    """By name. `ConntrackEntries` are those at that time."""
+    missing: dict[str, str]
+    """The names of others, and why there is no value."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
-from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
+from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState, NamespaceCounters
 from chaoskit.records.model import (
     KINDS,
     Counters,
@@ -50,6 +50,7 @@ R = TypeVar(
     ConnectionEnd,
     HostSocket,
     HostState,
+    NamespaceCounters,
     Span,
     ModelState,
     Exports,
@@ -69,6 +70,7 @@ FILES: dict[type[Record], str] = {
     ConnectionEnd: "connection_ends.jsonl",
     HostSocket: "host_sockets.jsonl",
     HostState: "host_states.jsonl",
+    NamespaceCounters: "namespace_counters.jsonl",
     Span: "spans.jsonl",
     ModelState: "model_states.jsonl",
     Exports: "exports.jsonl",

@@ -28,7 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
+from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState, NamespaceCounters
 from chaoskit.records.spans import Exports, ModelState, Span
 
 Completion = Literal[
@@ -383,6 +383,7 @@ Record = (
     | ConnectionEnd
     | HostSocket
     | HostState
+    | NamespaceCounters
     | Span
     | ModelState
     | Exports

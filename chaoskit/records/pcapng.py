@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
 CAPTURE = "capture.pcapng"
 _AT_ROUTER = "capture-{}.pcapng"
@@ -32,21 +31,16 @@ IN, OUT = 1, 2
 _NANOSECONDS = b"\x09"  # 10 to the power of -9
 _LONGEST = 262_144  # bytes of a packet that would be kept; here the filter decides
 _HEAD, _TAIL = struct.Struct("<II"), struct.Struct("<I")
-_PACKET = struct.Struct(
-    "<7I"
-)  # type, length, interface, upper and lower half of the stamp, bytes kept, original length
-_FLAGS = struct.Struct("<HHII")  # the option, and the end of options
+_LOW = 0xFFFFFFFF
+_LAYOUTS: dict[int, struct.Struct] = {}
+"""By the bytes kept of a packet: type, length, interface, upper and lower half of the stamp, bytes kept, original
+length, the bytes, the option of flags, the end of options, length."""
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
-class PacketHeaders(NamedTuple):
-    """What is written of a packet: `at` in ns, as the file's stamps are; `interface` counts from 0."""
-
-    at: int
-    interface: int
-    is_outgoing: bool
-    length: int
-    headers: bytes
+PacketHeaders = tuple[int, int, bool, int, bytes]
+"""What is written of a packet: when, ns, as the file's stamps are; its interface, from 0; whether it is outgoing; its
+length; its headers."""
 
 
 def capture_name(router: str = "") -> str:
@@ -69,13 +63,14 @@ def interface(name: str) -> bytes:
 def packets(found: Iterable[PacketHeaders]) -> bytes:
     """The blocks of these packets."""
     blocks: list[bytes] = []
+    add, layouts = blocks.append, _LAYOUTS
     for at, link, is_outgoing, length, headers in found:
         kept = len(headers)
-        padding = _PADDING[kept & 3]
-        size = _PACKET.size + kept + len(padding) + _FLAGS.size + _TAIL.size
-        head = _PACKET.pack(PACKET, size, link, at >> 32, at & 0xFFFFFFFF, kept, length)
-        flags = _FLAGS.pack(FLAGS, 4, OUT if is_outgoing else IN, 0)
-        blocks += (head, headers, padding, flags, _TAIL.pack(size))
+        if kept not in layouts:
+            layouts[kept] = struct.Struct(f"<7I{kept}s{-kept % 4}xHHIII")
+        layout = layouts[kept]
+        size, way = layout.size, OUT if is_outgoing else IN
+        add(layout.pack(PACKET, size, link, at >> 32, at & _LOW, kept, length, headers, FLAGS, 4, way, 0, size))
     return b"".join(blocks)
 
 

@@ -20,6 +20,7 @@ from chaoskit.report import beside, retries, sparkline
 from chaoskit.report.chains import chain_sections
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
+from chaoskit.report.kernel_counters import counter_rows, machine_words
 from chaoskit.report.model_queue import queue_tables
 from chaoskit.report.stalls import other_rows, stall_rows
 from chaoskit.report.styles import VERDICT_STYLES, caveat, safe, styled
@@ -71,6 +72,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Stall attribution", two_columns(stall_rows(result)))
     if any(phase.interruption_causes or phase.first_token_causes for phase in result.phases):
         yield section("Causes of interruptions and late first tokens", two_columns(other_rows(result)))
+    if counted_rows := list(counter_rows(result.phases)):
+        yield section("Kernel counters, as nstat names them", two_columns(counted_rows))
     if result.intermediaries:
         yield section("Between client and server", two_columns(_intermediaries(result)))
     if result.compression:
@@ -89,7 +92,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
 def _title(result: Result) -> Text:
     title = styled(result.name, "bold")
     if result.clock:
-        title.append(f"  {safe(result.clock)} time, kernel {safe(result.kernel)}", style="not bold dim")
+        told = f"  {result.clock} time, kernel {result.kernel}{machine_words(result.machine)}"
+        title.append(safe(told), style="not bold dim")
     if result.model or (result.vllm is not None and result.protocol):  # a lab is described by its plan
         named = [*([f"model {result.model}"] if result.model else []), *filter(None, [result.protocol])]
         title.append(f"\n{safe(', '.join([result.target, *named]))}", style="not bold dim")

@@ -46,7 +46,7 @@ def _head(plan: Plan) -> Iterator[Text]:
     yield titled(plan.name, f"  {plan.question}")
     yield Text()
     yield titled("Takes", f"   {_length(plan)}")
-    yield titled("Needs", f"   {', '.join(sorted(plan.needs))}")
+    yield titled("Needs", f"   {', '.join(sorted(plan.needs)) or 'nothing'}")
     yield titled("Sends", f"   {_traffic(plan)}")
     for other in plan.workloads:
         yield titled("Beside", f"  {other.name}: {requested(other.workload)}; to {other.target}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from rich.console import Console
 
@@ -10,6 +11,7 @@ from chaoskit.analysis.attribution.first_tokens import PARTS
 from chaoskit.analysis.attribution.stories import Stories, Story
 from chaoskit.analysis.attribution.verdict import CAUSES, Verdict, shown
 from chaoskit.records.pcapng import CAPTURE
+from chaoskit.report.link_rows import link_rows
 from chaoskit.report.styles import styled
 from chaoskit.units import counted
 
@@ -63,6 +65,8 @@ def _told(story: Story) -> Iterator[str]:
     if faults := _faults(story):
         yield f"  {faults}"
     yield f"  ({shown((story.end - story.begin) / _WIDTH)} each)"
+    for row in link_rows(story, _WIDTH, partial(_place, story)):
+        yield f"  {row}"
     for verdict in story.verdicts:
         yield from _verdict(verdict)
     if not story.verdicts:

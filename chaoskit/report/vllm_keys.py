@@ -9,9 +9,10 @@ chaoskit measures is under `chaoskit`. A missing value is null, with the reason 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
-from chaoskit.analysis.finite_json import NEVER, NULL_BECAUSE
+from chaoskit.analysis.finite_json import NULL_BECAUSE
 from chaoskit.analysis.result import Result
 from chaoskit.report.definitions import definitions
 from chaoskit.spec.workload import Workload
@@ -71,7 +72,8 @@ def _why(key: str, result: Result, workload: Workload) -> str:
         case "request_goodput" if not result.objectives:
             return "no objectives are set"
         case _ if key.startswith("first_content"):
-            return NEVER if result.overall.ttft.count else result.overall.ttft.missing
+            first, name = result.overall.ttft, key.removeprefix("first_content_")
+            return first.why_infinite(name, math.inf) if first.count else first.missing
         case _ if not result.seconds:
             return "no request was made"
         case _:

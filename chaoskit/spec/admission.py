@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one, suggestion
+from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one, short_form, suggestion
 from chaoskit.spec.asking import Tokens
 from chaoskit.spec.classes import ClassName, TrafficClass
 from chaoskit.tiers import admission as pure
@@ -135,6 +135,11 @@ class AdmissionKeys(SpecModel):
                 never = levels[lower] == math.inf
                 hint = f"give {lower} a threshold too" if never else f"write {levels[lower]:g} or more"
                 yield f"{higher} is more important than {lower}, and is shed before it; {hint}", ("thresholds", higher)
+
+
+WrittenAdmission = Annotated[
+    AdmissionKeys, BeforeValidator(short_form("policy"), json_schema_input_type=AdmissionKeys | pure.Policy)
+]
 
 
 def _usual_thresholds(classes: Mapping[str, TrafficClass]) -> dict[str, float]:

@@ -49,6 +49,8 @@ def describe_error(error: ErrorDetails, value: Any, places: Iterable[tuple[str, 
             return f"found {brief(value)}, expected true or false"
         case "string_pattern_mismatch" if len(str(value)) > _LONGEST_NAME:
             return f"found {brief(value)}, expected {_LONGEST_NAME} characters at most"
+        case "string_pattern_mismatch" if ":" in str(value):
+            return f"found {brief(value)}; write a space after the colon"
         case "string_pattern_mismatch":
             return f"found {brief(value)}, expected lower-case letters, digits and - (for example loss-first-token)"
         case "greater_than_equal":

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from chaoskit.errors import SpecError
-from chaoskit.spec.diagnostics import describe_error, describe_option_error
+from chaoskit.spec.diagnostics import brief, describe_error, describe_option_error
 from chaoskit.spec.experiment import LONGEST
 from chaoskit.spec.injection import Injection, To, WrittenTo
 from chaoskit.spec.load import DocumentKind, parse_document
@@ -33,6 +33,7 @@ _MAPPINGS = {
     "users": DocumentKind("users", "retry:", "write {retry: {share: 60%, patience: 10s}}"),
     "trace": DocumentKind("a trace", "file: and speed:", "write {file: trace.csv, speed: 10x}"),
 }
+_KEYS_ONLY = ("demand", "carry", "clients", "users")
 _NETEM = DocumentKind("a netem", "delay: or loss:", "write it in tc's syntax: delay 80ms 20ms loss 1%")
 _TIMEOUTS = {
     "connect-timeout": "connect",
@@ -56,6 +57,8 @@ def workload(options: dict[str, Any]) -> Workload:
     for name, kind in (_DISTRIBUTIONS | _MAPPINGS).items():
         if str(given.get(name, "")).lstrip().startswith("{"):
             given[name] = parse_document(given[name], f"--{name}", kind).words
+        elif name in given and name in _KEYS_ONLY:
+            raise SpecError(f"--{name}: found {brief(given[name])}, expected keys in braces; {kind.model}")
     if str(given.get("extra-body", "")).startswith("@"):
         given["extra-body"] = _content("extra-body", Path(given["extra-body"][1:]))
     timeouts = {_TIMEOUTS[name]: given.pop(name) for name in list(given) if name in _TIMEOUTS}

@@ -93,3 +93,8 @@ class Telemetry(SpecModel):
         description=f"At a target: where its programs export to. Default: {DEFAULT_LISTEN}. In a lab, hosts know it.",
     )
     map: SpanMap = Field(SpanMap(), description="What spans are, where their attributes do not say it.")
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as programs are told it."""
+        return self.listen or DEFAULT_LISTEN

@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one
-from chaoskit.spec.admission import AdmissionKeys, WrittenDegradation
+from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one, suggestion
+from chaoskit.spec.admission import AdmissionKeys, WrittenAdmission, WrittenDegradation
 from chaoskit.spec.asking import Tokens
 from chaoskit.spec.server import FirstToken, Pace
 from chaoskit.spec.workload import Timeout
@@ -159,7 +159,10 @@ _STAGES = ("policy", "retrieve", "tools", "generate")
 
 def _step(words: Any) -> Any:
     """`policy` in short, and `retrieve:` without a value."""
-    if isinstance(words, str) and words in _STAGES:
+    if isinstance(words, str):
+        if words not in _STAGES:
+            hint = suggestion(words, [*_STAGES, "workflow: NAME"])
+            raise ValueError(f"{words[:60]!r} is no stage; {hint}")
         return {words: {}}
     if isinstance(words, dict) and len(words) == 1:
         return {key: {} if value is None and key in _STAGES else value for key, value in words.items()}
@@ -198,7 +201,7 @@ class GatewayHost(SpecModel):
         Share.parse("20%"), description="Retries and hedges for each request on average, ten at once."
     )
     breaker: BreakerKeys | None = Field(None, description="Leaves hosts alone that keep failing. Default: never.")
-    admission: AdmissionKeys = Field(AdmissionKeys(), description="Who waits and who is refused. Default: nobody.")
+    admission: WrittenAdmission = Field(AdmissionKeys(), description="Who waits and who is refused. Default: nobody.")
     degradation: WrittenDegradation | None = Field(
         None, description="What it does less of for each request while a signal is high. Default: nothing."
     )
@@ -208,7 +211,7 @@ class GatewayHost(SpecModel):
         for name, steps in self.workflows.items():
             for number, step in enumerate(steps):
                 if step.workflow is not None and step.workflow not in self.workflows:
-                    sentence = f"there is no workflow {step.workflow!r}; there are {', '.join(self.workflows)}"
+                    sentence = f"there is no workflow {step.workflow!r}; {suggestion(step.workflow, self.workflows)}"
                     raise error_at(sentence, "workflows", name, number, "workflow")
             if loop := self._loop(name, ()):
                 raise error_at(f"a loop: {' -> '.join(loop)}; take one of them out", "workflows", name)

@@ -95,7 +95,14 @@ _NUMBERS = {
     "gen_ai.usage.completion_tokens": names.MODEL_OUTPUT_TOKENS,
     "gen_ai.usage.input_tokens": names.MODEL_PROMPT_TOKENS,
     "gen_ai.usage.output_tokens": names.MODEL_OUTPUT_TOKENS,
-    **{name: name for name in (names.ATTEMPT, names.ADMISSION_QUEUE, names.MODEL_QUEUE, names.MODEL_PREFILL)},
+    **{
+        name: name
+        for name in (
+            *(names.ATTEMPT, names.CONNECT, names.FIRST_TOKEN, names.ADMISSION_QUEUE, names.MODEL_QUEUE),
+            *(names.MODEL_PREFILL, names.MODEL_PREFILL_INTERFERENCE, names.MODEL_PREEMPTIONS, names.MODEL_PREEMPTED),
+            *(names.MODEL_INTERFERENCE, names.MODEL_PROMPT_TOKENS, names.MODEL_OUTPUT_TOKENS),
+        )
+    },
 }
 _RESENT = "http.request.resend_count"
 _MESSAGE = "asgi.event.type"

@@ -50,11 +50,12 @@ def why_none(exports: Sequence[Exports], shifts: Sequence[ClockShift] = ()) -> s
     return ""
 
 
-def warnings(traces: Traces, is_asked: bool) -> list[str]:
-    """For people: what was done about clocks, and why there are no spans. `is_asked`: the run was to receive some."""
+def warnings(traces: Traces, listen: str | None) -> list[str]:
+    """For people: what was done about clocks, and why there are no spans. `listen`: where a run was to receive some."""
     told = [clock_sentence(each) for each in traces.shifts]
-    if not traces.spans and (traces.reason or is_asked):
-        told.append(f"spans: {traces.reason or 'no program exported any'}")
+    if not traces.spans and (traces.reason or listen is not None):
+        hint = f"no program exported any; it finds the receiver by OTEL_EXPORTER_OTLP_ENDPOINT=http://{listen}"
+        told.append(f"spans: {traces.reason or hint}")
     return told
 
 

@@ -102,7 +102,8 @@ def _too_short(call: Call, last: str, answer: Answer | None) -> Iterator[Finding
         waits = []
         if not answer.is_assumed:
             if timer.kind in ("first-byte", "idle"):
-                waits.append((answer.first, f"the first token of {last} takes {answer.first} ({answer.first_says})"))
+                begin = "an answer" if answer.first == answer.whole else "the first token"
+                waits.append((answer.first, f"{begin} of {last} takes {answer.first} ({answer.first_says})"))
             if timer.kind in ("idle", "gap"):
                 waits.append((answer.silence, f"{last} is silent for {answer.silence} ({answer.silence_says})"))
         if timer.kind == "total":

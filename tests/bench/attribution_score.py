@@ -38,6 +38,7 @@ LEVELS = ("capture", "TCP_INFO only")
 Kind = Literal["stall", "interruption"]
 _RECORDS = (ServedResponse, UnackedSample, ConnectionEnd, HostSocket, HostState, Span, ModelState)
 _OURS = (PLAN, "result.json", *(FILES[each] for each in _RECORDS))
+_AT_ROUTERS = "capture-*.pcapng"
 _BURST = 3  # tokens
 _MOST_OF_IT = 0.7  # of a stall's time; with less it has several causes
 
@@ -138,7 +139,8 @@ class _Method:
 def _as_of_another_server(run: Path, folder: Path) -> Path:
     """A copy of a run directory without its plan, stamps, and what the lab's hosts recorded."""
     for path in run.iterdir():
-        if path.is_file() and path.name not in _OURS and path.name != FILES[SocketRead]:
+        is_ours = path.name in _OURS or path.match(_AT_ROUTERS)
+        if path.is_file() and not is_ours and path.name != FILES[SocketRead]:
             shutil.copyfile(path, folder / path.name)
     with (run / FILES[SocketRead]).open() as stamped, (folder / FILES[SocketRead]).open("w") as bare:
         for line in stamped:

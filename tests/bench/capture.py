@@ -1,6 +1,6 @@
 """Measures what a capture carries on one core, what it costs the probe beside it, and how fast it is read.
 
-    python tests/bench/capture.py [--seconds 4] [--rounds 6]
+    python tests/bench/capture.py [--seconds 4] [--rounds 12]
 
 The flood is of raw segments on the loopback link to a port that nobody listens on, each of which the kernel answers
 with a RST: two packets. The cost is that of a probe's tokens with a capture of all its packets beside it, against the
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ctypes
+import math
 import os
 import resource
 import socket
@@ -19,6 +20,7 @@ import statistics
 import struct
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,6 +34,7 @@ from scapy.utils import RawPcapNgReader
 from chaoskit.analysis.segments.captured_connections import load_capture
 from chaoskit.clock import RealClock, cpu, now
 from chaoskit.conduct.capture_process import CapturePoint, CaptureProcess
+from chaoskit.intervals import student
 from chaoskit.kernel.capture_filter import Endpoint
 from chaoskit.records.pcapng import CAPTURE
 
@@ -39,6 +42,13 @@ FLOODED: Endpoint = ("127.0.0.1", 9)  # discard: nobody listens
 STREAMS, TOKENS = 50, 200
 AT_ONCE = 16
 SCAPY = 20_000  # packets
+Cost = tuple[float, float, float, float]
+FIGURES: dict[str, Callable[[Cost], float]] = {
+    "late p50": lambda cost: cost[0],
+    "late p99": lambda cost: cost[1],
+    "CPU of the probe": lambda cost: cost[2],
+    "CPU of both": lambda cost: cost[2] + cost[3],
+}
 
 
 def capture(folder: str, *endpoints: Endpoint) -> CaptureProcess:
@@ -117,7 +127,7 @@ def told_of_reading(path: Path) -> str:
     return f"read and decoded: {own:,.0f} packets/s; scapy's raw reader, not decoded: {other:,.0f}"
 
 
-def lateness(url: str, is_captured: bool) -> tuple[float, float, float, float]:
+def lateness(url: str, is_captured: bool) -> Cost:
     """Token lateness p50 and p99, us; processor time of the probe and of the capture, us a token."""
     host, port = urlsplit(url).hostname or "", urlsplit(url).port or 0
     before = children()
@@ -130,29 +140,30 @@ def lateness(url: str, is_captured: bool) -> tuple[float, float, float, float]:
 
 
 def told_of_cost(rounds: int) -> str:
-    """On against off: the median of the rounds, and the ratio with the range of its rounds."""
+    """On against off: medians of the rounds, and the ratio with its 95 % interval, of the ratios of the rounds."""
     on, off = [], []
     with Server(INTERVAL) as server:
         for _ in range(rounds):
             off.append(lateness(server.url, False))
             on.append(lateness(server.url, True))
-    lines = [f"{STREAMS} streams at 50 tokens/s, {rounds} rounds; us; with a capture, without, ratio (its rounds)"]
-    for column, name in enumerate(("late p50", "late p99", "CPU of the probe")):
-        with_it, without = ([each[column] for each in rows] for rows in (on, off))
-        ratios = sorted(a / b for a, b in zip(with_it, without, strict=True))
-        middle = statistics.median(with_it) / statistics.median(without)
+    lines = [f"{STREAMS} streams at 50 tokens/s, {rounds} rounds; us; with a capture, without, ratio (95 % interval)"]
+    for name, value in FIGURES.items():
+        with_it, without = [value(each) for each in on], [value(each) for each in off]
+        ratios = [math.log(a / b) for a, b in zip(with_it, without, strict=True)]
+        middle, half = statistics.fmean(ratios), student(rounds - 1) * statistics.stdev(ratios) / math.sqrt(rounds)
+        ends = (math.exp(end) for end in (middle, middle - half, middle + half))
         lines.append(
             f"  {name:17}{statistics.median(with_it):6.1f}  {statistics.median(without):6.1f}  "
-            f"{middle:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+            "{:.2f} ({:.2f} to {:.2f})".format(*ends)
         )
-    return "\n".join([*lines, f"  CPU of the capture {statistics.median(each[3] for each in on):.1f} a token"])
+    return "\n".join(lines)
 
 
 def main() -> None:
     """All of it, printed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=4, help="of each flood")
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=12)
     options = parser.parse_args()
     if os.geteuid() != 0:
         print("capture of packets: needs root, left out")

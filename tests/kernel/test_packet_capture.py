@@ -23,7 +23,7 @@ from chaoskit.conduct.capture_process import CapturePoint, CaptureProcess
 from chaoskit.evidence.packet_capture import CaptureFile
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.packet_ring import PacketRing, link_names
-from chaoskit.records.pcapng import CAPTURE
+from chaoskit.records.pcapng import CAPTURE, capture_name
 
 HERE, SERVED = "127.0.0.1", "127.0.0.2"
 SECRET = b"sk-a-key-that-no-file-may-hold"
@@ -182,6 +182,9 @@ def test_it_dies_with_its_conductor(tmp_path: Path, sign: signal.Signals) -> Non
 
     wait_for(lambda: not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2])
     assert deliveries() >= 20
+    at_router = load_capture(tmp_path / capture_name("router"), [own])
+    assert at_router is not None
+    assert len(at_router.by_port[own][0].deliveries) >= 20
 
 
 def test_where_packets_cannot_be_captured_it_is_told(kernel: LinuxKernel, tmp_path: Path) -> None:

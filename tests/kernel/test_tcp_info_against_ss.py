@@ -1,9 +1,17 @@
 """chaoskit's parsing of TCP_INFO agrees with iproute2's."""
 
+import json
+import os
 import re
 import socket
 import subprocess
+from pathlib import Path
 
+import pytest
+
+from chaoskit.kernel import tcp_counters
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.knobs import Knob, Link
 from chaoskit.records import tcp_info
 
 
@@ -36,3 +44,22 @@ def test_agrees_with_ss() -> None:
         assert words[word] == ours[name], word
     assert words["rtt"] == ours["rtt"] / 1000
     assert words["minrtt"] == ours["min_rtt"] / 1000
+
+
+def test_a_namespace_s_counters_are_those_of_nstat(kernel: LinuxKernel, tmp_path: Path) -> None:
+    """By the same names, between two readings of ours, where a closed port has answered."""
+    kernel.write(Knob("link", "here", "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
+    words, own = ("nstat", "-az", "--json"), {**os.environ, "NSTAT_HISTORY": str(tmp_path / "history")}
+    with kernel.inside("here"):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", 9))
+        before, missing = tcp_counters.counters()
+        ran = subprocess.run(words, capture_output=True, text=True, check=True, env=own)
+        after, _ = tcp_counters.counters()
+
+    theirs = json.loads(ran.stdout)["kernel"]
+    names = [name for name in before if name in theirs]
+    assert set(names) >= {"TcpRetransSegs", "TcpInCsumErrors", "TcpExtTCPTimeouts", "TcpExtTCPSpuriousRTOs"}
+    assert all(before[name] <= theirs[name] <= after[name] for name in names)
+    assert before["TcpOutRsts"] == 1
+    assert set(tcp_counters.KEPT) - before.keys() == set(missing) & set(tcp_counters.KEPT)

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from chaoskit.analysis.attribution.connection_attempts import ConnectionAttempts
 from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
 from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.segments.links import Links
@@ -30,9 +31,11 @@ class StreamEvidence:
     between ended. `server_late` is how far the server was behind its schedule at most, ns, by stream: a stream without
     it has no record of the server. `client_late` is when the event loop of one of the client's `processes` had woken
     late, in order of time, by how much, ns, and which one. The processes took the streams in turn. `has_between`:
-    something that holds streams back may stand between the client and the server. `sockets` has what the client's own
+    something that holds streams back may stand between the client and the server; `has_front`: a host of the lab does,
+    and answers the client. `sockets` has what the client's own
     tell of each stall; `origin` is when the run began, ns. `capture` has the packets of the streams' connections, which
-    had these `ports` of the client, and `links` where they passed a lab's routers.
+    had these `ports` of the client, and `links` where they passed a lab's routers; `attempts` are
+    all of the client to connect.
     """
 
     server_kept_sending: Set[int] = frozenset()
@@ -45,10 +48,12 @@ class StreamEvidence:
     processes: int = 1
     cut_off: Set[int] = frozenset()
     has_between: bool = True
+    has_front: bool = False
     sockets: SocketEvidence = field(default_factory=SocketEvidence)
     origin: int = 0
     capture: Capture = field(default_factory=Capture)
     ports: Mapping[int, int] = field(default_factory=dict)
+    attempts: ConnectionAttempts = field(default_factory=ConnectionAttempts)
     links: Links = field(default_factory=Links)
 
     def client_late_in(self, gap: Gap) -> int:

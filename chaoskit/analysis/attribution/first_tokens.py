@@ -13,9 +13,10 @@ Late is what came later than 19 of 20 in the phase of reference; usual is the me
 
 | what is left, where                                                                        | is            |
 |--------------------------------------------------------------------------------------------|---------------|
-| the reference server stamps its events: both ways                                          | the network's |
+| the reference server stamps its events, and answers itself: both ways                      | the network's |
 | segments of this client had to be sent again, or the answer waited for a missing one       | the network's |
 | the handshake's round trip had grown: as much                                              | the network's |
+| the reference server stamps its events, and a host of the lab answers for it               | between       |
 | the server had acknowledged the request, and for a second nothing came                     | the server's  |
 | else                                                                                       | unknown       |
 """
@@ -104,7 +105,8 @@ class FirstTokens:
             excess, time = self._excess(request, steps, usual)
             parts.update({part: each / MS for part, each in excess.items()})
             causes.update({cause: each / MS for cause in CAUSES if (each := getattr(time, cause))})
-        confidence: Confidence = "exact" if all(steps.is_stamped for _, steps in late) else "likely"
+        is_exact = not self.evidence.has_front and all(steps.is_stamped for _, steps in late)
+        confidence: Confidence = "exact" if is_exact else "likely"
         is_known = any(causes[cause] for cause in CAUSES if cause != "unknown")
         return LateFirstTokens(
             len(late),
@@ -166,24 +168,29 @@ class FirstTokens:
         excess = {part: each * time / sum(longer) for part, each in zip(PARTS, longer, strict=True) if each}
         left = excess.get("unsplit", 0.0)
         network, server = self._left(request, steps, left, alike)
+        rest = left - network - server
+        is_between = steps.is_stamped and self.evidence.has_front
         return excess, Lateness(
             server=excess.get("server", 0.0) + server,
             network=network + sum(excess.get(part, 0.0) for part in _NETWORK),
             client=excess.get("waiting", 0.0),
-            unknown=left - network - server,
+            between=rest if is_between else 0.0,
+            unknown=0.0 if is_between else rest,
         )
 
     def _left(self, request: Request, steps: Steps, left: float, alike: Sequence[Steps]) -> tuple[float, float]:
         """How much of what is left is the network's, and the server's."""
         sockets, stream = self.evidence.sockets, request.stream
         has_trouble = not request.reused and sockets.had_trouble_before_token(stream)
-        if steps.is_stamped or has_trouble or sockets.waited_before_token(stream):
+        is_whole = steps.is_stamped and not self.evidence.has_front
+        if is_whole or has_trouble or sockets.waited_before_token(stream):
             return left, 0.0
         trips = [each.round_trip for each in alike if each.round_trip is not None]
         risen = 0.0
         if trips and steps.round_trip is not None and not request.reused:
             risen = min(left, max(0.0, steps.round_trip - median(trips)))
-        return risen, left - risen if sockets.was_answered_in_silence(stream) else 0.0
+        is_served = not steps.is_stamped and sockets.was_answered_in_silence(stream)
+        return risen, left - risen if is_served else 0.0
 
 
 def _longer(steps: Steps, alike: Sequence[Steps]) -> list[float]:

@@ -4,6 +4,7 @@ The longest silence on the connection is divided by its packets. What is left of
 the client's as far as it had not looked at its sockets. Else it is the server's where keepalives came, which are no
 text; parts of a token say nothing, and it is divided like the silence.
 
+A client that did not look for all of a gap has it itself: without any trouble of the others it would be as long.
 Where something in between held the stream back, what would be the server's is its: it is the far end of the connection.
 """
 
@@ -19,6 +20,8 @@ from chaoskit.analysis.segments.gap_evidence import WireEvidence, gap_evidence
 from chaoskit.records.pcapng import CAPTURE
 from chaoskit.units import counted
 
+_WHOLE = 0.9  # of a gap
+
 
 def by_headers(stall: Stall, evidence: StreamEvidence, socket: GapEvidence) -> Verdict | None:
     """The verdict; None where the stall's connection was not captured, or its packets tell nothing."""
@@ -28,6 +31,8 @@ def by_headers(stall: Stall, evidence: StreamEvidence, socket: GapEvidence) -> V
         return None
     if after is None:
         return _of_death(stall, connection)
+    if socket.deaf > max(DEAF, _WHOLE * gap.length):
+        return _deaf(stall, socket)
     found = gap_evidence(connection, gap.begin, after.at)
     told = cause(found)
     if told.side == "unknown":
@@ -51,6 +56,13 @@ def by_headers(stall: Stall, evidence: StreamEvidence, socket: GapEvidence) -> V
     if parts.cause == "client" and deaf:
         sentence = f"the client itself had not looked at its sockets for {shown(deaf)}, while segments arrived"
     return Verdict(stall, parts, "likely", sentence, _records(stall, found.packets), told.kind, Doubt("headers"))
+
+
+def _deaf(stall: Stall, socket: GapEvidence) -> Verdict:
+    sentence = f"the client itself had not looked at its sockets for {shown(socket.deaf)}: nothing could have ended it"
+    return Verdict(
+        stall, Lateness.of("client", stall.time), "likely", sentence, (stall.records,), None, Doubt("headers")
+    )
 
 
 def death_of(stream: int, ended: int, evidence: StreamEvidence) -> Death | None:

@@ -9,7 +9,7 @@
 | the packets of its end, where captured (`segments/death`)                   | as these                            |
 | before its first token something waited for a segment that was missing      | the network's                       |
 | what the client had sent, and sent again, was never acknowledged            | the network's                       |
-| nothing answered when the client wanted to connect                          | the network's                       |
+| nothing answered when the client wanted to connect, for it or meanwhile     | the network's                       |
 | anything else: a reset may come from anywhere on the way                    | unknown                             |
 """
 
@@ -28,6 +28,7 @@ from chaoskit.records.model import TCP_HANDSHAKE
 
 _LOST_ON_THE_WAY = ("end-lost", "unanswered", "syn-lost", "syn-ack-lost")
 _ENDED = ("closed", "reset", "inside", "answered", "refused", "syn-unanswered")
+_SILENT = ("idle_timeout", "first_token_timeout", "stream_timeout", "abandoned")
 _SAID = ("http_error", "error_event", "protocol_error", "truncated", "too_large")
 
 
@@ -67,5 +68,14 @@ def interruption_cause(
         evidence.sockets.waited_at_end(stream.number)
         or evidence.sockets.was_unanswered(stream.number)
         or stream.request.detail.startswith(TCP_HANDSHAKE)
+        or _path_was_dead(stream, evidence)
     )
     return "network" if is_network else "unknown"
+
+
+def _path_was_dead(stream: Stream, evidence: StreamEvidence) -> bool:
+    """Whether nothing that this client asked meanwhile was answered; a reset is an answer."""
+    request = stream.request
+    if request.completion not in _SILENT or request.sent is None:
+        return False
+    return evidence.attempts.went_unanswered(max(stream.last_sign_of_life, request.sent), request.ended)

@@ -5,7 +5,8 @@
 | what the links show of the text that was awaited                                    | whose                       |
 |-------------------------------------------------------------------------------------|-----------------------------|
 | it left the far end in time, and was lost, or long on its way, on a stretch of links | the network's, there        |
-| it left the far end late, and nothing was lost meanwhile                            | the server's                |
+| it left the far end late, and nothing was lost meanwhile                            | the server's, or between's: |
+|                                                                                     | that of who held it back    |
 | it left late, after a loss, or as soon as an acknowledgement allowed                | as the other evidence says  |
 | the stream died: what left the far end never arrived                                | the network's, there        |
 | the stream died, and nothing left the far end                                       | the server's                |
@@ -44,9 +45,13 @@ def placed(verdict: Verdict, evidence: StreamEvidence) -> Verdict:
         return verdict
     found = gap_evidence(connection, stall.gap.begin, end)
     if found.ending != "segment" or len(found.packets) < 2:
-        return _of_death(verdict, way, (stall.gap.begin, end), evidence.origin)
-    copies = _copies(connection, found, way)
-    return _of_silence(verdict, copies, found, way, evidence.origin) if copies is not None else verdict
+        told = _of_death(verdict, way, (stall.gap.begin, end), evidence.origin)
+    else:
+        copies = _copies(connection, found, way)
+        told = _of_silence(verdict, copies, found, way, evidence.origin) if copies is not None else verdict
+    is_held = stall.gap.stream in evidence.held_back and told.parts != verdict.parts
+    server, between = told.parts.server, told.parts.between
+    return replace(told, parts=told.parts._replace(server=0.0, between=between + server)) if is_held else told
 
 
 def _copies(connection: Segments, found: WireEvidence, way: Way) -> tuple[Sent, list[Sent]] | None:
@@ -68,7 +73,7 @@ def _of_silence(
     if came is None or came.arrived is None or former.arrived is None:
         return verdict
     longer = (came.arrived - first.left) - (former.arrived - former.left)
-    network = min(found.silence, max(0, longer)) / found.silence
+    network = min(found.silence, max(0, longer)) / max(1, found.silence)
     shares = Lateness(network=network, server=1 - network)
     if network >= _WHOLE:
         lost = [each for each in awaited if each.lost_on is not None and each.left < came.arrived]

@@ -7,6 +7,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from chaoskit.analysis.attribution.connection_attempts import ConnectionAttempts
 from chaoskit.analysis.attribution.evidence import StreamEvidence, out_of_order_streams, stream_evidence
 from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
 from chaoskit.analysis.findings import Intermediary
@@ -40,15 +41,18 @@ def run_evidence(raw: RawRecords, run_timeline: Timeline, seen: SeenConnections)
     ended = tuple(ended_streams(streams.ended, seen))
     held, intermediaries = _intermediaries(raw, run_timeline, ended, seen.intermediaries)
     arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
+    has_front = raw.plan is not None and raw.plan.asks_program
     evidence = replace(
         stream_evidence(arrived, raw.infos, raw.served, raw.vitals),
         held_back=held,
         cut_off=frozenset(each.stream.number for each in ended if each.is_by_intermediary),
         sockets=SocketEvidence(raw.infos, streams.arrivals.signs, run_timeline.begin),
         origin=run_timeline.begin,
-        has_between=not in_lab or (raw.plan is not None and raw.plan.asks_program),
+        has_between=not in_lab or has_front,
+        has_front=has_front,
         capture=raw.capture or Capture(),
         links=raw.links,
+        attempts=ConnectionAttempts(raw.requests),
         ports={each.stream: each.port for each in raw.requests if each.port is not None},
     )
     return RunEvidence(evidence, ended, intermediaries)

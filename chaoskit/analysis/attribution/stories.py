@@ -17,6 +17,7 @@ from chaoskit.analysis.attribution.verdict import Verdict
 from chaoskit.analysis.load import RawRecords, load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.segments.captured_connections import Segments
+from chaoskit.analysis.segments.links import Traffic
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.columns import Ints
 from chaoskit.analysis.streams.timeline import Span
@@ -29,7 +30,8 @@ class Story:
     """One stream: the stamps of its tokens in ns, the phases that it touched, the verdicts on its stalls in order.
 
     `first_token` has the parts of the time to it; None where it never came. `packets` are those of its connection, None
-    where they were not captured. `origin` is when the run began.
+    where they were not captured; `links` what passed those of a lab, from the far end to the client. `origin` is when
+    the run began.
     """
 
     request: Request
@@ -39,6 +41,7 @@ class Story:
     verdicts: tuple[Verdict, ...]
     packets: Segments | None
     origin: int
+    links: tuple[Traffic, ...] = ()
 
     @property
     def begin(self) -> int:
@@ -109,7 +112,15 @@ def _story(raw: RawRecords, stream: Stream, first_tokens: FirstTokens, own: tupl
     first, after = table.rows_of(request.stream)
     spans = tuple(_touched(timeline.spans, request))
     packets = first_tokens.connection(request)
-    return Story(request, first_tokens.steps(request), table.at[first:after], spans, own, packets, timeline.begin)
+    links = tuple(_traffic(raw, request, packets))
+    steps = first_tokens.steps(request)
+    return Story(request, steps, table.at[first:after], spans, own, packets, timeline.begin, links)
+
+
+def _traffic(raw: RawRecords, request: Request, packets: Segments | None) -> Iterator[Traffic]:
+    way = raw.links.way(packets) if packets is not None else None
+    if way is not None:
+        yield from way.traffic(request.scheduled, request.ended)
 
 
 def _touched(spans: Sequence[Span], request: Request) -> Iterator[Span]:

@@ -13,9 +13,11 @@ from typing import NamedTuple, TypeVar
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.counters import HopCounters
 from chaoskit.knobs import Knob
+from chaoskit.records.host_records import NamespaceCounters
 from chaoskit.records.model import DRAIN, Counters, Hop
 
-R = TypeVar("R", Counters, Hop)
+R = TypeVar("R", Counters, Hop, NamespaceCounters)
+_NOW = "ConntrackEntries"  # no count: of a phase its largest one
 
 
 class CounterDelta(NamedTuple):
@@ -65,6 +67,27 @@ def router_deltas(samples: Iterable[Hop], timeline: Timeline) -> dict[tuple[str,
             total.too_big + after.too_long - before.too_long,
             total.icmp_too_big + after.signals - before.signals,
         )
+    return found
+
+
+def namespace_deltas(
+    samples: Iterable[NamespaceCounters], timeline: Timeline
+) -> dict[str, dict[str, tuple[dict[str, int], dict[str, str]]]]:
+    """What each namespace counted by phase name, and why others are missing; a phase without samples is left out."""
+    series: dict[str, list[NamespaceCounters]] = defaultdict(list)
+    for sample in samples:
+        series[sample.place].append(sample)
+    found: dict[str, dict[str, tuple[dict[str, int], dict[str, str]]]] = defaultdict(dict)
+    for place, each in series.items():
+        for phase, before, after in _pairs(each, timeline):
+            sums, _ = found[phase].get(place, ({}, {}))
+            added = {
+                name: max(sums.get(name, 0), before.counters.get(name, 0), count)
+                if name == _NOW
+                else sums.get(name, 0) + max(0, count - before.counters.get(name, count))
+                for name, count in after.counters.items()
+            }
+            found[phase][place] = added, after.missing
     return found
 
 

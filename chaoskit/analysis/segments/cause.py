@@ -14,7 +14,7 @@ The silence is split at the first packet that arrived after it:
 | packets were lost before it, and it is new                         | their usual times are the network's: loss;    |
 |                                                                    | the rest is the server's, which sent no more  |
 | nothing was lost; texts were joined in it, and sent as soon as our | the network's: queueing: they had waited for  |
-| acknowledgement came                                               | room in the window                            |
+| acknowledgement came, or while data was in flight                  | room in the window                            |
 | nothing was lost; it was longer on its way than the one before     | so much the network's: rate, queueing, delay; |
 |                                                                    | the rest is the server's, which sent it late  |
 | nothing tells when it was sent                                     | unknown                                       |

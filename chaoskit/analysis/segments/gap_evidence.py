@@ -267,8 +267,9 @@ class _Silence:
     def _is_joined(self, row: int) -> bool:
         """Whether a packet has several texts, by how long it is; most have one, unless they always come joined."""
         lengths = self.segments.down.length
-        single = np.quantile(lengths[lengths > 0], _SINGLE)
-        return bool(lengths[row] >= _JOINED * single)
+        if not lengths[row]:
+            return False
+        return bool(lengths[row] >= _JOINED * np.quantile(lengths[lengths > 0], _SINGLE))
 
     def _continues(self, row: int) -> bool:
         """Whether the packet before it in the data was full: what did not fit there had been written, too."""

@@ -11,7 +11,7 @@ missing; of packets that a router's capture dropped itself it cannot be told, an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from chaoskit.analysis.segments.capture_file import read_capture
 from chaoskit.analysis.segments.captured_connections import Segments
 from chaoskit.analysis.segments.columns import Bools, Column
 from chaoskit.analysis.segments.packets import ACK, FIN, SYN, Packets, decode
+from chaoskit.knobs import Knob
 from chaoskit.records.pcapng import CAPTURE, capture_name
 from chaoskit.topology.lab import CLIENT, Topology
 from chaoskit.topology.ways import PAIR
@@ -84,6 +85,20 @@ class Sent:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """What passed between two neighbours on a way: when packets came to it, those that were lost there, and delays.
+
+    Times in ns; `longest` is how much longer than usual a packet was there at most.
+    """
+
+    near: str
+    far: str
+    came: tuple[int, ...]
+    lost: tuple[int, ...]
+    longest: int
+
+
+@dataclass(frozen=True)
 class Way:
     """The way of a connection's data to the client: the far end's name, each stretch's two ends, all that was sent.
 
@@ -120,6 +135,22 @@ class Way:
         most = max(self._places, key=longer.__getitem__)
         return most, longer[most]
 
+    def traffic(self, begin: int, end: int) -> Iterator[Traffic]:
+        """Of what was sent in this time, by neighbours; several stretches may be between the same two."""
+        sent = [each for each in self.sent if begin <= each.left <= end]
+        times = [each.times() for each in sent]
+        for pair in dict.fromkeys(self.stretches):
+            own = [place for place in self._places if self.stretches[place] == pair]
+            longer = [(row[place] or 0) - self.usual[place] for row in times for place in own]
+            yield Traffic(
+                *pair,
+                came=tuple(at for each in sent if (at := each.at[own[0]]) is not None),
+                lost=tuple(
+                    each.at[each.lost_on] or 0 for each in sent if each.lost_on in own and each.lost_on is not None
+                ),
+                longest=max(0, *longer) if longer else 0,
+            )
+
     def named(self, stretch: int) -> str:
         """A stretch for people."""
         near, far = self.stretches[stretch]
@@ -146,10 +177,14 @@ class _Router:
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """What the routers of a lab captured, from the far end to the client; empty where nothing was."""
+    """What the routers of a lab captured, from the far end to the client; empty where nothing was.
+
+    `filtered` are links, with their routers, on which a fault may drop what comes in, so that no point is behind it.
+    """
 
     topology: Topology | None = None
     routers: Sequence[_Router] = ()
+    filtered: Set[tuple[str, str]] = frozenset()
     _ways: dict[int, Way | None] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -219,7 +254,9 @@ class Links:
                 yield self._node(before), before.router
             else:
                 leaves = [each for each in points if each.router == after.router and _order(each) == _LAST]
-                yield after.router, self._node(leaves[0] if leaves else after)
+                is_filtered = not before.is_outgoing and (before.router, before.link) in self.filtered
+                near = self._node(before) if is_filtered else after.router
+                yield near, self._node(leaves[0] if leaves else after)
 
     def _node(self, point: Point) -> str:
         """What is at the other end of a point's link."""
@@ -232,10 +269,15 @@ class Links:
         return "the far end"
 
 
-def load_links(run: Path, topology: Topology, ports: Collection[int]) -> Links:
-    """What was captured of the connections with these ports of the client. Raises SpecError."""
+def load_links(run: Path, topology: Topology, faults: Iterable[Knob], ports: Collection[int]) -> Links:
+    """What was captured of the connections with these ports of the client, on links with these faults' knobs.
+
+    Raises SpecError.
+    """
+    filters = [(knob.place, *knob.name.split()) for knob in faults if knob.kind == "filter"]
+    filtered = frozenset((place, link) for place, link, hook, _ in filters if hook == "ingress")
     found = (_router(run, name, ports) for name in reversed(topology.routers))
-    return Links(topology, [each for each in found if each is not None])
+    return Links(topology, [each for each in found if each is not None], filtered)
 
 
 def _router(run: Path, name: str, ports: Collection[int]) -> _Router | None:

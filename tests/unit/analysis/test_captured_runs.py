@@ -138,12 +138,14 @@ def test_a_run_that_could_not_capture_says_why(tmp_path: Path) -> None:
     assert any(each.startswith("no packets were captured") for each in result.warnings)
 
 
-def test_a_client_that_did_not_look_is_the_client(tmp_path: Path) -> None:
-    """The packets came each 20 ms; one read had them all."""
+@pytest.mark.parametrize("is_lossy", [False, True])
+def test_a_client_that_did_not_look_is_the_client(tmp_path: Path, is_lossy: bool) -> None:
+    """The packets came each 20 ms, or the first one after 300 ms by a retransmission; one read had them all."""
     talk = Talk()
     talk.handshake()
-    for sent in range(100, LAST + 401, 20):
-        talk.token(sent)
+    begins = [talk.token(sent, lost=is_lossy and sent == LAST + 20) for sent in range(100, LAST + 401, 20)]
+    if is_lossy:
+        talk.again(LAST + 320, begins[(LAST + 20 - 100) // 20])
     made = Made(plan=None)
     number = made.stream(0, [20 + sent for sent in range(100, LAST + 1, 20)], port=talk.port, ended=LAST + 440)
     late = LAST + 420

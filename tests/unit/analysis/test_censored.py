@@ -18,6 +18,8 @@ from chaoskit.analysis.statistics import estimators
 from chaoskit.analysis.statistics.censored import CensoredTimes
 from chaoskit.analysis.statistics.quantiles import PERCENTS, summarize
 from chaoskit.analysis.streams.latencies import Unreached
+from chaoskit.report.vllm_keys import as_json
+from chaoskit.spec.workload import Workload
 
 TIMES = st.lists(st.integers(1, 10**6), min_size=2, max_size=60)
 
@@ -107,6 +109,8 @@ def test_a_result_says_how_long_was_waited(tmp_path: Path) -> None:
     assert objective.reason.startswith("> 30 s over 200 streams, 12 of which ended without")
     assert (written["p99_ms"], written["null_because"]["p99_ms"]) == (None, "never reached within 30 s by 12 of 200")
     assert (written["p90_ms"], written["at_least"]["p99_ms"], written["never"]) == (100.0, 30_000.0, 12)
+    probed = json.loads(as_json(found, Workload.model_validate({"max-concurrency": 1})))
+    assert probed["null_because"]["first_content_p99_ms"] == "never reached within 30 s by 12 of 200"
     assert Result.model_validate_json(found.model_dump_json()).overall.ttft == found.overall.ttft
 
 

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_packets import OFFSET, Talk
-from made_runs import START, Made, plan
+from made_packets import OFFSET, PacketHeaders, Talk
+from made_runs import START, Made
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.attribution.run_evidence import run_evidence, timeline_of
 from chaoskit.analysis.attribution.stalls import verdict_on
+from chaoskit.analysis.attribution.stories import stories
 from chaoskit.analysis.attribution.verdict import Verdict, stalls_of
 from chaoskit.analysis.load import load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
+from chaoskit.analysis.segments.captured_connections import load_capture
+from chaoskit.analysis.segments.links import load_links
+from chaoskit.plan.compile import compile_plan
 from chaoskit.records import pcapng
-from chaoskit.records.pcapng import PacketHeaders, capture_name
-from chaoskit.spec.kept_evidence import Evidence
+from chaoskit.records.pcapng import CAPTURE, capture_name
+from chaoskit.report.screen import Screen
+from chaoskit.report.stories import render
+from chaoskit.spec.load import parse
+from chaoskit.topology.lab import service
 
 LAST = 500
+FILE = """\
+name: made
+question: Where?
+stage: {{lab: edge}}
+workload: {{request-rate: 1/s}}
+evidence: {{capture: true}}
+faults:
+  hole: {{link: {link}, direction: down, size-drop: 1400}}
+timeline: [{{hole: 10s}}]
+"""
 Script = Callable[[Talk, bool], None]
 """Tells a connection to the client's capture, or (True) to that of a router, which has what was lost behind it."""
 
@@ -46,7 +65,7 @@ def kept(talk: Talk, is_router: bool) -> None:
         talk.token(LAST + 200 * (n + 1), lost=not is_router)
 
 
-def run_of(folder: Path, script: Script, *, dies: bool = False, dropped: int = 0) -> Path:
+def run_of(folder: Path, script: Script, *, dies: bool = False, dropped: int = 0, link: str = "client-router") -> Path:
     """The run of a stream, with captures at the client and at the router."""
     client, router = Talk(), Talk(trip=0)
     for talk, is_router in ((client, False), (router, True)):
@@ -58,7 +77,8 @@ def run_of(folder: Path, script: Script, *, dies: bool = False, dropped: int = 0
             talk.token(LAST + 420 + 20 * n)
     arrivals = [20 + sent for sent in range(100, LAST + 1, 20)]
     arrivals += [] if dies else [LAST + 420] * (script in (lost, late)) + [LAST + 440 + 20 * n for n in range(5)]
-    made = Made(plan=plan().model_copy(update={"evidence": Evidence(capture=True)}))
+    text = FILE.format(link=link)
+    made = Made(plan=compile_plan(parse(text, "made.yaml")))
     made.phases()
     made.stream(0, arrivals, port=client.port, completion="idle_timeout" if dies else "complete", ended=2500)
     run = made.write(folder / "run")
@@ -74,13 +94,14 @@ def name(packet: PacketHeaders) -> bytes:
     return packet.headers[:28] + packet.headers[44:48]
 
 
-def write(path: Path, packets: list[PacketHeaders], dropped: int) -> None:
-    """The capture of a router with its links to the server and to the client."""
+def write(
+    path: Path, packets: list[PacketHeaders], dropped: int, links: tuple[str, str] = ("to-server", "to-client")
+) -> None:
+    """The capture of a router with these links, the one to the server first."""
     packets.sort(key=lambda packet: packet.at)
     path.write_bytes(
         pcapng.section("chaoskit test", OFFSET - START)
-        + pcapng.interface("to-server")
-        + pcapng.interface("to-client")
+        + b"".join(map(pcapng.interface, links))
         + pcapng.packets(packets)
         + pcapng.statistics(packets[-1].at, len(packets) + dropped, dropped)
     )
@@ -176,3 +197,43 @@ def test_a_result_has_the_places(tmp_path: Path) -> None:
     found = analyse(run_of(tmp_path, lost)).phases[0].stall_attribution
 
     assert found.network_places == {"between router and client": pytest.approx(found.network_ms)}
+
+
+def test_a_story_has_what_passed_each_link(tmp_path: Path) -> None:
+    """A row with the losses where there were any; what was sent, lost and delayed, for each."""
+    shown = io.StringIO()
+
+    render(stories(run_of(tmp_path, lost), [], 1), Screen(shown, 80))
+
+    lines = shown.getvalue().splitlines()
+    (place,) = [number for number, line in enumerate(lines) if "router to client: 37 packets, 10 lost (x)" in line]
+    assert re.fullmatch(r"  [-.]*x[-x.]*x[-.]*", lines[place - 1].rstrip()), lines
+
+
+def test_a_fault_on_what_comes_in_has_no_point_behind_it(tmp_path: Path) -> None:
+    """So that a loss there cannot be told from one behind the router."""
+    assert verdict(run_of(tmp_path, lost, link="router-server")).place == "between server and client"
+
+
+def test_a_service_lab_has_two_routers(tmp_path: Path) -> None:
+    """Each stretch has its two ends; what came to the edge and never left it was lost on the client's link."""
+    talk = Talk(trip=0)
+    talk.handshake()
+    for sent in range(100, 400, 20):
+        talk.token(sent)
+    packets = sorted(talk.found, key=lambda packet: packet.at)
+    for router, links, passed in (("fabric", ("to-model", "to-edge"), 15), ("edge", ("to-fabric", "to-client"), 14)):
+        leaving = [each._replace(interface=1, is_outgoing=True) for each in packets[: 4 + passed]]
+        write(tmp_path / capture_name(router), [*packets, *leaving], 0, links)
+    talk.found = packets[:-1]
+    talk.written(tmp_path, start=START)
+    capture = load_capture(tmp_path / CAPTURE, [talk.port])
+    assert capture is not None
+
+    way = load_links(tmp_path, service({"model": 1}), (), [talk.port]).way(capture.by_port[talk.port][0])
+
+    assert way is not None
+    assert way.far == "model"
+    assert way.stretches == (("fabric", "edge"), ("fabric", "edge"), ("edge", "client"), ("edge", "client"))
+    assert [each.lost_on for each in way.sent] == [None] * 14 + [2]
+    assert way.named(2) == "between edge and client"

@@ -18,18 +18,19 @@ from scapy.packet import Packet, Raw
 
 from chaoskit.analysis.segments.capture_file import read_capture
 from chaoskit.analysis.segments.captured_connections import load_capture
+from chaoskit.analysis.segments.death import death
 from chaoskit.analysis.segments.delivery import delivered
 from chaoskit.analysis.segments.gap_evidence import gap_evidence
 from chaoskit.analysis.segments.packets import NONE, decode
+from chaoskit.analysis.segments.request_path import request_path
 from chaoskit.records import pcapng
-from chaoskit.records.pcapng import PacketHeaders
 
 ANY_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 
 
 def capture(packets: list[bytes]) -> bytes:
     """A file with these packets, 1 ms apart."""
-    headers = [PacketHeaders(OFFSET + n * 10**6, 0, False, len(each), each) for n, each in enumerate(packets)]
+    headers = [(OFFSET + n * 10**6, 0, False, len(each), each) for n, each in enumerate(packets)]
     return pcapng.section("test", OFFSET) + pcapng.interface("eth0") + pcapng.packets(headers)
 
 
@@ -111,6 +112,9 @@ def test_a_torn_or_changed_file_is_read_to_its_end(tmp_path: Path, data: st.Data
     assert found is not None
     for each in (one for some in found.by_port.values() for one in some):
         gap_evidence(each, 0, 10**12)
+        death(each, 700 * 10**6)
+        request_path(each, 40 * 10**6, 120 * 10**6)
+        assert len(each.sent_again) == len(each.seq)
 
 
 def test_a_kill_loses_the_last_block_alone(tmp_path: Path) -> None:

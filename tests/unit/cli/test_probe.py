@@ -297,7 +297,8 @@ def test_a_trace_is_replayed(url: str, tmp_path: Path) -> None:
     ("option", "words", "answer"),
     [
         ("--demand", "{chat: 70%, support: 50%}", "--demand: the shares add up to 120%"),
-        ("--demand", "chat", "--demand: found 'chat', expected keys below it"),
+        ("--demand", "chat", "--demand: found 'chat', expected keys in braces; write {chat: 70%, support: 30%}"),
+        ("--demand", "{chat:70%}", "--demand: found 'chat:70%'; write a space after the colon"),
         ("--users", "{retry: {patience: 10}}", "'10' has no unit; write 10ms or 10s"),
         ("--clients", "{count: 0}", "found '0', expected 1 or more"),
         ("--carry", "{workflow: heder x}", "is no place for a workflow; write model, none, or header x-workflow"),

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from chaoskit.clock import realtime_offset
+from chaoskit.conduct.loopback_spans import ENDPOINT, receiver
+from chaoskit.records.span_names import WORKFLOW_NAME
+from chaoskit.telemetry.mapping import to_span
+from chaoskit.telemetry.otlp_json import read_spans
 
 FILE = """\
 name: x
@@ -35,11 +46,20 @@ def free_port() -> int:
 
 
 def test_a_client_asks_the_whole_chain(tmp_path: Path) -> None:
-    """Each tier has an address, the gateway the first one; SIGTERM ends all."""
+    """Each tier has an address, the gateway the first one; SIGTERM ends all, and the last spans are exported."""
     (tmp_path / "x.yaml").write_text(FILE)
     port = free_port()
     words = ["-m", "chaoskit", "serve", "--lab", str(tmp_path / "x.yaml"), "--port", str(port)]
-    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as server:
+    exported: list[bytes] = []
+    with (
+        collector(exported) as endpoint,
+        subprocess.Popen(
+            [sys.executable, *words],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint},
+        ) as server,
+    ):
         assert server.stdout is not None
         told = [server.stdout.readline().split()[:2] for _ in range(4)]
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -56,6 +76,45 @@ def test_a_client_asks_the_whole_chain(tmp_path: Path) -> None:
     assert (answer.status, body.count('"seq"'), "[DONE]" in body) == (200, 3, True)
     assert answer.headers["x-chaoskit-retrieval"] == "hit"
     assert code == 143
+    spans = [to_span(each, each.service, realtime_offset()) for body in exported for each in read_spans(body).spans]
+    assert {each.trace for each in spans} == {spans[0].trace}
+    root = next(each for each in spans if each.parent is None)
+    assert (root.host, root.operation, root.attributes[WORKFLOW_NAME]) == ("gateway", "workflow", "support")
+    served = {(each.host, each.operation) for each in spans if each.host != "gateway"}
+    assert served == {("guard", "policy"), ("vectors", "retrieval"), ("model", "model")}
+
+
+@contextmanager
+def collector(exported: list[bytes]) -> Iterator[str]:
+    """A collector of spans that keeps what it gets, by its endpoint."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            exported.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200 if self.path == "/v1/traces" else 404)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://192.0.2.1:4318", "https://127.0.0.1:4318", "http://collector", "[", "x:y:z"]
+)
+def test_spans_leave_no_machine(endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no address of loopback gets none, and is named."""
+    assert receiver({ENDPOINT: endpoint}) is None
+    assert f"{ENDPOINT}: {endpoint} gets no spans" in " ".join(capsys.readouterr().err.split())
 
 
 def test_any_free_port_is_one_and_the_same_for_all_tiers(tmp_path: Path) -> None:

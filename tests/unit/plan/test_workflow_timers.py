@@ -65,6 +65,7 @@ def test_nothing_is_said_of_a_sound_workflow() -> None:
         (retrieve("per-try: 2s, retries: 2"), "tries vectors 3 times 2s"),
         (retrieve("per-try: 400ms, retries: 2, deadline: 1s"), "the last tries never happen"),
         ("{tools: {calls: {p50: 2, p95: 9}, deadline: 2s}}", "tries tools 9 times 2s"),
+        ("{tools: {per-try: 100ms}}", "an answer of tools takes 200ms (latency median 200ms)"),
         ("{policy: {deadline: 2ms}}", "an answer of guard takes 8ms (latency median 8ms)"),
     ],
 )

@@ -38,6 +38,7 @@ NO_NUMBERS = (
     "workflow",
     "model",
     "protocol",
+    "machine",
 )  # or null
 KINDS = ("run", "probe", "compared", "empty", "silent", "cut off")
 

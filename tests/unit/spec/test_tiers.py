@@ -60,7 +60,10 @@ def refused(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("- policy\n", "- polcy\n", r"x.yaml:11: .*polcy"),
+        ("- policy\n", "- polcy\n", r"x.yaml:11: .*'polcy' is no stage; did you mean policy\?"),
+        ("- policy\n", "- chat\n", r"x.yaml:11: .*'chat' is no stage; expected one of .*, generate, workflow: NAME"),
+        ("calls: {", "mcp: true, calls: {", r"x.yaml:13: .*tools.mcp: .*did you mean protocol\?"),
+        ("model: model\n", "model: model\n        admission: shde\n", r"x.yaml:9: .*found .shde.* did you mean shed"),
         ("- policy\n", "- {policy: {}, tools: {}}\n", r"x.yaml:11: .* stages of their own"),
         ("{k: 8,", "{k: 8, from: vectrs,", r"x.yaml:12: .*'vectrs' is no host of this lab; did you mean vectors\?"),
         ("[cached, no-context]", "elsewhere", r"x.yaml:12: .*'elsewhere' is no host of this lab"),
@@ -71,7 +74,7 @@ def refused(old: str, new: str) -> str:
         ("chat: [generate]", "chat: [{generate: {model: [model, tools]}}]", r"model.1: tools is a host with tool, and"),
         ("model: model", "model: vectors", r"x.yaml:8: .*vectors is a host with retrieval, and generate asks one with"),
         ("[cached, no-context]", "[no-context, cached]", r"x.yaml:12: .*cached is never reached: no-context always"),
-        ("- workflow: chat", "- workflow: chta", r"x.yaml:14: .*there is no workflow 'chta'; there are support, chat"),
+        ("- workflow: chat", "- workflow: chta", r"x.yaml:14: .*there is no workflow 'chta'; did you mean chat\?"),
         ("chat: [generate]", "chat: [{workflow: support}]", r"x.yaml:1[05]: .*a loop: support -> chat -> support"),
         ("chat: [generate]", "chat: [generate, policy]", r"x.yaml:1[05]: .*nothing answers the client: end it with"),
         ("model: model", "model: gateway", r"x.yaml:8: .*a loop: gateway -> gateway; let one of them"),
