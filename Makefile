@@ -15,8 +15,8 @@ SERVICE := $(patsubst %,tests/virtual/test_%.py,host_programs intermediaries my_
 	service_lab tier_experiments timer_lint timers_by_both_clocks)
 # Some tests write a journal thousands of times, with a disk write for each line.
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
-# A drive collects garbage before it measures, and thousands of tests leave much.
-ALONE := tests/unit/probe tests/unit/server
+# A drive collects garbage before it measures, and thousands of tests leave much; the first ones are drives.
+ALONE := tests/unit/test_fuzz.py tests/unit/probe tests/unit/server
 # make fuzz: seconds for each target, and the targets; all by default.
 SECONDS ?= 60
 TARGETS ?=
@@ -55,7 +55,7 @@ format: .venv/.tests  ## format, and fix the style
 test-unit: .venv/.tests  ## tests without privileges, network or guest; and the rules of the code
 	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) $(ALONE:%=--ignore=%) tests/unit tests/rules
 
-test-probe: .venv/.tests  ## the rest of the unit tests: of the probe and the reference server, on loopback
+test-probe: .venv/.tests  ## the rest of the unit tests: of the probe and the reference server, on loopback; fuzzing
 	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) $(ALONE)
 
 test-kernel: .venv/.tests  ## tests against a real kernel: the distribution's guest kernel

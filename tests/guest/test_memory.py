@@ -12,7 +12,7 @@ import pytest
 PATIENCE = 180  # s
 EATER = """
 eaten = []
-while len(eaten) < 1000:
+while len(eaten) < 600:
     eaten.append(bytearray(b"x") * (1 << 20))
 print("enough")
 """
@@ -64,7 +64,7 @@ def test_a_victim_that_is_not_the_command_is_told_as_well(file: Path) -> None:
 
 def test_with_more_memory_the_same_command_ends_well(file: Path) -> None:
     """The option is what the guest has."""
-    words = ("--substrate", "uml", "--guest-memory", "1600MB", "--", sys.executable, "-c", EATER)
+    words = ("--substrate", "uml", "--guest-memory", "1GB", "--", sys.executable, "-c", EATER)
     answer = chaoskit("exec", file, *words)
 
     assert (answer.returncode, answer.stdout) == (0, "enough\n"), answer.stderr

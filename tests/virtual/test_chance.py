@@ -66,7 +66,7 @@ def experiment(load: str, seed: int) -> str:
 """
     names = [line.split(":")[0].strip() for line in faults.splitlines() if not line.startswith("    ")]
     stage, work, interval, probing = LOADS[load]
-    phases = "".join(f"  - {name}: 15s\n  - recovery: 6s\n" for name in names)
+    phases = "".join(f"  - {name}: 10s\n  - recovery: 5s\n" for name in names)
     return EXPERIMENT % (stage, work, interval, probing, seed, faults, phases)
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,11 @@ def environment(home: Path, shell: str = "") -> dict[str, str]:
     return kept | {"HOME": str(home), "PATH": path, "TERM": "dumb", "SHELL": f"/bin/{shell}", "PS1": "$ "}
 
 
-def script(shell: str, home: Path) -> str:
+@cache
+def script(shell: str) -> str:
     """What `--show-completion` prints in that shell, which it finds out by itself."""
     words = [shell, "-c", "chaoskit --show-completion; true"]
-    done = subprocess.run(words, env=environment(home), capture_output=True, text=True, timeout=LIMIT, check=True)
+    done = subprocess.run(words, env=environment(Path("/")), capture_output=True, text=True, timeout=LIMIT, check=True)
     assert done.stderr == ""
     return done.stdout
 
@@ -87,7 +89,7 @@ def terminal(shell: str, home: Path) -> Iterator[Terminal]:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_key_completes_what_is_typed(shell: str, tmp_path: Path) -> None:
     """Commands, options, experiment files, faults of a file, included experiments and metrics, by the Tab key."""
-    (tmp_path / "script").write_text(script(shell, tmp_path))
+    (tmp_path / "script").write_text(script(shell))
     begin = "autoload -Uz compinit; compinit -u; " if shell == "zsh" else "bind 'set bell-style none'; "
 
     with terminal(shell, tmp_path) as screen:
@@ -103,7 +105,7 @@ def test_a_key_completes_what_is_typed(shell: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("typed", "completed"), GIVEN)
 def test_fish_completes_what_is_typed(typed: str, completed: str, tmp_path: Path) -> None:
     """The same in fish, which says itself what it would complete."""
-    (tmp_path / "script").write_text(script("fish", tmp_path))
+    (tmp_path / "script").write_text(script("fish"))
     words = ["fish", "--no-config", "-c", f"source {tmp_path}/script; complete --do-complete 'chaoskit {typed}'"]
 
     done = subprocess.run(
@@ -148,7 +150,12 @@ def test_a_file_that_is_none_completes_nothing_and_says_nothing(content: str, tm
 
     for option in ("--fault", "--variant"):
         assert complete(f"chaoskit exec x.yaml {option} ", tmp_path) == []
-        assert complete(f"chaoskit exec none.yaml {option} ", tmp_path) == []
+
+
+@pytest.mark.parametrize("option", ["--fault", "--variant"])
+def test_no_file_completes_nothing_and_says_nothing(option: str, tmp_path: Path) -> None:
+    """As little, where there is none of this name."""
+    assert complete(f"chaoskit exec none.yaml {option} ", tmp_path) == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -159,7 +166,7 @@ def test_completion_is_installed_for_the_shell(shell: str, tmp_path: Path) -> No
 
     assert done.stderr == ""
     assert f"completes chaoskit in {shell}" in done.stdout
-    assert Path(done.stdout.split()[0]).read_text().strip() == script(shell, tmp_path).strip()
+    assert Path(done.stdout.split()[0]).read_text().strip() == script(shell).strip()
 
 
 def test_an_unknown_shell_is_told() -> None:
