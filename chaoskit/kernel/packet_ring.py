@@ -17,6 +17,7 @@ from ipaddress import ip_address
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.capture_filter import Endpoint, capture_filter
 from chaoskit.kernel.packet_socket import OUTGOING, SOL_PACKET, attach_filter, bind_to_all_links, packet_socket
+from chaoskit.topology.steering import IFBS
 
 _PACKET_RX_RING, _PACKET_STATISTICS, _PACKET_VERSION, _PACKET_IGNORE_OUTGOING = 5, 6, 10, 23  # linux/if_packet.h
 _TPACKET_V3 = 2
@@ -54,8 +55,8 @@ class PacketRing:
             self._socket.setsockopt(SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
             asked = _REQUEST.pack(_BLOCK, blocks, _FRAME, blocks * _BLOCK // _FRAME, _RETIRE, 0, 0)
             self._socket.setsockopt(SOL_PACKET, _PACKET_RX_RING, asked)
-            if all(ip_address(address).is_loopback for address, _ in endpoints):
-                # The kernel copies each outgoing packet before a filter sees it, and of these the filter takes none.
+            if all(ip_address(address).is_loopback for address, _ in endpoints) and not _has_ifb():
+                # The kernel copies each outgoing packet before a filter sees it; of loopback's the filter takes none.
                 self._socket.setsockopt(SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
             bind_to_all_links(self._socket)
         except OSError as error:
@@ -90,6 +91,11 @@ class PacketRing:
         if self._memory is not None:
             self._memory.close()
         self._socket.close()
+
+
+def _has_ifb() -> bool:
+    """Whether a fault delays what comes in behind an ifb, which it leaves as an outgoing packet."""
+    return any(name in IFBS.values() for _, name in socket.if_nameindex())
 
 
 def link_names() -> Callable[[int], str]:
