@@ -1,4 +1,4 @@
-"""Computes exact 95 % intervals, and the sizes of samples that bound a rate or a share.
+"""Computes exact intervals, and the sizes of samples that bound a rate or a share.
 
 | of              | interval                                                                              |
 |-----------------|---------------------------------------------------------------------------------------|
@@ -8,6 +8,8 @@
 | a rate of       | Garwood, Biometrika 28 (1936)                                                         |
 | nothing seen    |                                                                                       |
 
+Each leaves the probability `tail` beyond each of its ends: 0.025 for a 95 % interval.
+
 Incomplete beta function: the continued fraction of Numerical Recipes, 6.4, by Lentz's method.
 """
 
@@ -16,9 +18,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from statistics import NormalDist
 
-TAIL = 0.025  # of each side
-NORMAL = 1.959963984540054  # the normal distribution's quantile that leaves TAIL beyond it
+TAIL = 0.025  # of each side, unless more than one look is taken
 _TINY = 1e-300
 _NEARLY_NORMAL = 1e5  # the shape of a gamma distribution from which on Wilson's and Hilferty's cube is exact enough
 
@@ -32,34 +34,34 @@ def binomial_cdf(k: int, n: int, share: float) -> float:
     return _incomplete_beta(n - k, k + 1, 1 - share)
 
 
-def clopper_pearson(k: int, n: int) -> tuple[float, float]:
+def clopper_pearson(k: int, n: int, tail: float = TAIL) -> tuple[float, float]:
     """The Clopper-Pearson interval of a share after k of n."""
-    low = 0.0 if k == 0 else _solve(lambda p: 1 - binomial_cdf(k - 1, n, p) - TAIL)
-    high = 1.0 if k == n else _solve(lambda p: TAIL - binomial_cdf(k, n, p))
+    low = 0.0 if k == 0 else _solve(lambda p: 1 - binomial_cdf(k - 1, n, p) - tail)
+    high = 1.0 if k == n else _solve(lambda p: tail - binomial_cdf(k, n, p))
     return low, high
 
 
-def excludes(k: int, n: int, share: float) -> bool:
+def excludes(k: int, n: int, share: float, tail: float = TAIL) -> bool:
     """Whether the interval after k of n excludes `share`, without computing the interval."""
-    return binomial_cdf(k, n, share) <= TAIL or 1 - binomial_cdf(k - 1, n, share) <= TAIL
+    return binomial_cdf(k, n, share) <= tail or 1 - binomial_cdf(k - 1, n, share) <= tail
 
 
-def order_statistic_ranks(percent: int, n: int) -> tuple[int, int]:
+def order_statistic_ranks(percent: int, n: int, tail: float = TAIL) -> tuple[int, int]:
     """The ranks (from 1) of the order statistics that bound a percentile; 0 and n + 1 mean unbounded."""
     part = percent / 100
-    low = _first(lambda rank: binomial_cdf(rank, n, part) > TAIL, n)
-    high = _first(lambda rank: 1 - binomial_cdf(rank - 1, n, part) <= TAIL, n + 1)
+    low = _first(lambda rank: binomial_cdf(rank, n, part) > tail, n)
+    high = _first(lambda rank: 1 - binomial_cdf(rank - 1, n, part) <= tail, n + 1)
     return low, high
 
 
-def garwood(count: int) -> tuple[float, float]:
+def garwood(count: int, tail: float = TAIL) -> tuple[float, float]:
     """The interval of a Poisson distribution's mean after `count`."""
-    low = gamma_quantile(TAIL, count) if count else 0.0
-    return low, gamma_quantile(1 - TAIL, count + 1)
+    low = gamma_quantile(tail, count) if count else 0.0
+    return low, gamma_quantile(1 - tail, count + 1)
 
 
-def interpolated_ranks(percent: int, n: int) -> tuple[float, float]:
-    """Ranks between those of order statistics, each of which misses a percentile 2.5 times in 100.
+def interpolated_ranks(percent: int, n: int, tail: float = TAIL) -> tuple[float, float]:
+    """Ranks between those of order statistics, each of which misses a percentile with the probability `tail`.
 
     Beran and Hall, JRSS B 55 (1993). 0 and infinity mean unbounded, as 0 and n + 1 in `order_statistic_ranks`.
     """
@@ -70,27 +72,37 @@ def interpolated_ranks(percent: int, n: int) -> tuple[float, float]:
         rank = 1 + at * (n - 1)
         return _incomplete_beta(rank, n + 1 - rank, part)
 
-    low = 1 + (n - 1) * _solve(lambda at: 1 - TAIL - is_below(at)) if is_below(0) >= 1 - TAIL else 0.0
-    high = 1 + (n - 1) * _solve(lambda at: TAIL - is_below(at)) if is_below(1) <= TAIL else math.inf
+    low = 1 + (n - 1) * _solve(lambda at: 1 - tail - is_below(at)) if is_below(0) >= 1 - tail else 0.0
+    high = 1 + (n - 1) * _solve(lambda at: tail - is_below(at)) if is_below(1) <= tail else math.inf
     return low, high
 
 
-def wilson(k: int, n: int) -> tuple[float, float]:
+def wilson(k: int, n: int, tail: float = TAIL) -> tuple[float, float]:
     """Wilson's score interval of a share after k of n, JASA 22 (1927)."""
-    share, square = k / n, NORMAL**2
+    share, quantile = k / n, normal(tail)
+    square = quantile**2
     centre = (share + square / (2 * n)) / (1 + square / n)
-    half = NORMAL * math.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
+    half = quantile * math.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
 @cache
-def student(freedom: int) -> float:
-    """Student's t that leaves `TAIL` beyond it."""
+def normal(tail: float) -> float:
+    """The normal distribution's quantile that leaves `tail` beyond it."""
+    return NormalDist().inv_cdf(1 - tail)
+
+
+@cache
+def student(freedom: int, tail: float = TAIL) -> float:
+    """Student's t that leaves `tail` beyond it."""
 
     def beyond(t: float) -> float:
         return _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2
 
-    return 1 + 12 * _solve(lambda at: TAIL - beyond(1 + 12 * at))
+    most = 1.0
+    while beyond(most) > tail:
+        most *= 2
+    return most * _solve(lambda at: tail - beyond(most * at))
 
 
 def gamma_cdf(x: float, shape: float) -> float:
@@ -107,24 +119,24 @@ def gamma_cdf(x: float, shape: float) -> float:
 
 def gamma_quantile(share: float, shape: float) -> float:
     """The quantile of a gamma distribution of this shape and of scale 1."""
-    ninth, z = 1 / (9 * shape), NORMAL if share > 0.5 else -NORMAL
+    ninth, z = 1 / (9 * shape), NormalDist().inv_cdf(share)
     high = 2 * shape * max(0.0, 1 - ninth + z * math.sqrt(ninth)) ** 3 + 4
     return high * _solve(lambda at: gamma_cdf(at * high, shape) - share)
 
 
-def min_samples(tail: float) -> int:
-    """How many values an upper bound of the quantile takes that leaves `tail` beyond it (p95: 72)."""
-    return math.ceil(math.log(TAIL) / math.log1p(-tail))
+def min_samples(beyond: float, tail: float = TAIL) -> int:
+    """How many values an upper bound of the quantile takes that leaves `beyond` beyond it (p95: 72)."""
+    return math.ceil(math.log(tail) / math.log1p(-beyond))
 
 
-def most_unseen(exposure: float) -> float:
+def most_unseen(exposure: float, tail: float = TAIL) -> float:
     """The upper end of a Poisson rate of which nothing was seen in `exposure`."""
-    return -math.log(TAIL) / exposure
+    return -math.log(tail) / exposure
 
 
-def exposure_to_exclude(rate: float) -> float:
+def exposure_to_exclude(rate: float, tail: float = TAIL) -> float:
     """How much exposure without an event bounds its rate by `rate`, which is above 0."""
-    return -math.log(TAIL) / rate
+    return -math.log(tail) / rate
 
 
 def _first(is_true: Callable[[int], bool], last: int) -> int:

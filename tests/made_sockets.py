@@ -113,6 +113,7 @@ class Run:
             unacked=self.unacked,
             counters=[],
             hops=[],
+            looks=[],
             connection_ends=[],
             host_sockets=[],
             host_states=[],

@@ -3,77 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from os.path import lexists
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.attribution.phase_causes import PhaseCauses
-from chaoskit.analysis.attribution.run_evidence import SINGLE_PHASE, run_evidence, timeline_of
+from chaoskit.analysis.attribution.run_evidence import run_evidence
 from chaoskit.analysis.beside import with_workloads
 from chaoskit.analysis.capture_warnings import capture_warnings
-from chaoskit.analysis.chains.inversions import inversions
 from chaoskit.analysis.chains.ladder import LadderResult, ladder_result
-from chaoskit.analysis.chains.measurements import FROM_SPANS, by_user, measure
 from chaoskit.analysis.chains.model_queue import model_queues
 from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
-from chaoskit.analysis.chains.places import Front
-from chaoskit.analysis.chains.stops import stops
 from chaoskit.analysis.compression import compare_compression, compression_warnings
-from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
-from chaoskit.analysis.health import health
+from chaoskit.analysis.conclusion import outcome, warnings, with_path_mtu_cause
+from chaoskit.analysis.judge import judge
 from chaoskit.analysis.load import RawRecords, load_records, load_workload
+from chaoskit.analysis.looks import until_decided
 from chaoskit.analysis.network.closings import EndedStream, closings
-from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.counter_deltas import namespace_deltas
-from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
-from chaoskit.analysis.objectives import UndecidedReason, evaluate
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.result import Bucket, NamespaceCounts, PhaseResult, Result, Round
+from chaoskit.analysis.run_spec import RunSpec, of_programs, spec_of
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.metrics import metrics
 from chaoskit.analysis.statistics.quantiles import MS
-from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.buckets import bucket_seconds, buckets
-from chaoskit.analysis.streams.goodput import good_streams
-from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE_RUN, PhaseSamples, phase_samples, span_of_stream
-from chaoskit.analysis.streams.populations import Population, SamplesByPopulation
-from chaoskit.analysis.streams.recovery import Recoveries
+from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE_RUN, PhaseSamples, span_of_stream
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.analysis.vllm_figures import vllm_figures
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
 from chaoskit.plan.phase_settings import phase_settings
-from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
-from chaoskit.records.model import Request
-from chaoskit.spec.endpoint import redacted
-from chaoskit.spec.objectives import Objective
-from chaoskit.spec.phases import CLEAN_PHASES
-from chaoskit.spec.sizes import mean_tokens
-from chaoskit.spec.workload import Workload
-from chaoskit.telemetry.traces import traces
 from chaoskit.telemetry.traces import warnings as span_warnings
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """What a run is judged by: from its plan, or that of a probe; nothing for records without either."""
-
-    objectives: tuple[Objective, ...] = ()
-    workload: Workload | None = None
-    name: str = "probe"
-    question: str = ""
-    target: str = ""
-    seed: int = 0
-    reference: str = SINGLE_PHASE
-    model: str | None = None
-    protocol: str | None = None
-    conditions: tuple[str, ...] = ()
 
 
 def analyse(run: Path) -> Result:
@@ -85,51 +51,28 @@ def analyse(run: Path) -> Result:
     others = raw.plan.workloads if raw.plan is not None else ()
     workloads = [(other, load_workload(run, raw, other)) for other in others if lexists(run / WORKLOADS / other.name)]
     uncompressed = load_records(run / UNCOMPRESSED) if raw.plan is None and lexists(run / UNCOMPRESSED) else None
-    found = analyse_records(raw, run, _spec_of(raw.plan or raw.probe), uncompressed)
+    found = analyse_records(raw, run, spec_of(raw.plan or raw.probe), uncompressed)
     if not workloads:
         return found
-    results = [(other, analyse_records(records, run, _spec_of(records.plan))) for other, records in workloads]
+    results = [(other, analyse_records(records, run, spec_of(records.plan))) for other, records in workloads]
     return with_workloads(found, results)
 
 
 def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: RawRecords | None = None) -> Result:
     """The same for records that have been read, and those without compression. `run` is only named in the result."""
     streams, reader = raw.streams, raw.streams.table.reader
-    run_timeline = timeline_of(raw)
-    in_lab = raw.plan is not None and raw.plan.interface is None
     asked = raw.plan or raw.probe
-    traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
-    classes = raw.plan.classes if raw.plan is not None else {}
-    measured = replace(
-        measure(raw.requests, traced, raw.numbering, _front(raw.plan), stops(raw.host_states)),
-        inversions=inversions(raw.requests, raw.spans, classes),
-    )
-    hops = by_user(measured, streams.ended)
-    samples = phase_samples(streams, run_timeline, more=hops.latencies, told=hops.told)
-    populations = SamplesByPopulation(samples, raw.requests)
-    intended = _intended(raw, streams.ended, spec.workload)
-    good = good_streams(
-        streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended, hops
-    )
-    recoveries = Recoveries(run_timeline, _by_user(streams.ended), good, _clean_phases(raw.plan))
-    estimates = Estimates(good, intended, recoveries, hops.missing)
-    seen = SeenConnections(raw.connection_ends, raw.host_sockets)
-    checks = tuple(fidelity(raw.plan, run_timeline, raw, seen)) if raw.plan else ()
-    client_health = health(streams, raw.vitals, raw.served)
-    reasons = undecided_reasons(raw, streams.ended, checks, client_health)
-    of_spans = [UndecidedReason(hops.lost_reason, metrics=frozenset(FROM_SPANS))] if hops.lost_reason else []
-    verdicts = tuple(
-        evaluate(objective, populations.of(Population.of(objective)), estimates, (*reasons, *of_spans))
-        for objective in spec.objectives
-    )
-    known = run_evidence(raw, run_timeline, seen)
+    judged = judge(raw, spec)
+    run_timeline, samples, estimates, hops = judged.timeline, judged.samples, judged.estimates, judged.hops
+    checks, client_health, reasons = judged.fidelity, judged.health, judged.reasons
+    known = run_evidence(raw, run_timeline, judged.seen)
     causes = PhaseCauses(raw, known, samples.get(spec.reference))
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), causes))
-    tiers = tiers_by_phase(hops, populations, estimates, run_timeline, spec.reference)
+    tiers = tiers_by_phase(hops, judged.populations, estimates, run_timeline, spec.reference)
     phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)
     ended = _in_phases(known.ended, run_timeline)
     phases = tuple(_with_closings(phase, samples[phase.name], ended, raw) for phase in phases)
-    verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
+    verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(judged.verdicts, spec.objectives, strict=True))
     return Result(
         chaoskit=__version__,
         name=spec.name,
@@ -137,7 +80,9 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         target=spec.target,
         model=spec.model,
         protocol=spec.protocol,
-        conditions=(*spec.conditions, *_of_programs(raw.plan, raw.machine.get("clock", ""))),
+        conditions=(*spec.conditions, *of_programs(raw.plan, raw.machine.get("clock", ""))),
+        level=1 - 2 * spec.tail,
+        until_decided=until_decided(raw, run_timeline),
         seed=spec.seed,
         run=str(display_path(run)),
         clock=raw.machine.get("clock", ""),
@@ -171,57 +116,9 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
             *capture_warnings(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
-            *span_warnings(traced, asked.telemetry.address if asked is not None and asked.telemetry else None),
+            *span_warnings(judged.traced, asked.telemetry.address if asked is not None and asked.telemetry else None),
         ),
     )
-
-
-def _by_user(streams: Sequence[Stream]) -> Iterator[Request]:
-    """The last attempt of each user, as if it had been scheduled when he asked first."""
-    for stream in streams:
-        if stream.is_counted and not stream.is_asked_again:
-            yield replace(stream.request, scheduled=stream.asked)
-
-
-def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
-    if plan is None:
-        return RunSpec()
-    if isinstance(plan, ProbePlan):
-        socket = (f"over the Unix socket {plan.uds}",) if plan.uds else ()
-        processes = (f"from {plan.processes} processes",) if plan.processes > 1 else ()
-        return RunSpec(
-            plan.objectives,
-            plan.workload,
-            target=plan.url,
-            seed=plan.seed,
-            model=None if plan.workload.protocol == "sse" else plan.model,  # its path says what is asked
-            protocol=_protocol(plan.workload),
-            conditions=(*socket, *plan.access.conditions(plan.url), *processes),
-        )
-    access = plan.interface.access if plan.interface is not None else plan.access
-    return RunSpec(
-        objectives=plan.objectives,
-        workload=plan.workload,
-        name=plan.name,
-        question=plan.question,
-        target=redacted(plan.target),
-        seed=plan.seed,
-        reference=plan.reference,
-        model=access.model or None,
-        protocol=_protocol(plan.workload),
-        conditions=(*access.conditions(plan.target), *filter(None, [plan.interleaved])),
-    )
-
-
-def _protocol(work: Workload) -> str:
-    return f"{work.protocol} over HTTP/{work.http}"
-
-
-def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:
-    """What virtual time cannot show of users' programs."""
-    if not isinstance(plan, Plan) or clock != "virtual" or all(host.spec.run is None for host in plan.hosts):
-        return ()
-    return ("in virtual time computing takes no time: a program that its processor slows down looks fast",)
 
 
 def _ladders(raw: RawRecords) -> Iterator[LadderResult]:
@@ -243,30 +140,6 @@ def _provenance(raw: RawRecords) -> Provenance | None:
     if raw.provenance is not None and raw.machine.get("clock") == "virtual":
         return raw.provenance.model_copy(update={"started": None})
     return raw.provenance
-
-
-def _front(plan: Plan | None) -> Front | None:
-    """The host of a service lab that the client asks."""
-    if plan is None or not plan.asked_hosts:
-        return None
-    return Front(urlsplit(plan.target).hostname or "", plan.asked_hosts)
-
-
-def _clean_phases(plan: Plan | None) -> Collection[str]:
-    """The names of phases without a fault and a surge."""
-    if plan is None:
-        return CLEAN_PHASES
-    return {phase.name for phase in plan.phases if not phase.faults and phase.demand == 1}
-
-
-def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | None) -> dict[int, int]:
-    """How many tokens the reference server meant to send; for streams that it never saw, the requested number."""
-    stamped = {served.stream: served.tokens for served in raw.served if served.stream is not None}
-    if not raw.served or workload is None:
-        return stamped
-    known = [stream.request.asked for stream in streams if stream.request.asked is not None]
-    mean = round(mean_tokens(workload)) if workload.trace is None else round(sum(known) / max(1, len(known)))
-    return {stream.number: stream.request.asked or mean for stream in streams} | stamped
 
 
 def _phases(

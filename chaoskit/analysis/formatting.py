@@ -59,6 +59,11 @@ def format_value(value: float | None, unit: Unit) -> str:
             return _rate(value)
 
 
+def format_level(tail: float) -> str:
+    """How sure an interval is that leaves this probability beyond each end: `95 %`."""
+    return f"{100 - 200 * tail:.3g} %"
+
+
 def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
     """An interval: `0.98–1.6 s`, `at least 0.98 s` where it has no upper end."""
     low_is_open, high_is_open = low is None or math.isinf(low), high is None or math.isinf(high)

@@ -26,6 +26,7 @@ from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE, WORKLOADS
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState, NamespaceCounters
 from chaoskit.records.jsonl import FILES, read, read_numbered
+from chaoskit.records.look_record import Look
 from chaoskit.records.model import (
     DRAIN,
     Counters,
@@ -79,6 +80,7 @@ class RawRecords:
     unacked: list[UnackedSample]
     counters: list[Counters]
     hops: list[Hop]
+    looks: list[Look]
     connection_ends: list[ConnectionEnd]
     host_sockets: list[HostSocket]
     host_states: list[HostState]
@@ -158,6 +160,7 @@ def load_records(run: Path) -> RawRecords:
         unacked=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, UnackedSample)],
         counters=read(run, Counters),
         hops=read(run, Hop),
+        looks=read(run, Look),
         connection_ends=read(run, ConnectionEnd),
         host_sockets=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, HostSocket)],
         host_states=read(run, HostState),

@@ -1,4 +1,4 @@
-"""Evaluates objectives: decided only when the whole 95 % interval lies on one side of the bound.
+"""Evaluates objectives: decided only when the whole interval lies on one side of the bound.
 
 Rules: an objective is undecided where its phase's fault was not achieved as requested, or where the client was
 overloaded. An undecided objective says how many streams would have decided it.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from chaoskit import intervals
 from chaoskit.analysis.findings import Evidence
-from chaoskit.analysis.formatting import about, format_interval, format_value
+from chaoskit.analysis.formatting import about, format_interval, format_level, format_value
 from chaoskit.analysis.result import ObjectiveResult, ObjectiveVerdict, Unit
 from chaoskit.analysis.statistics.comparison import ratio
 from chaoskit.analysis.statistics.estimates import MINUTE, Estimates, scale, unit
@@ -50,7 +50,8 @@ class Claim:
     bound: float
     unit: Unit
     streams: int
-    tail: float | None  # of a quantile or a share of streams: the share that may lie beyond the bound
+    beyond: float | None  # of a quantile or a share of streams: the share that may lie beyond the bound
+    tail: float  # of its interval
     streams_beyond: int = 0  # how many streams lie beyond it
     minutes: float = 0.0  # that they streamed, together; of a rate of stalls
     gaps: int = 0  # of a quantile of gaps
@@ -108,17 +109,18 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
             "ratio",
             streams,
             tail_beyond(metric),
+            estimates.tail,
             gaps=gaps,
             never=estimate.never,
         )
     bound = bound_of(objective)
-    tail = bound if metric in SHARES_OF_STREAMS else tail_beyond(metric)
     return Claim(
         estimate.scaled(scale(metric)),
         bound * scale(metric),
         unit(metric),
         estimate.streams,
-        tail,
+        bound if metric in SHARES_OF_STREAMS else tail_beyond(metric),
+        estimates.tail,
         _streams_beyond(objective, sample, bound),
         sum(sample.by_stream.length) / MINUTE if unit(metric) == "per-minute" else 0.0,
         _gaps(sample, metric),
@@ -171,7 +173,7 @@ def _reason(claim: Claim, judgement: ObjectiveVerdict, needed_streams: int | Non
     if claim.at_least is not None or (value is not None and math.isinf(value) and claim.never):
         seen += f", {claim.never} of which ended {'in a gap' if claim.gaps else 'without'}"
     if format_value(low, claim.unit) != format_value(high, claim.unit):
-        seen += f", 95 %: {format_interval(low, high, claim.unit)}"
+        seen += f", {format_level(claim.tail)}: {format_interval(low, high, claim.unit)}"
     if judgement != "undecided":
         return seen
     if claim.is_not_waited_for:
@@ -195,7 +197,7 @@ def _streams_needed(objective: Objective, claim: Claim) -> int | None:
     """
     if claim.is_not_waited_for:
         return None
-    sizes = sample_sizes(objective)
+    sizes = sample_sizes(objective, claim.tail)
     value = claim.observed.value
     assert value is not None
     size = sizes.to_be_met if OPERATORS[objective.operator](value, claim.bound) else sizes.to_be_broken
@@ -216,8 +218,8 @@ def _streams_by_spread(claim: Claim) -> int | None:
     assert value is not None
     assert low is not None
     assert high is not None
-    if claim.tail is not None and claim.unit != "ratio":
-        return _streams_for_share(claim.streams_beyond, claim.streams, claim.tail)
+    if claim.beyond is not None and claim.unit != "ratio":
+        return _streams_for_share(claim.streams_beyond, claim.streams, claim.beyond, claim.tail)
     end, distance = (high if value < claim.bound else low), abs(claim.bound - value)
     if not distance or math.isinf(end) or math.isinf(distance):
         return None if not distance else 2 * claim.streams
@@ -226,16 +228,16 @@ def _streams_by_spread(claim: Claim) -> int | None:
     return needed if needed <= _MAX_STREAMS else None
 
 
-def _streams_for_share(hits: int, count: int, bound: float) -> int | None:
+def _streams_for_share(hits: int, count: int, bound: float, tail: float) -> int | None:
     """The number of streams at which the interval around the same share excludes `bound`."""
     if not count or not 0 < bound < 1:
         return None
     seen, least, number = hits / count, count, count
-    while not intervals.excludes(round(seen * number), number, bound):
+    while not intervals.excludes(round(seen * number), number, bound, tail):
         if number > _MAX_STREAMS:
             return None
         least, number = number, math.ceil(number * 1.05) + 1
-    return next(n for n in range(least, number + 1) if intervals.excludes(round(seen * n), n, bound))
+    return next(n for n in range(least, number + 1) if intervals.excludes(round(seen * n), n, bound, tail))
 
 
 def _undecided(

@@ -16,6 +16,7 @@ from chaoskit.analysis.chains.ladder import LadderResult
 from chaoskit.analysis.chains.queue_result import ModelQueue
 from chaoskit.analysis.findings import Closing, Evidence, Intermediary, PathMtu
 from chaoskit.analysis.finite_json import FiniteJson
+from chaoskit.analysis.look_results import UntilDecided
 from chaoskit.analysis.machine import Machine
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
@@ -314,6 +315,7 @@ class Result(FiniteJson):
         "spans": NO_TIERS,
         "model": "no model was named: a lab's own server takes any, and a URL may say it",
         "protocol": "the records have no plan",
+        "until_decided": "the run has a fixed length",
         "machine": "no machine.json has it: it is not recorded of a probe, nor of a run that ended before its timeline",
     }
     schema_version: Literal[1] = SCHEMA
@@ -335,6 +337,8 @@ class Result(FiniteJson):
     seconds: float
     outcome: Outcome
     reference: str
+    level: float = Field(default=0.95, description="How sure each interval is; more where several looks were taken.")
+    until_decided: UntilDecided | None = None
     overall: Metrics
     phases: tuple[PhaseResult, ...]
     bucket_s: float

@@ -16,6 +16,12 @@ def plan(
     variant: Annotated[
         str | None, typer.Option(metavar="NAME", help="Variant of the matrix. Default: the first.")
     ] = None,
+    until_decided: Annotated[
+        bool, typer.Option("--until-decided", help="Plan a run that repeats the timeline until all is decided.")
+    ] = False,
+    max_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="End --until-decided after this time. Default: 10m.")
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="List every change, also what every lab is made of.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, as in plan.json.")] = False,
 ) -> None:
@@ -25,10 +31,11 @@ def plan(
     from chaoskit.report.screen import Screen
     from chaoskit.report.undecidable import note_undecidable
     from chaoskit.spec.matrix import load_variants
+    from chaoskit.spec.options import time_until_decided
 
     loaded = load_variants(file)
     chosen = loaded.each[0] if loaded.axes and variant is None else loaded.named(variant)
-    found = prepare(chosen.experiment)
+    found = prepare(chosen.experiment, max_time=time_until_decided(until_decided, max_time))
     if json:
         say_json(found.model_dump_json(indent=2))
         note_undecidable([found])

@@ -39,6 +39,12 @@ def run(
         ClockName, typer.Option(help="virtual: waits take no real time, delays are exact.")
     ] = ClockName.AUTO,
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="Run only this variant of the matrix.")] = None,
+    until_decided: Annotated[
+        bool, typer.Option("--until-decided", help="Repeat the timeline until every objective is met or broken.")
+    ] = False,
+    max_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="End --until-decided after this time. Default: 10m.")
+    ] = None,
     verify_repeatable: Annotated[
         bool, typer.Option("--verify-repeatable", help="Run twice and compare every byte.")
     ] = False,
@@ -53,6 +59,7 @@ def run(
     from chaoskit.clock import wall
     from chaoskit.conduct.provenance import collect
     from chaoskit.spec.matrix import load_variants
+    from chaoskit.spec.options import time_until_decided
     from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
 
@@ -61,7 +68,8 @@ def run(
     stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")
     directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{stamp}"
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
-    options = RunOptions(where, directory, out is not None, verify_repeatable, made_with)
+    most = time_until_decided(until_decided, max_time)
+    options = RunOptions(where, directory, out is not None, verify_repeatable, made_with, most)
     if loaded.axes and variant is None:
         raise typer.Exit(run_series(loaded, options))
     raise typer.Exit(run_single(loaded.named(variant), options))

@@ -26,7 +26,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
 
     Raises RefusedError before the first one if this machine cannot run one of them.
     """
-    plans = [prepare(variant.experiment, to_run=True) for variant in variants.each]
+    plans = [prepare(variant.experiment, to_run=True, max_time=options.max_time) for variant in variants.each]
     note_undecidable(plans)
     substrates = choose_each(plans, options.substrate)
     top, screen = options.create({EXPERIMENT: variants.text}), Screen()

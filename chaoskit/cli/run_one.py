@@ -23,7 +23,7 @@ from chaoskit.terminal import ascii_json
 
 def run_single(variant: Variant, options: RunOptions) -> int:
     """Run it and show its result. Returns the exit code."""
-    plan = prepare(variant.experiment, to_run=True)
+    plan = prepare(variant.experiment, to_run=True, max_time=options.max_time)
     note_undecidable([plan])
     substrate, why = choose(plan.needs, options.substrate, plan.interface, plan.memory)
     job = Job(plan, substrate, options.create(files(variant, plan, options.provenance)))

@@ -13,6 +13,7 @@ from chaoskit.records.directory import create, create_next, kept_records
 from chaoskit.report.result_json import write_result
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.terminal import complain
+from chaoskit.units import Duration
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class RunOptions:
     """Options of a run beside the file. `is_verified`: every run is done twice and compared.
 
     `is_named`: the directory was given, and must be new or empty. One that was not gets a number if it exists.
-    `provenance` is what the run is made with: the content of `provenance.json`.
+    `provenance` is what the run is made with: the content of `provenance.json`. With `max_time` a run ends when its
+    objectives are decided, or after it.
     """
 
     substrate: SubstrateOptions
@@ -28,6 +30,7 @@ class RunOptions:
     is_named: bool
     is_verified: bool
     provenance: str
+    max_time: Duration | None = None
 
     def create(self, files: dict[str, str]) -> Path:
         """Create the directory with these files. Raises RefusedError."""

@@ -19,6 +19,7 @@ from chaoskit.conduct.capture_process import capture_of_run
 from chaoskit.conduct.hosts.states import HostsKernel
 from chaoskit.conduct.lab_hosts import hosts_of
 from chaoskit.conduct.lab_setup import LabSetup
+from chaoskit.conduct.looker import Looker
 from chaoskit.conduct.machine_file import MachineFile
 from chaoskit.conduct.probes import Probes, variables
 from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, in_lab, listeners_at_target, trace_seed
@@ -195,6 +196,7 @@ class Conductor:
                 with (
                     TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline,
                     LabConnections(self.run, kernel, self._places, self.clock) as connections,
+                    Looker(self.plan, self.run, self.clock, start) as looker,
                     NamespaceSampler(self.run, kernel, self._places.all or ("",), self.clock) as sampler,
                 ):
                     timeline.at_phase_ends = sampler.sample
@@ -206,8 +208,10 @@ class Conductor:
                         probes.check()
                         connections.look()
                         capture.check()
+                        if looker.check() and looker.end is not None:
+                            probes.end_at(looker.end)
 
-                    timeline.run(start, probes.main, look)
+                    timeline.run(start, probes.main, look, lambda: looker.end)
                     probes.finish()
                 machine.add_end()
                 machine.write()

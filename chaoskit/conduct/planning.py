@@ -16,8 +16,10 @@ from chaoskit.kernel.client_limits import client_limits
 from chaoskit.kernel.features import detect_features
 from chaoskit.plan.client_load import ClientLoad, shortages
 from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.decidability import never_decided
 from chaoskit.plan.model import InterfacePlan, Plan
 from chaoskit.plan.obstacles import classifier, obstacles
+from chaoskit.plan.until_decided import with_rounds
 from chaoskit.probe import credentials
 from chaoskit.probe.model_list import with_model
 from chaoskit.probe.prompts import read_prompts
@@ -32,14 +34,22 @@ from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.spec.workload import Workload
 from chaoskit.telemetry.endpoint import doubts
+from chaoskit.units import Duration
 
 
-def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
+def prepare(experiment: Experiment, to_run: bool = False, max_time: Duration | None = None) -> Plan:
     """The plan, with everything resolved; `to_run` requires the API key too. Enters the stage's network namespace.
 
-    Raises RefusedError where this machine cannot, or must not, run it, and SpecError without the key.
+    With `max_time` the run ends when its objectives are decided, at the latest after as many rounds as fit into it.
+    Raises RefusedError where this machine cannot, or must not, run it, and SpecError without the key, and for an
+    objective that `max_time` cannot decide.
     """
-    plan = _compiled(experiment, to_run)
+    looks = None
+    if max_time is not None:
+        experiment, looks = with_rounds(experiment, max_time)
+    plan = _compiled(experiment, to_run).model_copy(update={"looks": looks})
+    if looks is not None and (never := never_decided(plan)):
+        raise SpecError("--until-decided: " + "; ".join(never))
     told = load_warnings(plan.workload, plan.target, plan.server, to_run=to_run, surges=plan.surges)
     of_spans = () if plan.telemetry is None else doubts(plan.telemetry.listen)
     return plan.model_copy(update={"warnings": (*plan.warnings, *told, *of_spans)})

@@ -6,8 +6,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import cache
 from itertools import cycle
@@ -21,6 +21,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import Plan, PlannedWorkload
 from chaoskit.probe.drive import drive, warm_up
+from chaoskit.probe.ending import Ending
 from chaoskit.probe.shares import Share
 from chaoskit.probe.target import DriveOptions, SocketOptions, Target, endpoint
 from chaoskit.probe.transport.socket_options import check_supported
@@ -44,6 +45,8 @@ class Probes:
         """`traces` is what those of the requests are drawn from; None: they name none."""
         self._traces = traces
         self._plan, self._kernel, self._run, self._clock = plan, kernel, run, clock
+        self._ends = 0
+        self._endings: list[int] = []  # pipes, if the run may end before its length
         self._others: list[Worker] = []
         self._workers: list[Worker] = []
 
@@ -67,6 +70,13 @@ class Probes:
             if not worker.is_alive and self._clock.now() < self._ends:
                 raise RefusedError(f"the {worker.name} ended before the timeline did; this is a mistake in chaoskit")
 
+    def end_at(self, stamp: int) -> None:
+        """Let all start no more requests from this stamp on."""
+        self._ends = min(self._ends, stamp)
+        for pipe in self._endings:
+            with suppress(OSError):  # it has ended, which its end says
+                os.write(pipe, str(stamp).encode())
+
     def finish(self) -> None:
         """Wait until the streams of all others have ended."""
         until = self._clock.now() + _GRACE
@@ -77,10 +87,21 @@ class Probes:
         """End all. Never raises."""
         for worker in reversed(self._workers):
             worker.stop(self._clock)
+        while self._endings:
+            os.close(self._endings.pop())
+
+    def _ending(self) -> Callable[[], Ending | None]:
+        """What makes the end of a worker's drive, in its process; made before it is forked."""
+        if self._plan.looks is None:
+            return lambda: None
+        reader, writer = os.pipe()
+        self._endings.append(writer)
+        return lambda: Ending(reader)
 
     def _measured(self) -> int:
         plan, target = self._plan, replace(target_of(self._plan), traces=self._traces)
         reader, writer = os.pipe()
+        ending = self._ending()
 
         async def work(stop: asyncio.Event) -> None:
             await warm_up()
@@ -95,6 +116,7 @@ class Probes:
                 fault_free=plan.fault_free,
                 classes=plan.classes,
                 surges=plan.surges,
+                ending=ending(),
             )
             await drive(target, plan.workload, options, self._run, stop)
 
@@ -113,13 +135,21 @@ class Probes:
         folder.mkdir(parents=True)
         seed = derive(plan.seed, "workload", other.name)
         classes = only(plan.classes, other.traffic_class)
+        ending = self._ending()
 
         async def work(stop: asyncio.Event) -> None:
             await warm_up()
             start = int(os.read(reader, 32))  # nothing else is to be done until then
             share = Share(first=other.first)
             options = DriveOptions(
-                seed, start, plan.length, plan.drain, fault_free=plan.fault_free, share=share, classes=classes
+                seed,
+                start,
+                plan.length,
+                plan.drain,
+                fault_free=plan.fault_free,
+                share=share,
+                classes=classes,
+                ending=ending(),
             )
             await drive(target, other.workload, options, folder, stop)
 

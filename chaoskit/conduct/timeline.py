@@ -51,10 +51,17 @@ class TimelineRunner:
         self._counters.close()
         self._hops.close()
 
-    def run(self, start: int, probe: Worker, check: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self,
+        start: int,
+        probe: Worker,
+        check: Callable[[], None] = lambda: None,
+        end: Callable[[], int | None] = lambda: None,
+    ) -> None:
         """Run all phases, then wait until the probe has ended its streams.
 
-        `check` is called a few times a second; it raises what ends the run.
+        `check` is called a few times a second; it raises what ends the run. `end` is asked after each phase for a
+        stamp: the phase that ends there is the last one.
         """
         self._check = check
         until = begin = start
@@ -63,6 +70,8 @@ class TimelineRunner:
             until += planned.length
             self._enter(planned, begin, until)
             self._wait(until, probe)
+            if (last := end()) is not None and until >= last:
+                break
         over = max(until, begin)  # a busy machine may enter the last phase after its planned end
         self._phase = Phase("drain", planned.round, planned.faults, over, over, until + self._plan.drain)
         self._record_phase(self._phase)

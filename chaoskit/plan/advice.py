@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chaoskit.plan.shortfalls import Shortfall, factor, is_enough, shortfalls
 from chaoskit.plan.timetable import SECOND, Timetable
+from chaoskit.plan.until_decided import looks_of
 from chaoskit.spec.multiple import shown
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.replay import Replay, read_rows
@@ -27,7 +28,8 @@ _QUANTILES = ("p99", "p95", "p90", "p50")
 def changes(found: Sequence[Shortfall], table: Timetable) -> Iterator[str]:
     """Changes of a file, as it has them, each of which alone decides all of these."""
     search = _Search([each.objective for each in found], table)
-    yield from search.longer_phases()
+    if not table.is_until_decided:  # fewer rounds would fit into the time
+        yield from search.longer_phases()
     yield from search.more_load()
     yield from search.more_repeats()
     yield from search.other_workload()
@@ -36,7 +38,7 @@ def changes(found: Sequence[Shortfall], table: Timetable) -> Iterator[str]:
 def looser(short: Shortfall) -> Iterator[str]:
     """The strongest objective of its kind that what is given can decide."""
     for words, trial in _weaker(short.objective):
-        size = sample_sizes(trial).to_be_decided
+        size = sample_sizes(trial, short.tail).to_be_decided
         if size is not None and all(is_enough(size, supply) for _, supply in short.given):
             yield words
             return
@@ -88,11 +90,13 @@ class _Search:
 
     def more_repeats(self) -> Iterator[str]:
         """The timeline, more often."""
-        value = self.table.repeats
+        value, is_until = self.table.repeats, self.table.is_until_decided
         for _ in range(_TRIES):
-            found = self._missing(replace(self.table, repeats=value))
+            tail = looks_of(value, self.table.order).tail if is_until else self.table.tail
+            table = replace(self.table, repeats=value, tail=tail)
+            found = self._missing(table)
             if not found:
-                yield f"repeats: {value}"
+                yield f"--max-time {Duration(table.length)}" if is_until else f"repeats: {value}"
                 return
             value = math.ceil(value * _worst(found))
             if self.table.order == "interleaved":

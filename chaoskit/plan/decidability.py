@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import product
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from chaoskit.plan.advice import changes, looser
 from chaoskit.plan.model import Plan
 from chaoskit.plan.recovery_time import why_no_recovery
 from chaoskit.plan.shortfalls import Shortfall, is_enough, shortfalls
-from chaoskit.plan.timetable import SECOND, Timetable
+from chaoskit.plan.timetable import SECOND, Supply, Timetable
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import OF_SPANS, bound_of, is_zero_when_well, sample_sizes
@@ -30,6 +31,45 @@ def decidability_warnings(plan: Plan) -> tuple[str, ...]:
     never, found = _sorted(plan.objectives, table, plan.target, is_run=True)
     told = (_needs(each, table, _one_of("write", [*changes([each], table), *looser(each)])) for each in found)
     return (*never.values(), *told, *_contradictions(plan.objectives))
+
+
+def never_decided(plan: Plan) -> tuple[str, ...]:
+    """A sentence for each objective of a plan that ends undecided, whatever happens in all its rounds.
+
+    Not where the speed of a server is only assumed.
+    """
+    table = Timetable.of(plan)
+    absent = {
+        each: _why_absent(each.metric, table, plan.target, is_run=True) or why_no_recovery(each, table)
+        for each in plan.objectives
+    }
+    found = shortfalls((each for each, why in absent.items() if not why), table)
+    surely = (each for each in found if not table.assumption(each.objective.metric))
+    lacking = (each for each in surely if len(each.out_of_reach) == 2)
+    return (
+        *(f"{each.text}: {why}" for each, why in absent.items() if why),
+        *(_needs(each, table, _one_of("write", [*changes([each], table), *looser(each)])) for each in lacking),
+    )
+
+
+def supply_until(plan: Plan, objective: Objective) -> tuple[int, int | None]:
+    """How many streams all rounds of a plan with looks give to an objective, and after how many it may be decided.
+
+    In the clearest case, as in `spec.sample_size`; None where that is not known. Of two phases it is the poorer one.
+    """
+    table, looks = Timetable.of(plan), plan.looks
+    assert looks is not None
+    sizes = sample_sizes(objective, table.tail)
+    known = [size for size in (sizes.to_be_met, sizes.to_be_broken) if size is not None]
+    names = (objective.phase, *((objective.reference,) if objective.reference else ()))
+    share = table.share_of(objective.traffic_class, objective.workflow)
+
+    def given(rounds: int) -> list[Supply]:
+        return [replace(table, repeats=rounds).gives(objective.metric, name, share) for name in names]
+
+    is_recovery = objective.metric == "recovery_time"
+    enough = (n for n in looks.rounds if any(all(is_enough(size, each) for each in given(n)) for size in known))
+    return min(each.streams for each in given(looks.rounds[-1])), None if is_recovery else next(enough, None)
 
 
 def joint_advice(plan: Plan) -> tuple[str, ...]:
@@ -156,7 +196,7 @@ def _why_absent(metric: str, table: Timetable, url: str, is_run: bool) -> str:
 
 def _why_never(objective: Objective, table: Timetable) -> str:
     """Why it can end in one way only, and what to write; empty where a number of streams decides."""
-    sizes, metric, bound = sample_sizes(objective), objective.metric, bound_of(objective)
+    sizes, metric, bound = sample_sizes(objective, table.tail), objective.metric, bound_of(objective)
     is_upper = objective.operator in ("<", "<=")
     if objective.factor is not None and is_zero_when_well(metric):
         return f"stays undecided where {objective.reference} has none at all; give it a bound, {_example(objective)}"

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
 from chaoskit.errors import SpecError
+from chaoskit.intervals import TAIL
 from chaoskit.knobs import (
     Address,
     Clamp,
@@ -196,6 +197,17 @@ class PlannedWorkload(_Frozen):
     traffic_class: str | None = None
 
 
+class Looks(_Frozen):
+    """When a run looks whether its objectives are decided, so that it can end.
+
+    `rounds` are how many are done at each look; at the last one the run ends anyway. `tail` is the probability beyond
+    each end of every interval, with which all looks together are wrong as often as one is with 0.025.
+    """
+
+    rounds: tuple[int, ...] = Field(min_length=1)
+    tail: float = Field(gt=0, lt=0.5)
+
+
 class Plan(_Frozen):
     """Everything that `conduct` and `analyse` need; a copy of the experiment file is stored beside it."""
 
@@ -216,6 +228,9 @@ class Plan(_Frozen):
     stage: tuple[PlannedChange, ...]
     phases: tuple[PlannedPhase, ...] = Field(min_length=1)
     order: Order = "as-written"
+    looks: Looks | None = Field(
+        None, exclude_if=lambda value: value is None, description="Of a run that ends when all objectives are decided."
+    )
     workload: Workload
     workloads: tuple[PlannedWorkload, ...] = ()
     classes: dict[str, TrafficClass] = {}
@@ -292,6 +307,11 @@ class Plan(_Frozen):
         return tuple((phase.length, phase.demand) for phase in self.phases)
 
     @property
+    def tail(self) -> float:
+        """The probability beyond each end of the intervals."""
+        return TAIL if self.looks is None else self.looks.tail
+
+    @property
     def fault_free(self) -> int | None:
         """How long no fault is in force from the start, ns; None: always."""
         clean = list(takewhile(lambda phase: not phase.faults, self.phases))
@@ -302,8 +322,10 @@ class Plan(_Frozen):
         """That its phases are, for people; "" where they are as written."""
         if self.order == "as-written":
             return ""
-        rounds = self.phases[-1].round + 1
-        return f"{rounds} rounds interleaved, in pairs: an order by seed {self.seed}, and its reverse"
+        rounds = f"{self.phases[-1].round + 1} rounds"
+        if self.looks is not None:
+            rounds = f"at most {rounds}"
+        return f"{rounds} interleaved, in pairs: an order by seed {self.seed}, and its reverse"
 
     @property
     def reference(self) -> str:

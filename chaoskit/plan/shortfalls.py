@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from chaoskit.intervals import TAIL
 from chaoskit.plan.timetable import Supply, Timetable
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import SampleSize, sample_sizes
@@ -13,11 +14,15 @@ from chaoskit.spec.sample_size import SampleSize, sample_sizes
 
 @dataclass(frozen=True)
 class Shortfall:
-    """An objective that gets too little; `given` are the phases that give too little (None: the whole run)."""
+    """An objective that gets too little; `given` are the phases that give too little (None: the whole run).
+
+    `tail` is the probability beyond each end of the intervals.
+    """
 
     objective: Objective
     size: SampleSize
     given: tuple[tuple[str | None, Supply], ...]
+    tail: float = TAIL
 
     @property
     def factor(self) -> float:
@@ -27,7 +32,7 @@ class Shortfall:
     @property
     def out_of_reach(self) -> dict[str, SampleSize]:
         """What it needs to be `met` and to be `broken`, each only where too little is given for it."""
-        sizes = sample_sizes(self.objective)
+        sizes = sample_sizes(self.objective, self.tail)
         both = (("met", sizes.to_be_met), ("broken", sizes.to_be_broken))
         return {
             verdict: size
@@ -50,7 +55,7 @@ def shortfalls(objectives: Iterable[Objective], table: Timetable, slack: float =
     """The objectives that get too little; with `slack`, too little to be on the safe side by this share."""
     found = []
     for objective in objectives:
-        size = sample_sizes(objective).to_be_decided
+        size = sample_sizes(objective, table.tail).to_be_decided
         if size is None:
             continue
         more = 1 + slack
@@ -61,7 +66,7 @@ def shortfalls(objectives: Iterable[Objective], table: Timetable, slack: float =
         share = table.share_of(objective.traffic_class, objective.workflow)
         given = tuple((name, table.gives(objective.metric, name, share)) for name in names)
         if short := tuple(pair for pair in given if not is_enough(wanted, pair[1])):
-            found.append(Shortfall(objective, wanted, short))
+            found.append(Shortfall(objective, wanted, short, table.tail))
     return found
 
 

@@ -20,6 +20,7 @@ from functools import lru_cache
 from itertools import chain, takewhile
 from statistics import NormalDist
 
+from chaoskit.intervals import TAIL
 from chaoskit.plan.model import Plan
 from chaoskit.spec.arrivals import expected, schedule
 from chaoskit.spec.demand_curve import DemandCurve, Surges
@@ -69,7 +70,8 @@ class Stretch:
 class Timetable:
     """The timeline of one round, how often it is run, and the load. `server` None: not the lab's.
 
-    `classes` are their shares of the requests. `has_spans`: something may record what hops do.
+    `classes` are their shares of the requests. `has_spans`: something may record what hops do. `tail` is the
+    probability beyond each end of the intervals; `is_until_decided`: its rounds are as many as the time allows.
     """
 
     stretches: tuple[Stretch, ...]
@@ -80,6 +82,8 @@ class Timetable:
     classes: Mapping[str, float] = field(default_factory=dict, hash=False)
     has_spans: bool = True
     order: Order = "as-written"
+    tail: float = TAIL
+    is_until_decided: bool = False
 
     @classmethod
     def of(cls, plan: Plan) -> Timetable:
@@ -96,6 +100,8 @@ class Timetable:
             server=plan.server,
             seed=plan.seed,
             order=plan.order,
+            tail=plan.tail,
+            is_until_decided=plan.looks is not None,
             classes={name: each.share.fraction for name, each in plan.classes.items()},
             has_spans=plan.has_traces,
         )

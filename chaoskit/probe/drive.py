@@ -232,15 +232,17 @@ async def _run_workload(group: StreamGroup, workload: Workload, options: DriveOp
     stopping = asyncio.create_task(_first_set(stop, group.failed_alike))
     starting = group.tasks.create_task(loop(group, workload, options))
     ending = asyncio.create_task(_ended(starting, group))
+    told = set() if options.ending is None else {asyncio.create_task(options.ending.reached())}
     try:
-        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({starting, stopping, *told}, return_when=asyncio.FIRST_COMPLETED)
+        starting.cancel()  # where it is told to
         if not stopping.done():
             drain = None if options.drain is None else options.drain / 1e9
             await asyncio.wait({ending, stopping}, timeout=drain, return_when=asyncio.FIRST_COMPLETED)
         if ending.done() and not stop.is_set():
             group.fail_fast.drive_ended()
     finally:
-        for task in (starting, stopping, ending):
+        for task in (starting, stopping, ending, *told):
             task.cancel()
         group.cancel()
     await group.ended()
@@ -268,6 +270,8 @@ async def _open_loop(group: StreamGroup, workload: Workload, options: DriveOptio
         for offset, conversation in zip(offsets, conversations, strict=False):
             request = group.prepare(options.start + offset, conversation)
             await timer.until(request.scheduled)
+            if options.ending is not None and options.ending.is_before(request.scheduled):
+                return
             group.start(request)
         if options.length is not None and options.requests is None:
             await timer.until(options.start + options.length)
@@ -293,7 +297,7 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
         await timer.until(begin)
         due = begin
         for conversation in conversations:
-            if end is not None and due >= end:
+            if (end is not None and due >= end) or (options.ending is not None and options.ending.is_before(due)):
                 return
             stream = group.start(group.prepare(due, conversation))
             await asyncio.wait({stream})  # unlike a bare await, does not cancel the stream when this is cancelled

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chaoskit.errors import SpecError
+from chaoskit.probe.ending import Ending
 from chaoskit.probe.shares import WHOLE, Share
 from chaoskit.records.model import Request
 from chaoskit.spec.access import Access, check_proxy
@@ -159,7 +160,7 @@ class DriveOptions:
     `fault_free` ns from the start no fault is in force (None: never): see `fail_fast`.
     `watch` is called twice a second, and must be fast. This process has a `share` of the whole. With a `judge` another
     one decides whether the first requests all failed alike. Each conversation has one of the `classes`. `surges`
-    multiply the rate of an open loop.
+    multiply the rate of an open loop. With an `ending` it may be told while it runs to start no more requests.
     """
 
     seed: int
@@ -173,3 +174,4 @@ class DriveOptions:
     judge: Judge | None = None
     classes: Mapping[str, TrafficClass] = field(default_factory=dict)
     surges: Surges = ALWAYS
+    ending: Ending | None = None

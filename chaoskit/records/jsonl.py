@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState, NamespaceCounters
+from chaoskit.records.look_record import Look
 from chaoskit.records.model import (
     KINDS,
     Counters,
@@ -47,6 +48,7 @@ R = TypeVar(
     UnackedSample,
     Counters,
     Hop,
+    Look,
     ConnectionEnd,
     HostSocket,
     HostState,
@@ -67,6 +69,7 @@ FILES: dict[type[Record], str] = {
     UnackedSample: "unacked.jsonl",
     Counters: "counters.jsonl",
     Hop: "hops.jsonl",
+    Look: "looks.jsonl",
     ConnectionEnd: "connection_ends.jsonl",
     HostSocket: "host_sockets.jsonl",
     HostState: "host_states.jsonl",

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState, NamespaceCounters
+from chaoskit.records.look_record import Look
 from chaoskit.records.spans import Exports, ModelState, Span
 
 Completion = Literal[
@@ -380,6 +381,7 @@ Record = (
     | UnackedSample
     | Counters
     | Hop
+    | Look
     | ConnectionEnd
     | HostSocket
     | HostState

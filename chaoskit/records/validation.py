@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 _SIGNED = ("lag", "max_late", "code")  # a clock may be read before the due time; a signal may end a program
 _COUNTER_LIMIT = 2**64
-_LISTS = frozenset(("faults", "remarks", "unreachable"))  # fields that are tuples
+_LISTS = frozenset(("faults", "remarks", "unreachable", "met", "broken", "undecided"))  # fields that are tuples
 _CODES = ", ".join(f"{code} for {kind}" for code, kind in enumerate(TOKENS))
 _HEAD, _EVENT = 6, 4  # numbers of a SocketRead line before its events, and of each event
 

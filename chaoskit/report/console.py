@@ -16,7 +16,7 @@ from rich.text import Text
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_interval, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.analysis.streams.phase_samples import WARM_UP
-from chaoskit.report import beside, retries, sparkline
+from chaoskit.report import beside, looks, retries, sparkline
 from chaoskit.report.chains import chain_sections
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
@@ -24,7 +24,7 @@ from chaoskit.report.kernel_counters import counter_rows, machine_words
 from chaoskit.report.model_queue import queue_tables
 from chaoskit.report.stalls import other_rows, stall_rows
 from chaoskit.report.styles import VERDICT_STYLES, caveat, safe, styled
-from chaoskit.report.table import COULD_BE_CHANCE, footnotes_needed, row_label, tables
+from chaoskit.report.table import could_be_chance, footnotes_needed, row_label, tables
 from chaoskit.units import counted, plural
 
 _MUCH = 0.02  # tokens an event more or less than one: the end of a stream is a token, too
@@ -55,6 +55,9 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     yield from _numbers(result, console)
     if result.objectives or any(each.objectives for each in result.workloads):
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
+    if result.until_decided is not None:
+        found = two_columns(looks.rows(result, result.until_decided))
+        yield section(looks.title(result, result.until_decided), found)
     if any(phase.metrics.retries for phase in result.phases):
         yield section("Users who asked again", two_columns(retries.rows(result.phases)))
     wide = console.options.update(width=UNBOUNDED_WIDTH)
@@ -111,7 +114,7 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
     small, chance = footnotes_needed(result)
     notes = [
         *(["* the maximum: too few values for this percentile"] if small else []),
-        *([COULD_BE_CHANCE] if chance else []),
+        *([could_be_chance(result.level)] if chance else []),
     ]
     notes += [
         *filter(None, [left_out]),

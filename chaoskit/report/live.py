@@ -97,9 +97,10 @@ class RunProgress:
                 return "draining: all streams have ended"
             return f"draining: open streams may take another {seconds(left)}"
         total = max(0, self._phases[0].begin + self._plan.length - self._now)
+        most = "at most " if self._plan.looks is not None else ""
         return (
             f"{phase.name} {len(self._phases)}/{len(self._plan.phases)}  "
-            f"{seconds(done)} of {seconds(phase.until - phase.begin)}, {seconds(total)} to go"
+            f"{seconds(done)} of {seconds(phase.until - phase.begin)}, {most}{seconds(total)} to go"
         )
 
     def _streams(self) -> list[str]:

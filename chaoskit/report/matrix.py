@@ -24,7 +24,7 @@ from chaoskit.report import sparkline
 from chaoskit.report.console import UNBOUNDED_WIDTH, headline, print_sections, section, sentence, two_columns
 from chaoskit.report.model_queue import queue_table
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled, titled
-from chaoskit.report.table import COULD_BE_CHANCE, change_cells, is_inconclusive, metric_cell, plain_table
+from chaoskit.report.table import change_cells, could_be_chance, is_inconclusive, metric_cell, plain_table
 from chaoskit.units import counted
 
 HEADLINES = {
@@ -251,7 +251,7 @@ def _notes(matrix: MatrixResult) -> Iterator[RenderableType]:
         *([f"change: against {references} of the same variant"] if compared else []),
         *(["curve: a phase over the variants, higher is slower, ! never"] if has_curves else []),
         *(["* the maximum: too few values for this percentile"] if is_small else []),
-        *([COULD_BE_CHANCE] if any(map(is_inconclusive, compared)) else []),
+        *([could_be_chance(matrix.results[0].level)] if any(map(is_inconclusive, compared)) else []),
     ]
     if notes:
         yield Text("\n".join(notes), style="dim")

@@ -13,16 +13,18 @@ from rich.text import Text
 
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Change, Filter, Flow, MatchAll, Netem, Setting, U32Match
-from chaoskit.plan.decidability import decidability_warnings, joint_advice
+from chaoskit.plan.decidability import decidability_warnings, joint_advice, supply_until
 from chaoskit.plan.model import Plan
 from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.plan.timetable import Timetable
+from chaoskit.plan.until_decided import when
 from chaoskit.report.load_control import classes, controls
 from chaoskit.report.requested import requested
 from chaoskit.report.styles import styled, titled
 from chaoskit.report.timer_table import timer_table
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.host_tuning import Client
+from chaoskit.spec.objectives import Objective
 from chaoskit.topology.lab_build import build
 from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
 from chaoskit.units import Duration, counted
@@ -51,7 +53,8 @@ def _head(plan: Plan) -> Iterator[Text]:
     for other in plan.workloads:
         yield titled("Beside", f"  {other.name}: {requested(other.workload)}; to {other.target}")
     yield Text()
-    yield titled("Timeline", f"  {plan.interleaved}" if plan.interleaved else "")
+    told = [*filter(None, [plan.interleaved]), *([f"looks {when(plan.looks)}"] if plan.looks is not None else [])]
+    yield titled("Timeline", f"  {'; '.join(told)}" if told else "")
 
 
 def _measured(plan: Plan) -> Iterator[Text]:
@@ -59,7 +62,8 @@ def _measured(plan: Plan) -> Iterator[Text]:
         yield styled(f"  at each phase the {pulse}")
     yield Text()
     yield Text("Objectives", "bold")
-    yield from (styled(f"  {objective.text}") for objective in plan.objectives)
+    for objective in plan.objectives:
+        yield styled(f"  {objective.text}{_supply(plan, objective)}")
     if not plan.objectives:
         yield Text("  none: the run measures and exits with 0")
     if plan.classes:
@@ -85,8 +89,20 @@ def _rest(plan: Plan, is_whole: bool) -> Iterator[Text]:
     yield from (titled("advice", f"  {advice}") for advice in (*plan.advice, *joint_advice(plan)))
 
 
+def _supply(plan: Plan, objective: Objective) -> str:
+    """How many streams a run until all is decided gives to an objective, and at which look these can decide it."""
+    if plan.looks is None:
+        return ""
+    most, rounds = supply_until(plan, objective)
+    earliest = f"; at the earliest after {counted(rounds, 'round')}" if rounds else ""
+    return f"  (at most {counted(most, 'stream')}{earliest})"
+
+
 def _length(plan: Plan) -> str:
     length, drain = Duration(plan.length).spaced(), Duration(plan.drain // 10**8 * 10**8).spaced()
+    if plan.looks is not None:
+        length = f"at most {length} in {counted(plan.looks.rounds[-1], 'round')}"
+        return f"{length}, less when all objectives are decided, then at most {drain} for open streams"
     return f"{length} in {counted(len(plan.phases), 'phase')}, then at most {drain} for open streams"
 
 
@@ -108,8 +124,8 @@ def _timeline(plan: Plan) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("at", "for", "phase", "sets"):
         table.add_column(column, justify="right" if column in ("at", "for") else "left", no_wrap=column != "sets")
-    at = 0
-    for phase in plan.phases:
+    at, rounds = 0, plan.looks.rounds[0] if plan.looks is not None else len(plan.phases)
+    for phase in (phase for phase in plan.phases if phase.round < rounds):  # the others are as these
         sets = Text("\n").join(map(styled, phase_settings(phase, plan.lab) or ["nothing"]))
         table.add_row(Duration(at).spaced(), Duration(phase.length).spaced(), styled(phase.name), sets)
         at += phase.length

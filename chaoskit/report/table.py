@@ -16,6 +16,7 @@ from chaoskit.analysis.formatting import (
     format_change,
     format_change_interval,
     format_interval,
+    format_level,
     format_value,
 )
 from chaoskit.analysis.result import Comparison, Metrics, PhaseResult, Result, Unit
@@ -35,17 +36,24 @@ _STATISTICS = (
 )
 """The columns of a table of percentiles, on ever narrower screens."""
 _MAX_COMPARED = 3  # phases that one table compares with the reference
-COULD_BE_CHANCE = "≈ could be chance: the 95 % interval includes no change, or is open: too few streams"
-"""What the sign means."""
 
 Detail = Literal["intervals", "differences", "changes", "values"]
 _DETAILS: tuple[Detail, ...] = ("intervals", "differences", "changes", "values")
 _WIDTHS = (False, True)  # whether labels are narrow
 _LEFT_OUT: dict[Detail, str] = {
-    "differences": "the 95 % intervals of the changes",
-    "changes": "differences, and the 95 % intervals of the changes",
-    "values": "the changes, and their 95 % intervals",
+    "differences": "the {level} intervals of the changes",
+    "changes": "differences, and the {level} intervals of the changes",
+    "values": "the changes, and their {level} intervals",
 }
+
+
+def could_be_chance(level: float = 0.95) -> str:
+    """What the sign ≈ means, where intervals are at this level."""
+    return f"≈ could be chance: the {_level(level)} interval includes no change, or is open: too few streams"
+
+
+def _level(level: float) -> str:
+    return format_level((1 - level) / 2)
 
 
 def tables(result: Result, width: Callable[[Table], int], most: int) -> tuple[list[Table], str]:
@@ -74,7 +82,8 @@ def tables(result: Result, width: Callable[[Table], int], most: int) -> tuple[li
         together = [chosen([phase], _DETAILS) for phase in others]
     least = max((detail for detail, _, _ in together), key=_DETAILS.index)
     columns = max(whole for _, _, whole in together)
-    left_out = f"not shown: {_LEFT_OUT[least]}, which take {columns} columns" if least in _LEFT_OUT else ""
+    hidden = _LEFT_OUT.get(least, "").format(level=_level(result.level))
+    left_out = f"not shown: {hidden}, which take {columns} columns" if hidden else ""
     return [table for _, table, _ in together], left_out
 
 
@@ -202,7 +211,7 @@ def _chance(text: str) -> str:
 
 
 def is_inconclusive(comparison: Comparison) -> bool:
-    """Whether the 95 % interval of the change includes no change."""
+    """Whether the interval of the change includes no change."""
     low, high = comparison.difference.low, comparison.difference.high
     return low is not None and high is not None and low <= 0 <= high
 

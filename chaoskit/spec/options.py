@@ -81,6 +81,15 @@ def duration(option: str, text: str, least: Duration = Duration(10**6), most: Du
     return found
 
 
+def time_until_decided(is_until: bool, max_time: str | None) -> Duration | None:
+    """How long a run with --until-decided may take; None without it. Raises SpecError."""
+    if is_until:
+        return duration("max-time", max_time or "10m")
+    if max_time is not None:
+        raise SpecError("--max-time ends a run that goes on until all is decided; give --until-decided as well")
+    return None
+
+
 def pace(option: str, text: str) -> Duration:
     """A time between tokens, of the reference server. Raises SpecError."""
     return duration(option, text, Duration(0), HOUR)

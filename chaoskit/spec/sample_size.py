@@ -58,9 +58,9 @@ class SampleSizes:
         return SampleSize(*(max(amounts) for amounts in zip(*map(astuple, both), strict=True)))
 
 
-def sample_sizes(objective: Objective) -> SampleSizes:
-    """The sizes for this objective."""
-    below, above = _below(objective), _above(objective)
+def sample_sizes(objective: Objective, tail: float = intervals.TAIL) -> SampleSizes:
+    """The sizes for this objective, by intervals with the probability `tail` beyond each end."""
+    below, above = _below(objective, tail), _above(objective, tail)
     return SampleSizes(below, above) if objective.operator in ("<", "<=") else SampleSizes(above, below)
 
 
@@ -91,59 +91,65 @@ def bound_of(objective: Objective) -> float:
     return objective.bound / 1e9 if objective.kind == "share" else objective.bound
 
 
-def _below(objective: Objective) -> SampleSize | None:
+def _below(objective: Objective, tail: float) -> SampleSize | None:
     """What it takes to show that the metric is below the bound where everything is."""
     metric, bound, is_ratio = objective.metric, bound_of(objective), objective.factor is not None
-    tail = tail_beyond(metric)
-    if tail is not None:
-        return SampleSize(_of_quantile(tail, is_ratio))
+    beyond = tail_beyond(metric)
+    if beyond is not None:
+        return SampleSize(_of_quantile(beyond, is_ratio, tail))
     of_gaps = gap_tail(metric)
     if of_gaps is not None:
-        return SampleSize(MIN_STREAMS, gaps=_gaps_of_quantile(of_gaps, is_ratio))
+        return SampleSize(MIN_STREAMS, gaps=_gaps_of_quantile(of_gaps, is_ratio, tail))
     if is_zero_when_well(metric):
         if is_ratio or bound <= 0:
             return None
-        return SampleSize(_of_share(bound)) if metric in SHARES_OF_STREAMS else _of_nothing_seen(metric, bound)
+        return (
+            SampleSize(_of_share(bound, tail)) if metric in SHARES_OF_STREAMS else _of_nothing_seen(metric, bound, tail)
+        )
     if metric == "delivered_fraction" and bound <= 0:
         return None
     return SampleSize(_least(metric))
 
 
-def _above(objective: Objective) -> SampleSize | None:
+def _above(objective: Objective, tail: float) -> SampleSize | None:
     """What it takes to show that the metric is above the bound where everything is."""
     metric, bound, is_ratio = objective.metric, bound_of(objective), objective.factor is not None
-    tail = tail_beyond(metric)
-    if tail is not None:
-        return SampleSize(_of_quantile(1 - tail, is_ratio))
+    beyond = tail_beyond(metric)
+    if beyond is not None:
+        return SampleSize(_of_quantile(1 - beyond, is_ratio, tail))
     of_gaps = gap_tail(metric)
     if of_gaps is not None:
-        return SampleSize(MIN_STREAMS, gaps=_gaps_of_quantile(1 - of_gaps, is_ratio))
+        return SampleSize(MIN_STREAMS, gaps=_gaps_of_quantile(1 - of_gaps, is_ratio, tail))
     if objective.kind == "share" and bound >= 1 and (not is_ratio or metric == "delivered_fraction"):
         return None
     if metric in SHARES_OF_STREAMS and not is_ratio:
-        return SampleSize(_of_share(1 - bound))
+        return SampleSize(_of_share(1 - bound, tail))
     if metric == "delivered_fraction":
-        return _of_nothing_seen(metric, 1 - bound)
+        return _of_nothing_seen(metric, 1 - bound, tail)
     return SampleSize(_least(metric))
 
 
-def _of_share(bound: float) -> int:
+def _of_share(bound: float, tail: float) -> int:
     """With nothing beyond a bound above 0."""
-    return 1 if bound >= 1 else intervals.min_samples(bound)
+    return 1 if bound >= 1 else intervals.min_samples(bound, tail)
 
 
-def _of_quantile(tail: float, is_ratio: bool) -> int:
+def _of_quantile(beyond: float, is_ratio: bool, tail: float) -> int:
     """With no value beyond the bound. A ratio needs the lower end of one phase and the upper end of the other."""
-    return max(map(intervals.min_samples, (tail, 1 - tail) if is_ratio else (tail,)))
+    return max(intervals.min_samples(each, tail) for each in _sides(beyond, is_ratio))
 
 
-def _gaps_of_quantile(tail: float, is_ratio: bool) -> int:
+def _gaps_of_quantile(beyond: float, is_ratio: bool, tail: float) -> int:
     """The same of gaps."""
-    return max(math.ceil(intervals.exposure_to_exclude(each)) for each in ((tail, 1 - tail) if is_ratio else (tail,)))
+    return max(math.ceil(intervals.exposure_to_exclude(each, tail)) for each in _sides(beyond, is_ratio))
 
 
-def _of_nothing_seen(metric: str, bound: float) -> SampleSize:
-    exposure = intervals.exposure_to_exclude(bound)
+def _sides(beyond: float, is_ratio: bool) -> tuple[float, ...]:
+    return (beyond, 1 - beyond) if is_ratio else (beyond,)
+
+
+def _of_nothing_seen(metric: str, bound: float, tail: float) -> SampleSize:
+    exposure = intervals.exposure_to_exclude(bound, tail)
     if metric == "stalls_per_minute":
         return SampleSize(MIN_STREAMS, exposure)
     return SampleSize(max(MIN_STREAMS, math.ceil(exposure)))

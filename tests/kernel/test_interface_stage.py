@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Mtu, Sysctl
 from chaoskit.records.jsonl import read
+from chaoskit.records.look_record import Look
 from chaoskit.records.model import Phase, Request, TcpInfo
 from chaoskit.records.pcapng import CAPTURE
 
@@ -116,11 +117,11 @@ class Setting:
 class Experiment:
     """`chaoskit run` of the experiment inside `here`, as a process of its own."""
 
-    def __init__(self, setting: Setting, folder: Path, text: str) -> None:
+    def __init__(self, setting: Setting, folder: Path, text: str, *options: str) -> None:
         self.file = folder / "aimed.yaml"
         self.file.write_text(text)
         self.directory = folder / "run"
-        self.process = start(setting, "run", str(self.file), "--out", str(self.directory))
+        self.process = start(setting, "run", str(self.file), "--out", str(self.directory), *options)
         self.said = self.process.said
 
     def reached(self, phase: str) -> bool:
@@ -188,10 +189,12 @@ def begin(setting: Setting, tmp_path: Path) -> Iterator[Run]:
     """Begins an experiment; none is left behind, whatever became of the test."""
     begun: list[Experiment] = []
 
-    def one(length: str, folder: str = "one", text: str = EXPERIMENT, baseline: str = "1s") -> Experiment:
+    def one(
+        length: str, folder: str = "one", text: str = EXPERIMENT, baseline: str = "1s", options: Sequence[str] = ()
+    ) -> Experiment:
         (tmp_path / folder).mkdir()
         words = text.format(host=setting.url_host, length=length, baseline=baseline)
-        begun.append(Experiment(setting, tmp_path / folder, words))
+        begun.append(Experiment(setting, tmp_path / folder, words, *options))
         return begun[-1]
 
     yield one
@@ -282,6 +285,25 @@ def captured_round_trips(run: Path, requests: list[Request]) -> list[int]:
     assert capture is not None
     found = [capture.connection(each.port, each.sent or each.ended) for each in begun]
     return sorted(each.round_trip for each in found if each is not None and each.round_trip is not None)
+
+
+@only_v4_cable
+def test_a_run_until_all_is_decided_ends_early_and_restores(setting: Setting, begin: Run) -> None:
+    """Long before its time is up, after whole rounds; the kernel says the same as before."""
+    before = setting.looks()
+    text = EXPERIMENT.replace("  - ttft_p50 during slow < 1.01x baseline\n", "")
+    experiment = begin("3s", text=text, options=("--until-decided", "--max-time", "40s"))
+
+    code = experiment.ends()
+
+    said = experiment.said.read_text()
+    assert code == 0, said
+    *phases, drain = read(experiment.directory, Phase)
+    assert [each.name for each in phases] == ["baseline", "slow", "recovery"] * (1 + phases[-1].round), said
+    assert drain.begin - phases[0].begin < 40 * SECOND, said
+    assert not read(experiment.directory, Look)[-1].undecided
+    assert "of at most 8: intervals at 98.8 %" in said
+    assert setting.looks() == before
 
 
 @only_v4_cable

@@ -174,8 +174,13 @@ def test_a_refused_variant_keeps_no_other_from_running(matrix: Matrix) -> None:
 
 
 def test_every_variant_repeats_to_the_byte(tmp_path: Path, kernel: GuestKernel) -> None:
-    """`--verify-repeatable` runs each of them twice."""
-    matrix = Matrix(tmp_path, kernel, "--verify-repeatable")
+    """`--verify-repeatable` runs each of them twice; with `--until-decided` until its own objectives are decided."""
+    matrix = Matrix(tmp_path, kernel, "--verify-repeatable", "--until-decided", "--max-time", "40s")
 
     assert matrix.process.wait(timeout=120) == 1
     assert matrix.said.count("repeated: every byte the same") == 2
+    for variant in load_matrix(matrix.out).variants:
+        assert variant.result is not None
+        assert variant.result.until_decided is not None
+        assert variant.result.until_decided.rounds < 10
+        assert {each.verdict for each in variant.result.objectives} <= {"met", "broken"}

@@ -1,1 +1,1 @@
-"""Computes metrics with their 95 % intervals, and compares phases."""
+"""Computes metrics with their intervals, and compares phases."""

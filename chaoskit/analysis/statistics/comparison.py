@@ -1,4 +1,4 @@
-"""Compares each phase with the reference phase: differences and ratios with their 95 % intervals."""
+"""Compares each phase with the reference phase: differences and ratios with their intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates one metric of one phase: its value, and its 95 % interval.
+"""Estimates one metric of one phase: its value, and its interval.
 
 Values are in base units: ns, shares of 1, numbers per minute or second.
 """
@@ -16,6 +16,7 @@ from chaoskit.analysis.statistics.estimators import GAP_PERCENTS, Estimate, exac
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.phase_samples import OF_ALL_STREAMS, PhaseSamples
 from chaoskit.analysis.streams.recovery import Recoveries
+from chaoskit.intervals import TAIL
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.sample_size import SHARES_OF_STREAMS
 
@@ -43,7 +44,7 @@ class Estimates:
 
     `good` are the streams that met every objective, `intended` the tokens the server meant to send to each.
     `recoveries` are the times until goodput was back, `missing` the reasons why metrics have no value, where the run
-    knows a better one than that of the table.
+    knows a better one than that of the table. `tail` is the probability beyond each end of an interval.
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class Estimates:
         intended: Mapping[int, int],
         recoveries: Recoveries | None = None,
         missing: Mapping[str, str] = MappingProxyType({}),
+        tail: float = TAIL,
     ) -> None:
         self._good, self._intended = good, intended
-        self._recoveries, self._missing = recoveries, missing
+        self._recoveries, self._missing, self.tail = recoveries, missing, tail
         self._cache: dict[tuple[str, str, str], Estimate] = {}
 
     def of(self, sample: PhaseSamples, metric: str) -> Estimate:
@@ -68,12 +70,12 @@ class Estimates:
     def _compute(self, sample: PhaseSamples, metric: str) -> dict[str, Estimate]:
         name, _, statistic = metric.rpartition("_")
         if name == "itl":
-            return {f"itl_{key}": value for key, value in _of_gaps(sample).items()}
+            return {f"itl_{key}": value for key, value in _of_gaps(sample, self.tail).items()}
         if metric == "recovery_time":
             return {metric: self._recovery(sample)}
         if METRICS[metric].kind == "duration":
             times = sample.times_of(name)
-            return {metric: estimators.of_times(times, statistic) if times.values else self._none(metric)}
+            return {metric: estimators.of_times(times, statistic, self.tail) if times.values else self._none(metric)}
         return {metric: self._share(sample, metric)}
 
     def _none(self, metric: str) -> Estimate:
@@ -103,17 +105,17 @@ class Estimates:
                 base = sample.base_of_share(metric)
                 if not base and metric not in OF_ALL_STREAMS:
                     return self._none(metric)
-                return estimators.share(len(sample.share_of_streams(metric)), len(base))
+                return estimators.share(len(sample.share_of_streams(metric)), len(base), self.tail)
             case "goodput":
-                return _goodput(sample, len(sample.delivered & self._good))
+                return _goodput(sample, len(sample.delivered & self._good), self.tail)
             case "tokens_per_second":
-                return _throughput(sample)
+                return _throughput(sample, self.tail)
             case "stalls_per_minute":
-                return estimators.ratio(gaps.stalls, [length / MINUTE for length in gaps.length])
+                return estimators.ratio(gaps.stalls, [length / MINUTE for length in gaps.length], tail=self.tail)
             case "stall_interval_fraction":
-                return estimators.ratio(gaps.stalls, gaps.counts, most=1.0)
+                return estimators.ratio(gaps.stalls, gaps.counts, most=1.0, tail=self.tail)
             case "stall_ratio":
-                return estimators.ratio(gaps.wait, gaps.length, most=1.0)
+                return estimators.ratio(gaps.wait, gaps.length, most=1.0, tail=self.tail)
             case "delivered_fraction":
                 return self._delivered(sample)
         raise ValueError(f"{metric!r} is no metric")
@@ -134,37 +136,37 @@ class Estimates:
             return none("only the reference server records how much it meant to send")
         missing = self.undelivered(sample)
         lost = [missing.get(stream.number, 0) for stream in known]
-        short = estimators.ratio(lost, [self._intended[stream.number] for stream in known], most=1.0)
+        short = estimators.ratio(lost, [self._intended[stream.number] for stream in known], most=1.0, tail=self.tail)
         if short.value is None:
             return short
         return replace(short, value=1 - short.value, low=1 - short.high, high=1 - short.low)
 
 
-def _of_gaps(sample: PhaseSamples) -> dict[str, Estimate]:
+def _of_gaps(sample: PhaseSamples, tail: float) -> dict[str, Estimate]:
     if not len(sample.gaps):
         return dict.fromkeys(
             (*(f"p{percent}" for percent in GAP_PERCENTS), "max", "mean"), none(METRICS["itl_p50"].missing)
         )
     sums = sample.by_stream
     unfinished, lengths = sample.gaps.are_unfinished, sample.gaps.length
-    found = estimators.of_gaps(lengths, sample.gaps.stream, len(sums.streams), unfinished)
+    found = estimators.of_gaps(lengths, sample.gaps.stream, len(sums.streams), unfinished, tail)
     longest = exact(int(lengths.max()), len(sums.streams))
     if (lengths[unfinished] == longest.value).any():
         longest = replace(longest, high=math.inf)
-    return {**found, "mean": estimators.mean(sums.length, sums.counts), "max": longest}
+    return {**found, "mean": estimators.mean(sums.length, sums.counts, tail), "max": longest}
 
 
-def _goodput(sample: PhaseSamples, good: int) -> Estimate:
+def _goodput(sample: PhaseSamples, good: int, tail: float) -> Estimate:
     """Good streams that ended in the phase, over its length."""
     streams = len(sample.delivered | {stream.number for stream in sample.counted})
     if not sample.seconds or not streams:
         return none("no stream began or ended here")
-    return estimators.number_per_second(good, sample.seconds, streams)
+    return estimators.number_per_second(good, sample.seconds, streams, tail)
 
 
-def _throughput(sample: PhaseSamples) -> Estimate:
+def _throughput(sample: PhaseSamples, tail: float) -> Estimate:
     """Tokens of each stream that received any in the phase, over its length."""
     streams = max(len(sample.tokens), len(sample.counted))
     if not sample.seconds or not streams:
         return none("no stream began here, and no token arrived")
-    return estimators.tokens_per_second(list(sample.tokens.values()), sample.seconds, streams)
+    return estimators.tokens_per_second(list(sample.tokens.values()), sample.seconds, streams, tail)

@@ -1,4 +1,4 @@
-"""Estimates a metric from one sample of numbers: its value, and its 95 % interval.
+"""Estimates a metric from one sample of numbers: its value, and its interval.
 
 | of                                    | interval                                                                |
 |---------------------------------------|-------------------------------------------------------------------------|
@@ -25,6 +25,7 @@ from chaoskit.analysis.statistics.mover import Bounded
 from chaoskit.analysis.statistics.quantiles import is_unfinished
 from chaoskit.analysis.statistics.ratio_of_sums import SumOverStreams
 from chaoskit.analysis.summaries import IntervalEstimate
+from chaoskit.intervals import TAIL
 from chaoskit.spec.sample_size import MIN_STREAMS
 
 GAP_PERCENTS = (50, 90, 95, 99)
@@ -36,8 +37,9 @@ Bools = NDArray[np.bool_]
 class Estimate:
     """One metric. `streams` is how many it is computed from; without a value `missing` says why.
 
-    Of exact intervals, which have steps and cover at least 95 %, `near` is one that covers 95 % on average. `at_least`:
-    the value is longer than that, and nothing more is known of it; `never` streams did not reach what is measured.
+    Of exact intervals, which have steps and cover at least as much as is asked, `near` covers as much on average. The
+    `tail` of an interval is the probability beyond each of its ends. `at_least`: the value is longer than that, and
+    nothing more is known of it; `never` streams did not reach what is measured.
     """
 
     value: float | None
@@ -66,23 +68,23 @@ def none(reason: str) -> Estimate:
     return Estimate(None, missing=reason)
 
 
-def of_values(values: Iterable[float], statistic: str) -> Estimate:
+def of_values(values: Iterable[float], statistic: str, tail: float = TAIL) -> Estimate:
     """A statistic of one value for each stream, at least one, infinite where it is never reached."""
-    return of_times(CensoredTimes(enumerate(values)), statistic)
+    return of_times(CensoredTimes(enumerate(values)), statistic, tail)
 
 
-def of_times(times: CensoredTimes, statistic: str) -> Estimate:
+def of_times(times: CensoredTimes, statistic: str, tail: float = TAIL) -> Estimate:
     """A statistic of at least one time: `p95`, `max`, `mean`."""
     count, at_least = len(times), times.at_least(statistic)
     if statistic == "mean":
-        return replace(_mean(times), at_least=at_least, never=times.never)
+        return replace(_mean(times, tail), at_least=at_least, never=times.never)
     if statistic == "max":
         low = times.values[-1] if at_least is None else at_least
         high = times.values[-1] if at_least is None else math.inf
         return Estimate(times.values[-1], low, high, count, at_least=at_least, never=times.never)
     percent = int(statistic.removeprefix("p"))
-    low_rank, high_rank = intervals.order_statistic_ranks(percent, count)
-    near_low, near_high = intervals.interpolated_ranks(percent, count)
+    low_rank, high_rank = intervals.order_statistic_ranks(percent, count, tail)
+    near_low, near_high = intervals.interpolated_ranks(percent, count, tail)
     return Estimate(
         times.percentile(percent),
         times.least[low_rank - 1] if low_rank else 0.0,
@@ -94,13 +96,13 @@ def of_times(times: CensoredTimes, statistic: str) -> Estimate:
     )
 
 
-def _mean(times: CensoredTimes) -> Estimate:
+def _mean(times: CensoredTimes, tail: float) -> Estimate:
     count = len(times)
     if times.dead:
         return exact(math.inf, count)
     if times.never:
-        return replace(mean(times.least, [1.0] * count), value=math.inf, high=math.inf)
-    return mean(times.filled, [1.0] * count)
+        return replace(mean(times.least, [1.0] * count, tail), value=math.inf, high=math.inf)
+    return mean(times.filled, [1.0] * count, tail)
 
 
 def _at_rank(values: list[float], rank: float) -> float:
@@ -112,14 +114,18 @@ def _at_rank(values: list[float], rank: float) -> float:
     return high if low == high or math.isinf(high) else low + (rank - at) * (high - low)
 
 
-def of_gaps(lengths: Lengths, owners: Column, streams: int, unfinished: Bools | None = None) -> dict[str, Estimate]:
+def of_gaps(
+    lengths: Lengths, owners: Column, streams: int, unfinished: Bools | None = None, tail: float = TAIL
+) -> dict[str, Estimate]:
     """The percentiles of gaps, at least one, of which so many streams are the `owners`.
 
     Of those that are `unfinished` only the least is known: the next token never came.
     """
     has_interval, died = streams >= MIN_STREAMS, lengths[:0] if unfinished is None else lengths[unfinished]
-    highest = _highest(lengths, owners, unfinished) if has_interval and unfinished is not None and len(died) else {}
-    gaps, found = GapPercentiles(lengths, owners), dict[str, Estimate]()
+    highest = (
+        _highest(lengths, owners, unfinished, tail) if has_interval and unfinished is not None and len(died) else {}
+    )
+    gaps, found = GapPercentiles(lengths, owners, tail), dict[str, Estimate]()
     for percent in GAP_PERCENTS:
         value, (low, high) = gaps.value(percent), gaps.interval(percent) if has_interval else (0.0, math.inf)
         at_least = value if is_unfinished(lengths, percent, died, value) else None
@@ -128,57 +134,57 @@ def of_gaps(lengths: Lengths, owners: Column, streams: int, unfinished: Bools | 
     return found
 
 
-def _highest(lengths: Lengths, owners: Column, unfinished: Bools) -> dict[int, float]:
+def _highest(lengths: Lengths, owners: Column, unfinished: Bools, tail: float) -> dict[int, float]:
     """The upper ends where the unfinished gaps are longer than all others."""
     endless = int(lengths.max()) + 1
-    most = GapPercentiles(np.where(unfinished, endless, lengths), owners)
+    most = GapPercentiles(np.where(unfinished, endless, lengths), owners, tail)
     highs = {percent: most.interval(percent)[1] for percent in GAP_PERCENTS}
     return {percent: high if high < endless else math.inf for percent, high in highs.items()}
 
 
-def mean(parts: Sequence[float], counts: Sequence[float]) -> Estimate:
+def mean(parts: Sequence[float], counts: Sequence[float], tail: float = TAIL) -> Estimate:
     """The mean of something that has several values for each stream, whose sums are `parts`."""
     total = math.fsum(parts)
     if math.isinf(total):
         return exact(total, len(parts))
-    return _bounded(total / sum(counts), parts, counts)
+    return _bounded(total / sum(counts), parts, counts, tail=tail)
 
 
-def share(hits: int, count: int) -> Estimate:
+def share(hits: int, count: int, tail: float = TAIL) -> Estimate:
     """So many of these streams."""
     if not count:
         return none("no stream ended here")
-    low, high = intervals.clopper_pearson(hits, count)
-    return Estimate(hits / count, low, high, count, near=intervals.wilson(hits, count))
+    low, high = intervals.clopper_pearson(hits, count, tail)
+    return Estimate(hits / count, low, high, count, near=intervals.wilson(hits, count, tail))
 
 
-def number_per_second(number: int, seconds: float, streams: int) -> Estimate:
+def number_per_second(number: int, seconds: float, streams: int, tail: float = TAIL) -> Estimate:
     """So many of the streams that ended in this time, over it."""
-    low, high = intervals.garwood(number)
+    low, high = intervals.garwood(number, tail)
     return Estimate(number / seconds, low / seconds, high / seconds, streams)
 
 
-def tokens_per_second(tokens: Sequence[float], seconds: float, streams: int) -> Estimate:
+def tokens_per_second(tokens: Sequence[float], seconds: float, streams: int, tail: float = TAIL) -> Estimate:
     """The tokens of each stream that received any in this time, over it."""
     value = sum(tokens) / seconds
     if streams < MIN_STREAMS:
         return Estimate(value, 0.0, math.inf, streams)
     if not tokens:
-        return Estimate(value, 0.0, intervals.most_unseen(seconds), streams)
-    low, high = SumOverStreams.of_random_number(tokens, seconds).interval
+        return Estimate(value, 0.0, intervals.most_unseen(seconds, tail), streams)
+    low, high = SumOverStreams.of_random_number(tokens, seconds, tail).interval
     return Estimate(value, low, high, streams)
 
 
-def ratio(hits: Sequence[float], wholes: Sequence[float], most: float = math.inf) -> Estimate:
+def ratio(hits: Sequence[float], wholes: Sequence[float], most: float = math.inf, tail: float = TAIL) -> Estimate:
     """A ratio of sums over streams. The exposure of one that is at most 1 is the number of streams."""
     if not sum(wholes):
         return none("no stream had two tokens")
     exposure = len(wholes) if most == 1.0 else sum(wholes)
     if most == 1.0 and sum(hits) >= sum(wholes) and len(wholes) >= MIN_STREAMS:
-        return Estimate(1.0, max(0.0, 1 - intervals.most_unseen(exposure)), 1.0, len(wholes))
+        return Estimate(1.0, max(0.0, 1 - intervals.most_unseen(exposure, tail)), 1.0, len(wholes))
     if any(hits) or len(wholes) < MIN_STREAMS:
-        return _bounded(sum(hits) / sum(wholes), hits, wholes, most)
-    return Estimate(0.0, 0.0, min(most, intervals.most_unseen(exposure)), len(wholes))
+        return _bounded(sum(hits) / sum(wholes), hits, wholes, most, tail)
+    return Estimate(0.0, 0.0, min(most, intervals.most_unseen(exposure, tail)), len(wholes))
 
 
 def exact(value: float, streams: int) -> Estimate:
@@ -186,9 +192,11 @@ def exact(value: float, streams: int) -> Estimate:
     return Estimate(value, value, value, streams)
 
 
-def _bounded(value: float, parts: Sequence[float], wholes: Sequence[float], most: float = math.inf) -> Estimate:
+def _bounded(
+    value: float, parts: Sequence[float], wholes: Sequence[float], most: float = math.inf, tail: float = TAIL
+) -> Estimate:
     """With the interval of its sums; with too few streams it is unbounded."""
     low, high = 0.0, most
     if len(parts) >= MIN_STREAMS:
-        low, high = SumOverStreams.of(parts, wholes, is_share=most == 1.0).interval if any(parts) else (0.0, 0.0)
+        low, high = SumOverStreams.of(parts, wholes, most == 1.0, tail).interval if any(parts) else (0.0, 0.0)
     return Estimate(value, min(low, value), max(high, value), len(parts))

@@ -1,4 +1,4 @@
-"""Computes 95 % intervals of percentiles of gaps: streams are independent, gaps of one stream are not.
+"""Computes intervals of percentiles of gaps: streams are independent, gaps of one stream are not.
 
 Woodruff, JASA 47 (1952): a bound is above the percentile where the share of the gaps beyond it is surely small enough.
 That share is a ratio of sums over streams (`ratio_of_sums`). Where no gap is beyond, the gaps are taken to be
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chaoskit import intervals
 from chaoskit.analysis.statistics.quantiles import rank_of
 from chaoskit.analysis.statistics.ratio_of_sums import SumOverStreams
 
@@ -26,7 +27,8 @@ Floats = NDArray[np.float64]
 class GapPercentiles:
     """The gaps of streams, sorted: `lengths` and the stream of each, `owners`."""
 
-    def __init__(self, lengths: Column, owners: Column) -> None:
+    def __init__(self, lengths: Column, owners: Column, tail: float = intervals.TAIL) -> None:
+        self._tail = tail
         owner, count = _indices(np.asarray(owners))
         self._ordered, self._owner = _by_length(np.asarray(lengths), owner, count)
         self._counts = np.bincount(self._owner, minlength=count).astype(float)
@@ -36,7 +38,7 @@ class GapPercentiles:
         return int(self._ordered[rank_of(percent, len(self._owner)) - 1])
 
     def interval(self, percent: int) -> tuple[float, float]:
-        """The 95 % interval, of at least two streams; 0 and infinity where there are too few gaps to bound it."""
+        """The interval, of at least two streams; 0 and infinity where there are too few gaps to bound it."""
         middle, count, beyond = rank_of(percent, len(self._owner)), len(self._owner), 1 - percent / 100
         after = self._after(middle)
         low, high, hits, at = middle, count + 1, after, middle
@@ -53,7 +55,7 @@ class GapPercentiles:
         return float(self._ordered[low - 1]) if low else 0.0, highest
 
     def _share(self, hits: Floats) -> SumOverStreams:
-        return SumOverStreams.of(hits, self._counts, is_share=True)
+        return SumOverStreams.of(hits, self._counts, is_share=True, tail=self._tail)
 
     def _after(self, rank: int) -> Floats:
         """How many gaps of each stream come after this rank."""

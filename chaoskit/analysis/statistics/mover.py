@@ -1,4 +1,4 @@
-"""Computes 95 % intervals of a difference and of a ratio from the intervals of both values (MOVER).
+"""Computes intervals of a difference and of a ratio from the intervals of both values (MOVER).
 
 Each end of an interval says how far its value varies in that direction: the variances of two independent values add up
 (differences: Zou and Donner, Statistics in Medicine 27 (2008); ratios: Donner and Zou, Statistical Methods in Medical
@@ -21,7 +21,7 @@ class Bounded:
 
 
 def difference_interval(value: Bounded, reference: Bounded) -> tuple[float, float]:
-    """The 95 % interval of value - reference, which is finite."""
+    """The interval of value - reference, which is finite."""
     if math.isinf(value.value):
         return (-math.inf if math.isinf(reference.high) else value.low - reference.high), math.inf
     difference = value.value - reference.value
@@ -31,7 +31,7 @@ def difference_interval(value: Bounded, reference: Bounded) -> tuple[float, floa
 
 
 def ratio_interval(value: Bounded, reference: Bounded) -> tuple[float, float]:
-    """The 95 % interval of value / reference, neither negative; the reference is above 0 and finite."""
+    """The interval of value / reference, neither negative; the reference is above 0 and finite."""
     if math.isinf(value.value):
         return (0.0 if math.isinf(reference.high) else value.low / reference.high), math.inf
     low = 0.0 if math.isinf(reference.high) else _end(value.value, value.low, reference.value, reference.high, -1)

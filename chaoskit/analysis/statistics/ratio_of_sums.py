@@ -1,4 +1,4 @@
-"""Computes 95 % intervals of ratios of sums over streams: stalls per minute, shares of time, means.
+"""Computes intervals of ratios of sums over streams: stalls per minute, shares of time, means.
 
 Rules: the streams are independent of one another, what happens within a stream is not. A sum that a few streams
 contribute to is skewed, and its spread is estimated from the same few: so the ends are those of gamma distributions
@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 
 from chaoskit import intervals
 
-_ENOUGH = 1 - intervals.TAIL
 _OF_SKEWNESS = (
     3  # by simulation: with it 20 streams whose stalls gather in a few are covered, and nothing else is wider
 )
@@ -28,7 +27,8 @@ class SumOverStreams:
     """sum(parts) / sum(wholes), with one of each for every stream, of at least two. `is_share`: it is at most 1.
 
     `spread` is the variance of sum(parts) given sum(wholes), with the factor for its being an estimate; `worst` and
-    `best` are how much one more stream may have beyond its share of the sum, and below it.
+    `best` are how much one more stream may have beyond its share of the sum, and below it. `tail` is the
+    interval's.
     """
 
     total: float
@@ -37,15 +37,18 @@ class SumOverStreams:
     worst: float
     best: float = 0.0
     is_share: bool = False
+    tail: float = intervals.TAIL
 
     @classmethod
-    def of(cls, parts: ArrayLike, wholes: ArrayLike, is_share: bool = False) -> SumOverStreams:
+    def of(
+        cls, parts: ArrayLike, wholes: ArrayLike, is_share: bool = False, tail: float = intervals.TAIL
+    ) -> SumOverStreams:
         """That of these streams."""
         part, whole = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
         total, sum_of_wholes, count = float(part.sum()), float(whole.sum()), len(part)
         beyond = part - whole * (total / sum_of_wholes)
         square = float(beyond @ beyond)
-        of_estimate = count / (count - 1) * (intervals.student(count - 1) / intervals.NORMAL) ** 2
+        of_estimate = count / (count - 1) * (intervals.student(count - 1, tail) / intervals.normal(tail)) ** 2
         skewness = (
             float((beyond**2) @ beyond) / square**1.5 if square else 0.0
         )  # of the sum: 1/sqrt(count) of a stream's
@@ -53,37 +56,37 @@ class SumOverStreams:
         if is_share:  # of which no stream has more than its whole
             longest, share = float(whole.max()), total / sum_of_wholes
             most, least = min(most, longest * (1 - share)), min(least, longest * share)
-        return cls(total, sum_of_wholes, square * of_estimate, most, least, is_share)
+        return cls(total, sum_of_wholes, square * of_estimate, most, least, is_share, tail)
 
     @classmethod
-    def of_random_number(cls, parts: Sequence[float], exposure: float) -> SumOverStreams:
+    def of_random_number(cls, parts: Sequence[float], exposure: float, tail: float = intervals.TAIL) -> SumOverStreams:
         """sum(parts) / exposure where the number of streams is random as well: a compound Poisson sum."""
         part = np.asarray(parts, dtype=float)
-        return cls(float(part.sum()), exposure, float(part @ part), float(part.max()))
+        return cls(float(part.sum()), exposure, float(part @ part), float(part.max()), tail=tail)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval, of parts that are not all 0."""
+        """Its interval, of parts that are not all 0."""
         if self._is_large:
             low, high = self._rest.interval
             return 1 - high, 1 - low
         if not self._varies:
             return self.total / self.whole, self.total / self.whole
         (low_shape, low_scale), (high_shape, high_scale) = self._lower, self._upper
-        low = intervals.gamma_quantile(intervals.TAIL, low_shape) * low_scale
-        high = intervals.gamma_quantile(_ENOUGH, high_shape) * high_scale
+        low = intervals.gamma_quantile(self.tail, low_shape) * low_scale
+        high = intervals.gamma_quantile(1 - self.tail, high_shape) * high_scale
         return low / self.whole, min(high / self.whole, 1.0) if self.is_share else high / self.whole
 
     def is_below(self, bound: float) -> bool:
         """Whether the interval is, at the most up to it. Without anything seen: by Garwood's of independent parts."""
         if not self.total:
-            return intervals.most_unseen(self.whole) <= bound
+            return intervals.most_unseen(self.whole, self.tail) <= bound
         if self._is_large:
             return self._rest.is_above(1 - bound)
         if not self._varies:
             return self.total <= bound * self.whole
         shape, scale = self._upper
-        return intervals.gamma_cdf(bound * self.whole / scale, shape) >= _ENOUGH
+        return intervals.gamma_cdf(bound * self.whole / scale, shape) >= 1 - self.tail
 
     def is_above(self, bound: float) -> bool:
         """Whether the interval is, at the least from it on."""
@@ -94,7 +97,7 @@ class SumOverStreams:
         if not self._varies:
             return self.total >= bound * self.whole
         shape, scale = self._lower
-        return intervals.gamma_cdf(bound * self.whole / scale, shape) <= intervals.TAIL
+        return intervals.gamma_cdf(bound * self.whole / scale, shape) <= self.tail
 
     @property
     def _is_large(self) -> bool:

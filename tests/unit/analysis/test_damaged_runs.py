@@ -11,8 +11,9 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.errors import SpecError
-from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
+from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState, NamespaceCounters
 from chaoskit.records.jsonl import FILES
+from chaoskit.records.look_record import Look
 from chaoskit.records.model import Event, Hop, Request, SocketRead, UnackedSample
 from chaoskit.records.spans import Exports, ModelState, Span
 
@@ -31,6 +32,8 @@ def whole(tmp_path: Path) -> Path:
     run.records.append(ConnectionEnd(ns(12_199), "router", "to-server", "rst", "server", 8000, "client", 40_000))
     run.records.append(HostState("server", ns(0), "ready"))
     run.records.append(Span("0" * 31 + "1", "0" * 15 + "2", None, "gateway", "chat", "workflow", ns(0), ns(900)))
+    run.records.append(NamespaceCounters(ns(10_000), "client", "wifi", 0, {"TCPTimeouts": 1}, {}))
+    run.records.append(Look(ns(28_000), 1, ("one",), (), ("two",)))
     run.records.append(Exports("gateway", ns(30_000), 3, 12))
     run.records.append(ModelState("model", ns(1000), 1, 0, 900, 412_000, ns(900), 0, 1000))
     run.records.append(HostSocket(ns(12_150), "client", 40_000, "server", 8000, {"state": 1, "last_data_recv": 50}))

@@ -19,9 +19,10 @@ from pathlib import Path
 import pytest
 from made_runs import Made, ns, plan
 
-from chaoskit.analysis.analyse import RunSpec, analyse, analyse_records
+from chaoskit.analysis.analyse import analyse, analyse_records
 from chaoskit.analysis.load import load_records
 from chaoskit.analysis.result import Metrics, Result
+from chaoskit.analysis.run_spec import RunSpec
 from chaoskit.analysis.summaries import LatencySummary
 from chaoskit.records.model import Event, SocketRead
 from chaoskit.spec.objectives import parse

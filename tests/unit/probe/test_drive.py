@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from far_side import (
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
 from chaoskit.probe.drive import DriveOptions, Target, drive, schedule
+from chaoskit.probe.ending import Ending
 from chaoskit.records.model import Request
 from chaoskit.server.app import serve
 from chaoskit.server.schedule import Script
@@ -323,5 +325,44 @@ def test_nothing_is_left_open() -> None:
 
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("load", [{"request_rate": "50/s", "burstiness": 0}, {"max_concurrency": 2}])
+def test_a_drive_that_is_told_its_end_starts_nothing_after_it(load: dict[str, Any]) -> None:
+    """What is open then is received to its end; of 10 s the drive takes half a second. A closed pipe tells nothing."""
+
+    async def main() -> None:
+        reader, writer = os.pipe()
+        start = await ready()
+        end = start + 300 * MS
+        options = DriveOptions(seed=1, start=start, length=10_000 * MS, drain=5000 * MS, ending=Ending(reader))
+        asyncio.get_running_loop().call_later(0.1, os.write, writer, str(end).encode())
+        async with reference_server("10ms") as url:
+            found = await ask(url, workload(output_tokens=30, **load), options)
+        os.close(writer)
+
+        assert found.requests
+        assert max(one.scheduled for one in found.requests) < end
+        assert {one.completion for one in found.requests} == {"complete"}
+        assert max(one.ended for one in found.requests) > end
+        assert now() < end + 3000 * MS
+
+    asyncio.run(main())
+
+
+def test_a_drive_that_is_told_nothing_has_its_length() -> None:
+    """Who would tell it is gone, and with it the other end of the pipe."""
+
+    async def main() -> None:
+        reader, writer = os.pipe()
+        os.close(writer)
+        start = await ready()
+        options = DriveOptions(seed=1, start=start, length=400 * MS, drain=1000 * MS, ending=Ending(reader))
+        async with reference_server() as url:
+            found = await ask(url, workload(output_tokens=5, request_rate="20/s", burstiness=0), options)
+
+        assert max(one.scheduled for one in found.requests) >= start + 300 * MS
 
     asyncio.run(main())

@@ -16,8 +16,10 @@ from random_runs import random_run
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Cause, NetworkKind, Result
+from chaoskit.plan.until_decided import looks_of
 from chaoskit.records.directory import UNCOMPRESSED
 from chaoskit.records.host_records import ConnectionEnd
+from chaoskit.records.look_record import Look
 from chaoskit.report.definitions import table
 from chaoskit.report.null_reasons import explained
 from chaoskit.report.result_json import as_json
@@ -32,6 +34,7 @@ TEXTS = ("provenance",)  # parts of a result without numbers
 NO_NUMBERS = (
     *TEXTS,
     "tiers",
+    "until_decided",
     "spans",
     "late_first_tokens",
     "traffic_class",
@@ -63,6 +66,9 @@ def result(kind: str, seed: int) -> Result:
                 run.records.append(ConnectionEnd(ns(9 * number + 2000), "router", "to-server", "rst", *ends[1]))
         if kind == "probe":
             run.plan, run.records = None, [each for each in run.records if type(each).__name__ != "Phase"]
+        if kind == "run" and seed % 2 and run.plan is not None:
+            run.plan = run.plan.model_copy(update={"looks": looks_of(3, "as-written")})
+            run.records.append(Look(ns(29_000), 1, (), (), ("all",)))
         directory = run.write(Path(folder) / "run")
         (directory / "requests.jsonl").touch()
         if kind == "compared":

@@ -1,0 +1,88 @@
+"""Runs that end when all is decided, in a guest: after the round in which they know, or when the time is up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from test_repeatable import run
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.records.jsonl import read
+from chaoskit.records.look_record import Look
+from chaoskit.records.model import Phase, Request
+from chaoskit.substrate.uml import GuestKernel
+
+FILE = """\
+name: until
+question: When is it decided?
+stage: {lab: edge}
+workload: {request-rate: 10/s, output-tokens: 5}
+server: {first-token: {median: 50ms, p99: 200ms}, token-interval: 20ms}
+faults: {slow: {link: client-router, direction: down, netem: {delay: 30ms}}}
+timeline: [{baseline: 2s}, {slow: 2s}]
+repeats: 2
+order: interleaved
+objectives: [ttft_p50 during slow > 1.1x baseline, %s, ttft_p50 < 5s during slow]
+workloads:
+  beside: {request-rate: 2/s, output-tokens: 5, objectives: [ttft_p50 < 5s]}
+"""
+SECOND = 10**9
+
+
+def reported(out: Path) -> subprocess.CompletedProcess[str]:
+    """What `chaoskit report` says."""
+    return subprocess.run(
+        [sys.executable, "-m", "chaoskit", "report", str(out)], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_run_ends_with_the_round_that_decides(kernel: GuestKernel, tmp_path: Path) -> None:
+    """Long before its time is up, after whole pairs of rounds, without a request after their end; its verdicts are
+    those of its looks and of `report`, and it repeats to the byte."""
+    file, out = tmp_path / "until.yaml", tmp_path / "run"
+    file.write_text(FILE % "ttft_p50 < 1s")
+
+    said = run(kernel, file, out, "--until-decided", "--max-time", "80s", "--verify-repeatable")
+
+    assert "repeated: every byte the same" in said
+    *phases, drain = read(out, Phase)
+    rounds = phases[-1].round + 1
+    assert rounds % 2 == 0
+    assert rounds < 20
+    assert len(phases) == 2 * rounds
+    assert drain.begin == phases[0].begin + rounds * 4 * SECOND
+    requests = [*read(out, Request), *read(out / "workloads" / "beside", Request)]
+    assert max(each.scheduled for each in requests) < drain.begin
+    assert {each.completion for each in requests} == {"complete"}
+    looks = read(out, Look)
+    assert [each.round for each in looks] == list(range(2, rounds + 1, 2))
+    assert looks[-1].undecided == ()
+    assert 0 <= looks[-1].at - (drain.begin - 4 * SECOND // 10) < SECOND // 100
+    assert len(looks[-1].met) == 4
+    found = analyse(out)
+    assert (found.outcome.verdict, found.exit_code) == ("met", 0)
+    assert found.until_decided is not None
+    assert (found.until_decided.made, found.until_decided.most) == (len(looks), 10)
+    told = reported(out)
+    assert told.returncode == 0
+    assert "of at most 10: intervals at 98.9 %" in told.stdout
+    assert ", 98.9 %: " in told.stdout
+
+
+def test_a_run_whose_time_is_up_is_undecided(kernel: GuestKernel, tmp_path: Path) -> None:
+    """Of an objective for which there are too few streams; the result is the last look."""
+    file, out = tmp_path / "until.yaml", tmp_path / "run"
+    file.write_text(FILE % "interruption_rate < 1%")
+
+    said = run(kernel, file, out, "--until-decided", "--max-time", "16s")
+
+    phases = read(out, Phase)
+    assert phases[-1].begin == phases[0].begin + 16 * SECOND
+    (look,) = read(out, Look)
+    assert look.round == 2
+    assert look.undecided == ("interruption_rate < 1%",)
+    assert analyse(out).exit_code == 5
+    assert "Looked twice of at most 2: intervals at 97.1 %" in said
+    assert "the time was up after 4 rounds; the result is the last look" in said
