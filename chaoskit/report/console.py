@@ -73,8 +73,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Who ended them", two_columns(_closings(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
         yield section("Stall attribution", two_columns(stall_rows(result)))
-    if any(phase.interruption_causes or phase.first_token_causes for phase in result.phases):
-        yield section("Causes of interruptions and late first tokens", two_columns(other_rows(result)))
+    if causes := list(other_rows(result)):
+        yield section("Causes of interruptions and late first tokens", two_columns(causes))
     if counted_rows := list(counter_rows(result.phases)):
         yield section("Kernel counters, as nstat names them", two_columns(counted_rows))
     if result.intermediaries:

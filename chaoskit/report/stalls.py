@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.text import Text
 
 from chaoskit.analysis.formatting import format_value
-from chaoskit.analysis.result import Result, StallAttribution
+from chaoskit.analysis.result import PhaseResult, Result, StallAttribution
 from chaoskit.report.styles import caveat, styled
 from chaoskit.report.summary_line import summary_line
 from chaoskit.units import counted
@@ -40,14 +40,14 @@ def stall_rows(result: Result) -> Iterator[tuple[Text, Text]]:
 
 
 def other_rows(result: Result) -> Iterator[tuple[Text, Text]]:
-    """Rows for interruptions and late first tokens."""
+    """Rows for interruptions, and for late first tokens that no hops explain."""
     for phase in result.phases:
         if phase.interruption_causes:
             told = ", ".join(
                 f"{_WORDS.get(cause, cause)} {count}" for cause, count in phase.interruption_causes.items()
             )
             yield styled(phase.name), styled(f"{counted(phase.metrics.interrupted, 'interruption')}: {told}")
-        if phase.first_token_causes:
+        if phase.first_token_causes and not _explained_by_hops(phase):
             late = counted(phase.late_first_tokens, "late first token")
             total = format_value(sum(phase.first_token_causes.values()), "ms")
             told = f"{late}, {total} beyond the usual: {_shares(phase.first_token_causes.items())}"
@@ -55,6 +55,12 @@ def other_rows(result: Result) -> Iterator[tuple[Text, Text]]:
             if any(part != "unsplit" for part in phase.first_token_parts):
                 told += f"; by part: {_shares(phase.first_token_parts.items())}"
             yield styled(phase.name), styled(told).append(limit, style="dim")
+
+
+def _explained_by_hops(phase: PhaseResult) -> bool:
+    """Whether spans name the places of its late first tokens: the client's connection ends at the first host."""
+    found = phase.tiers.late_first_tokens if phase.tiers is not None else None
+    return found is not None and found.late > found.unknown
 
 
 def _shares(times: Iterable[tuple[str, float]]) -> str:

@@ -15,6 +15,7 @@ from chaoskit.records.span_names import LADDER_SIGNAL, LADDER_STEP, LADDER_SWITC
 from chaoskit.records.spans import Span
 from chaoskit.report.console import render
 from chaoskit.report.screen import Screen
+from chaoskit.report.stalls import other_rows
 from chaoskit.tiers.ladder import LadderSettings, Step
 
 EXPECTED = """\
@@ -58,6 +59,18 @@ def test_hops_and_what_was_waited_for(tmp_path: Path) -> None:
         "  wifi  40 later than 86 ms: 40 network gateway–vectors (+82 ms)\n",
     ):
         assert told in text
+
+
+def test_a_late_first_token_has_one_explanation(tmp_path: Path) -> None:
+    """Where hops name its place, the client's connection says nothing of it; without spans it does."""
+    whole = analyse(chain_run().write(tmp_path / "run"))
+    late = {"between": 82.0}
+    phases = [phase.model_copy(update={"first_token_causes": late, "late_first_tokens": 40}) for phase in whole.phases]
+    hops = whole.model_copy(update={"phases": tuple(phases)})
+    none = hops.model_copy(update={"phases": tuple(phase.model_copy(update={"tiers": None}) for phase in phases)})
+    rows, without_spans = [{name.plain: text.plain for name, text in other_rows(each)} for each in (hops, none)]
+    assert "wifi" not in rows
+    assert "40 late first tokens" in without_spans["wifi"]
 
 
 def test_eighty_columns_are_enough(tmp_path: Path) -> None:
