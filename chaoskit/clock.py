@@ -53,7 +53,7 @@ class RealClock:
 
 def _sleep_until(stamp: int) -> None:
     """Sleep to the nanosecond `stamp` itself, which is the one at which others wake too (clock_nanosleep(2))."""
-    _libc().clock_nanosleep(time.CLOCK_MONOTONIC, _ABSOLUTE, struct.pack("qq", *divmod(stamp, _SECOND)), None)
+    _libc().clock_nanosleep(time.CLOCK_MONOTONIC, _ABSOLUTE, struct.pack("ll", *divmod(stamp, _SECOND)), None)
 
 
 @cache

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from chaoskit import processor_order
@@ -37,9 +38,7 @@ def order(used: tuple[int, ...]) -> str:
     reader, writer = os.pipe()
     start = next_tick(now())
     moment = start + 1000 * MS
-    children = [
-        forked(lambda name=name, ms=ms: meet(writer, name, ms, moment)) for name, ms in zip("abcd", used, strict=True)
-    ]
+    children = [forked(partial(meet, writer, name, ms, moment)) for name, ms in zip("abcd", used, strict=True)]
     CLOCK.sleep_until(moment)
     os.write(writer, b"C")
     for child in children:
