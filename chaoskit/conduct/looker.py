@@ -1,14 +1,15 @@
 """Looks while a run lasts whether its objectives are decided, and says with which round to end.
 
-Rules: a look is taken in a process of its own, which has the lowest priority and dies with this one; it begins shortly
-before its round ends, as long before as the one before it took, so that its answer is there in time; an answer that
-comes later ends the run with the round that is in force then. Whatever happens to a look the run goes on: without an
-answer it has its whole length.
+Rules: a look is taken in a process of its own, which runs only where the processor is idle (SCHED_IDLE) and dies with
+this one; it begins shortly before its round ends, as long before as the one before it took, so that its answer is
+there in time; an answer that comes later ends the run with the round that is in force then. Whatever happens to a look
+the run goes on: without an answer it has its whole length.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,7 +24,6 @@ from chaoskit.records.jsonl import Log, read
 from chaoskit.records.look_record import Look
 
 _LEAD = 2 * 10**9  # ns before the end of a round, at the most a tenth of it, for a look that takes no longer
-_LOWEST = 19  # nice(2)
 _FIRST_TO_GO = "1000"  # proc(5): what is killed where memory runs out
 
 
@@ -84,10 +84,11 @@ class Looker:
         run = self._run
 
         async def work(_: asyncio.Event) -> None:
+            gc.freeze()  # what the conductor holds is not collected here
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
             from chaoskit.analysis.looks import look  # here, not at the top: it loads numpy, in this process only
 
-            os.nice(_LOWEST)
-            Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
             log = Log(run, Look)
             try:
                 log.add(look(run, now, rounds))

@@ -170,7 +170,7 @@ def test_a_foreign_server_s_run_says_the_same(judged: Callable[[int], Judged], t
     found = [each for each in every if (each.stall.gap.stream, each.stall.gap.begin) in truth]
     right = [each for each in found if each.cause == truth[each.stall.gap.stream, each.stall.gap.begin]]
     assert len(found) == len(truth)
-    assert len(right) >= 0.98 * len(found), [each.sentence for each in found if each not in right]
+    assert len(right) >= 0.96 * len(found), [each.sentence for each in found if each not in right]
     assert all("capture-router.pcapng" in each.records[-1] for each in found)
     assert {each.place for each in found} == {LOSSY[version][1], ""}
     unplaced = [each for each in found if (each.cause == "network") != bool(each.place)]

@@ -21,8 +21,9 @@ from chaoskit.records.model import Request
 
 PROGRAM = Path(__file__).parents[2] / "observed_streams.py"
 REQUESTS = 40
-LATE, LATEST = 3.0, 10.0
-"""ms by which a percentile may differ between two readers of the same streams, and a p99."""
+LATE, LATEST, UNEVEN = 20.0, 60.0, 1.0
+"""ms by which two readers of the same streams may differ where others use the machine: in a percentile, a p99, and a
+mean over the gaps of a stream. In virtual time it is nothing: tests/virtual/test_agreement.py."""
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -99,9 +100,9 @@ def test_it_says_what_vllm_says(both: tuple[dict[str, Any], list[Observed]]) -> 
     assert said["median_ttft_ms"] == pytest.approx(np.median(theirs.ttft), abs=LATE)
     assert said["mean_ttft_ms"] == pytest.approx(np.mean(theirs.ttft), abs=LATE)
     assert said["mean_e2el_ms"] == pytest.approx(np.mean(theirs.e2el) - later, abs=LATE)
-    assert said["mean_tpot_ms"] == pytest.approx(np.mean(theirs.tpot) - later / (TOKENS - 1), abs=LATE / 3)
+    assert said["mean_tpot_ms"] == pytest.approx(np.mean(theirs.tpot) - later / (TOKENS - 1), abs=UNEVEN)
     whole = sum(theirs.itl) / (len(theirs.itl) - REQUESTS)  # one gap of each stream ends with the finish, 0 ms long
-    assert said["mean_itl_ms"] == pytest.approx(whole, abs=LATE / 3)
+    assert said["mean_itl_ms"] == pytest.approx(whole, abs=UNEVEN)
     assert said["output_throughput"] == pytest.approx(theirs.throughput, rel=0.05)
     assert said["total_output_tokens"] == sum(stream.tokens for stream in seen)
 
@@ -114,7 +115,7 @@ def test_guidellm_differs_as_the_page_says(both: tuple[dict[str, Any], list[Obse
         for percent in (50, 99):
             near(said[ours][f"p{percent}_ms"], values, percent)
     with_first = (said["ttft"]["mean_ms"] + (TOKENS - 1) * said["tpot"]["mean_ms"]) / TOKENS
-    assert with_first == pytest.approx(np.mean(theirs.tpot), abs=LATE / 3)
+    assert with_first == pytest.approx(np.mean(theirs.tpot), abs=UNEVEN)
 
 
 def test_the_formulas_by_hand() -> None:
