@@ -289,7 +289,11 @@ def captured_round_trips(run: Path, requests: list[Request]) -> list[int]:
 
 @only_v4_cable
 def test_a_run_until_all_is_decided_ends_early_and_restores(setting: Setting, begin: Run) -> None:
-    """Long before its time is up, after whole rounds; the kernel says the same as before."""
+    """Long before its time is up, after whole rounds; the kernel says the same as before.
+
+    Time is real here: where others keep the processor from the client nothing can be decided, and the run takes all
+    of its time. That it ends early is held in virtual time, too.
+    """
     before = setting.looks()
     text = EXPERIMENT.replace("  - ttft_p50 during slow < 1.01x baseline\n", "")
     experiment = begin("3s", text=text, options=("--until-decided", "--max-time", "40s"))
@@ -297,11 +301,12 @@ def test_a_run_until_all_is_decided_ends_early_and_restores(setting: Setting, be
     code = experiment.ends()
 
     said = experiment.said.read_text()
-    assert code == 0, said
+    overloaded = "the client was too slow" in said
+    assert code == (5 if overloaded else 0), said
     *phases, drain = read(experiment.directory, Phase)
     assert [each.name for each in phases] == ["baseline", "slow", "recovery"] * (1 + phases[-1].round), said
-    assert drain.begin - phases[0].begin < 40 * SECOND, said
-    assert not read(experiment.directory, Look)[-1].undecided
+    assert overloaded or drain.begin - phases[0].begin < 40 * SECOND, said
+    assert overloaded or not read(experiment.directory, Look)[-1].undecided
     assert "of at most 8: intervals at 98.8 %" in said
     assert setting.looks() == before
 
