@@ -67,6 +67,7 @@ def format_level(tail: float) -> str:
 def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
     """An interval: `0.98–1.6 s`, `at least 0.98 s` where it has no upper end."""
     low_is_open, high_is_open = low is None or math.isinf(low), high is None or math.isinf(high)
+    low_is_open |= unit == "ratio" and low == 0  # of a reference whose own end is open
     if high_is_open and (low_is_open or low == 0):
         return ANYTHING
     if high_is_open:

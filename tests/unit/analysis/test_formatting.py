@@ -71,6 +71,7 @@ def test_intervals(low: float | None, high: float | None, text: str) -> None:
 def test_every_unit_is_named_once() -> None:
     """Rates, shares and ratios too."""
     assert format_interval(1.0, 2.0, "ratio") == "1–2×"
+    assert format_interval(0.0, 2.0, "ratio") == "at most 2×"
     assert format_interval(-1.0, 2.0, "per-minute") == "-1 to 2/min"
     assert format_interval(0.01, 0.02, "share") == "1–2 %"
 
