@@ -1,7 +1,7 @@
-"""Runs a command of chaoskit as a child process, for programs that have chaoskit as a library or plugin.
+"""Runs a command of chaoskit as a child process, for programs that have chaoskit as a plugin.
 
-Rules: it ends as after SIGTERM, and restores, when the calling process dies (setpriv, PDEATHSIG); it reads nothing of the
-caller's standard input but what it is given; an interruption of the caller is its own, and waits for its end.
+Rules: when the calling process dies, it restores and ends, as after SIGTERM (setpriv, PDEATHSIG); it reads nothing of
+the caller's standard input but what it is given; an interruption of the caller waits for its end.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ A process of its own, because a run may enter network namespaces and handles sig
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -63,5 +64,5 @@ def _wanted(
     more = [*(("--clock", clock) if clock else ()), *(("--kernel", str(kernel)) if kernel else ())]
     more += ["--until-decided", "--max-time", until_decided] if until_decided else []
     for key, value in (overrides or {}).items():
-        more += ["--set", f"{key}={value}"]
+        more += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
     return Wanted(path, variant or "", (*usual, *more))

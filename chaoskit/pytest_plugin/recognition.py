@@ -13,8 +13,25 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 KEYS = frozenset(
-    "name question stage workload classes workloads client server faults timeline repeats order telemetry evidence "
-    "objectives seed matrix".split()
+    {
+        "name",
+        "question",
+        "stage",
+        "workload",
+        "classes",
+        "workloads",
+        "client",
+        "server",
+        "faults",
+        "timeline",
+        "repeats",
+        "order",
+        "telemetry",
+        "evidence",
+        "objectives",
+        "seed",
+        "matrix",
+    }
 )
 """The keys of an experiment file; a test compares them with its schema, which takes long to import."""
 

@@ -50,7 +50,7 @@ def _read(config: pytest.Config) -> Session:
 
 
 def _shared_folder(config: pytest.Config) -> Path:
-    """A folder of this session and all its workers: below pytest's temporary files, of which it keeps the last three."""
+    """A folder of this session and all its workers, below pytest's temporary files of the session."""
     factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]  # it has no public name
     own = factory.getbasetemp()
     is_worker = hasattr(config, "workerinput")  # pytest-xdist's, in its workers

@@ -65,7 +65,7 @@ class SharedRuns:
 
     shared: Path
     out: Path
-    _results: dict[str, Result | NoResult] = field(default_factory=dict)
+    _results: dict[str, Result | NoResult] = field(default_factory=dict, repr=False)
 
     def result(self, wanted: Wanted) -> Result:
         """The result of its only run, which is now if no worker has run it. Raises NoResult."""
@@ -81,6 +81,7 @@ class SharedRuns:
 
     def run_alone(self, wanted: Wanted) -> Result:
         """The result of another run, shared with nobody. Raises NoResult."""
+        __tracebackhide__ = True
         found = _read(self._run(wanted))
         if isinstance(found, NoResult):
             raise found

@@ -83,9 +83,7 @@ def test_each_objective_is_a_test(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(("how", "name"), [("skip", "skipped"), ("xfail", "xfailed")])
-def test_undecided_is_what_the_repository_says_and_never_passed(
-    pytester: pytest.Pytester, how: str, name: str
-) -> None:
+def test_undecided_is_what_the_repository_says_and_never_passed(pytester: pytest.Pytester, how: str, name: str) -> None:
     """With `chaoskit_undecided` an undecided objective is skipped or xfailed, with its reason."""
     written(pytester, {"code": 1, "run": str(made_run(pytester.path))})
     pytester.makeini(f"[pytest]\nchaoskit_undecided = {how}\n")
