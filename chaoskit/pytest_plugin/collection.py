@@ -60,13 +60,11 @@ class Place:
         return f"{self.workload}: {self.text}" if self.workload else self.text
 
     def found_in(self, result: Result) -> ObjectiveResult | None:
-        """Its verdict. Raises NoResult if the records are of another experiment."""
+        """Its verdict; None for the run as a whole."""
         if self.number is None:
             return None
         mine = (each.objectives for each in result.workloads if each.name == self.workload)
         objectives = next(mine, ()) if self.workload else result.objectives
-        if self.number >= len(objectives) or objectives[self.number].text != self.text:
-            raise NoResult(f"the run has no verdict on {self.text}", SpecError.exit_code)
         return objectives[self.number]
 
 
@@ -130,11 +128,15 @@ class ObjectiveTest(pytest.Item):
         self.add_marker(pytest.mark.xdist_group(f"{self.path}::{wanted.variant}"))
 
     def setup(self) -> None:
-        """Have the experiment run, unless it has. Raises NoResult."""
+        """Have the experiment run, unless it has. What it cannot do is an error of the test, in one sentence."""
         session = Session.of(self.config)
         if self._is_real and not session.may_use_interfaces:
             pytest.skip("it puts faults on a real interface of this machine: give --chaoskit-interfaces")
-        self._result = result = session.runs.result(self.wanted)
+        try:
+            result = session.runs.result(self.wanted)
+        except NoResult as error:
+            pytest.fail(self._told(str(error)), pytrace=False)
+        self._result = result
         self.user_properties += [
             ("chaoskit_run", result.run),
             ("chaoskit_verdict", result.outcome.verdict),
@@ -144,7 +146,7 @@ class ObjectiveTest(pytest.Item):
         ]
         if result.exit_code not in _DECIDED:
             detail = result.internal_error or result.outcome.detail or result.outcome.reason
-            raise NoResult(f"{result.outcome.status}: {detail}", result.exit_code)
+            pytest.fail(self._told(f"{result.outcome.status}: {detail}"), pytrace=False)
 
     def runtest(self) -> None:
         """Judge it. Raises BrokenObjective and UndecidedObjective."""
@@ -165,19 +167,20 @@ class ObjectiveTest(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """A sentence, where it is the run's; a traceback, where it is a mistake."""
-        if not isinstance(excinfo.value, BrokenObjective | UndecidedObjective | NoResult):
-            return super().repr_failure(excinfo, style)
-        kept = f"\n  records: chaoskit report {self._result.run}" if self._result is not None else ""
-        return printable_lines(f"{excinfo.value}{kept}\n  {self._where()}")
+        if isinstance(excinfo.value, BrokenObjective | UndecidedObjective):
+            return self._told(str(excinfo.value))
+        return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The line of the objective in its file."""
         line = self._place.line
         return self.path, None if line is None else line - 1, self.name
 
-    def _where(self) -> str:
+    def _told(self, sentence: str) -> str:
+        """The sentence, with where the records are, and where the objective stands."""
+        kept = "" if self._result is None else f"\n  records: chaoskit report {self._result.run}"
         line = "" if self._place.line is None else f":{self._place.line}"
-        return f"{self.path}{line}"
+        return printable_lines(f"{sentence}{kept}\n  {self.path}{line}")
 
 
 def _verdict(result: Result, found: ObjectiveResult | None) -> tuple[str, str]:

@@ -6,6 +6,7 @@ The runs were made by hand; the notes that workers leave each other say where th
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -35,17 +36,19 @@ def only_this_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
-def written(pytester: pytest.Pytester, note: dict[str, object], **options: str) -> None:
-    """A repository with one experiment, of whose run this is known; `options` are keys of its file."""
+def written(
+    pytester: pytest.Pytester, note: dict[str, object], objectives: Sequence[str] = OBJECTIVES, **keys: str
+) -> None:
+    """A repository with one experiment, of whose run this is known; `keys` are more keys of its file."""
     folder = pytester.mkdir("experiments")
     text = EXPERIMENT.format(
         workload="",
         netem="{delay: 30ms}",
         more="",
         timeline="[{baseline: 10s}, {wifi: 10s}]",
-        objectives=list(options.pop("objectives", OBJECTIVES)),
+        objectives=list(objectives),
     )
-    (folder / "made.yaml").write_text(text + "".join(f"{key}: {value}\n" for key, value in options.items()))
+    (folder / "made.yaml").write_text(text + "".join(f"{key}: {value}\n" for key, value in keys.items()))
     pytester.makeconftest(NOTES.replace("NOTE", repr(note)))
 
 
