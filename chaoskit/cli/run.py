@@ -48,6 +48,7 @@ def run(
     verify_repeatable: Annotated[
         bool, typer.Option("--verify-repeatable", help="Run twice and compare every byte.")
     ] = False,
+    report: Annotated[str, typer.Option(metavar="NAME,...", help="Write reports into the run directory.")] = "",
 ) -> None:
     """Run an experiment and print its verdict. The run directory keeps all records.
 
@@ -58,18 +59,20 @@ def run(
     from chaoskit.cli.run_options import RunOptions
     from chaoskit.clock import wall
     from chaoskit.conduct.provenance import collect
+    from chaoskit.report.formats import chosen
     from chaoskit.spec.matrix import load_variants
     from chaoskit.spec.options import time_until_decided
     from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
 
+    reports = chosen(report.split(",")) if report else ()
     loaded = load_variants(file)
     made_with = collect(str(file), loaded.text)
     stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")
     directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{stamp}"
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     most = time_until_decided(until_decided, max_time)
-    options = RunOptions(where, directory, out is not None, verify_repeatable, made_with, most)
+    options = RunOptions(where, directory, out is not None, verify_repeatable, made_with, most, reports)
     if loaded.axes and variant is None:
         raise typer.Exit(run_series(loaded, options))
     raise typer.Exit(run_single(loaded.named(variant), options))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.matrix import EXIT_UNDECIDED
 from chaoskit.cli.interrupts import InterruptHandler, say_if_interrupted
+from chaoskit.cli.report_output import write_reports
 from chaoskit.cli.run_options import RunOptions, names_records, save
 from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
+from chaoskit.errors import EXIT_UNDECIDED
 from chaoskit.plan.model import Plan
 from chaoskit.records.directory import EXPERIMENT, PLAN, PROVENANCE, create, first_difference
 from chaoskit.report import console
@@ -38,8 +39,11 @@ def run_single(variant: Variant, options: RunOptions) -> int:
     say_if_interrupted(result.outcome.status, job.directory, is_shown=screen.file.isatty())
     if options.is_verified and result.outcome.status == "finished":
         with InterruptHandler() as interrupts:
-            return EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
-    return max(code, result.exit_code)
+            code = EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
+    else:
+        code = max(code, result.exit_code)
+    write_reports(options.reports, job.directory, result)
+    return code
 
 
 def files(variant: Variant, plan: Plan, provenance: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ class RunOptions:
 
     `is_named`: the directory was given, and must be new or empty. One that was not gets a number if it exists.
     `provenance` is what the run is made with: the content of `provenance.json`. With `max_time` a run ends when its
-    objectives are decided, or after it.
+    objectives are decided, or after it. `reports` are the formats to write into the directory.
     """
 
     substrate: SubstrateOptions
@@ -31,6 +31,7 @@ class RunOptions:
     is_verified: bool
     provenance: str
     max_time: Duration | None = None
+    reports: tuple[str, ...] = ()
 
     def create(self, files: dict[str, str]) -> Path:
         """Create the directory with these files. Raises RefusedError."""
