@@ -1,19 +1,17 @@
-"""Loads the runs of `chaoskit report` and puts the report where it belongs; writes those of a run."""
+"""Loads the runs of `chaoskit report` and puts the report where it belongs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaoskit.analysis.matrix import MatrixResult
-from chaoskit.analysis.result import Result
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.report.formats import FORMATS, chosen, destinations, source
 from chaoskit.report.formats.console_text import show as show_on
 from chaoskit.report.formats.source import Source
 from chaoskit.report.headline import headline, word
 from chaoskit.report.screen import Screen
-from chaoskit.terminal import complain, note
+from chaoskit.terminal import note
 from chaoskit.units import counted
 
 _STANDARD_OUTPUT = Path("-")
@@ -45,10 +43,3 @@ def show(sources: Sequence[Source], format: str, out: Path | None) -> None:
         show_on(sources, Screen())
     else:
         destinations.write_output(format, sources, Screen().file.isatty())
-
-
-def write_reports(names: Sequence[str], directory: Path, found: Result | MatrixResult) -> None:
-    """Write these into the run directory. What cannot be written is said; the verdict counts without it, too."""
-    if names:
-        for sentence in destinations.write_into(names, source.of(directory, found)):
-            complain(sentence)

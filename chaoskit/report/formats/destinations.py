@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
+from chaoskit.analysis.matrix import MatrixResult
+from chaoskit.analysis.result import Result
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.folder import display_path, why_not_written
-from chaoskit.report.formats import FORMATS, write
+from chaoskit.report.formats import FORMATS, source, write
 from chaoskit.report.formats.source import Source
-from chaoskit.terminal import say_bytes
+from chaoskit.terminal import complain, say_bytes
 
 _IN_MEMORY = 32 << 20  # bytes
 _BLOCK = 1 << 20
@@ -76,11 +78,13 @@ def write_output(name: str, sources: Sequence[Source], is_terminal: bool) -> Non
         raise RefusedError(f"cannot write a temporary file: {error.strerror}; free some space") from error
 
 
-def write_into(names: Sequence[str], source: Source) -> Iterator[str]:
-    """Write these reports into the run directory, each for itself. Yields a sentence for each that was not written."""
+def write_reports(names: Sequence[str], run: Path, found: Result | MatrixResult) -> None:
+    """Write these into the run directory. What cannot be written is said; the verdict counts without it, too."""
+    if not names:
+        return
+    whole = source.of(run, found)
     for name in names:
-        path = source.path / FORMATS[name].file
         try:
-            write_file(name, [source], path)
+            write_file(name, [whole], run / FORMATS[name].file)
         except (SpecError, RefusedError) as error:
-            yield f"no {FORMATS[name].file}: {error}"
+            complain(f"no {FORMATS[name].file}: {error}")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from chaoskit.analysis import matrix
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import Result
+from chaoskit.analysis.tables.run_tables import RunTables, load_tables
 from chaoskit.folder import display_path
 from chaoskit.plan.probe_plan import load_probe_plan
 from chaoskit.records.directory import EXPERIMENT, PROBE, is_running
 from chaoskit.records.untrusted_files import read_whole
 from chaoskit.terminal import printable
 
-_VARIANT = "# the variant "
+_MADE = re.compile("# (the variant .*|.* set)\n")
+"""The first line of an experiment file that a matrix or --set made: its text stands in no other file."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class Run:
     path: Path
     result: Result | None
     missing: str = ""
+
+    @cached_property
+    def tables(self) -> RunTables:
+        """Its records as numpy columns. Raises SpecError for damaged ones."""
+        return load_tables(self.path)
 
 
 @dataclass(frozen=True)
@@ -94,8 +103,8 @@ def _command(path: Path, found: Result | MatrixResult, text: str | None) -> str:
         words += [word for each in probe.objectives for word in ("--objective", each.text)]
         return _line(words) + f"  # {PROBE} has the other options"
     made = first.provenance if first else None
-    is_own = text is not None and text.startswith(_VARIANT)  # the text of a variant stands in no other file
-    file = made.file if made is not None and made.file and not is_own else str(display_path(path) / EXPERIMENT)
+    is_made = text is not None and _MADE.match(text) is not None
+    file = made.file if made is not None and made.file and not is_made else str(display_path(path) / EXPERIMENT)
     words = ["chaoskit", "run", file]
     if first is not None and first.clock == "virtual":
         words += ["--clock", "virtual"]

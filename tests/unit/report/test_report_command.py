@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
 from chaoskit.cli.app import app
-from chaoskit.cli.report_output import write_reports
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.records.directory import create
+from chaoskit.report.formats.destinations import write_reports
 
 
 def run(tmp_path: Path, *objectives: str) -> Path:
