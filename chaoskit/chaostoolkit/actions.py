@@ -4,6 +4,7 @@ The annotations are types and not their names, because Chaos Toolkit shows the t
 """
 
 import json
+import re
 import threading
 from typing import Any
 
@@ -14,7 +15,7 @@ from chaoskit.chaostoolkit.commands import command, run_directory, succeeding, s
 
 __all__ = ["inject", "restore", "run_experiment"]
 
-_PLACES = ("netns", "pid", "container")
+_LEASE = re.compile(r"chaoskit restore (\S+) ends it earlier")  # of report.injection
 _CONFIGURED = ("clock", "kernel", "substrate")
 _held: list[str] = []  # the leases that this process began
 _holding = threading.Lock()
@@ -38,15 +39,13 @@ def inject(
     """
     given = {"interface": interface, "to": to, "down": down, "up": up, **(options or {}), "for": duration}
     keys = {name.replace("_", "-"): value for name, value in given.items() if value not in (None, "")}
-    where = {name: keys[name] for name in _PLACES if name in keys}
     if wait:
         return {"lease": None, "said": succeeding("inject", "-", given=json.dumps(keys)).out.splitlines()}
-    before = _leases(where)
-    succeeding("inject", "-", "--detach", given=json.dumps(keys))
-    new = [lease for id, lease in _leases(where).items() if id not in before]
+    said = succeeding("inject", "-", "--detach", given=json.dumps(keys)).out
+    (lease,) = _LEASE.findall(said)
     with _holding:
-        _held.extend(lease["id"] for lease in new)
-    return {name: lease[name] for lease in new[:1] for name in ("id", "interface", "since", "until")}
+        _held.append(lease)
+    return {"lease": lease, "said": said.splitlines()}
 
 
 def restore(lease: str = "", everything: bool = False) -> list[str]:
@@ -63,7 +62,7 @@ def restore(lease: str = "", everything: bool = False) -> list[str]:
         mine = list(reversed(_held))
         _held.clear()
     ended = [(each, command("restore", each)) for each in mine]
-    lasting = {each: found for each, found in ended if found.code and each in _leases({})}
+    lasting = {each: found for each, found in ended if found.code and _is_there(each)}
     if lasting:
         with _holding:
             _held.extend(lasting)
@@ -104,7 +103,5 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _leases(where: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The leases of this machine by their id."""
-    found = json.loads(succeeding("status", "--json", *words_of(where)).out)
-    return {lease["id"]: lease for lease in found["leases"]}
+def _is_there(lease: str) -> bool:
+    return command("status", lease, "--json").code == 0

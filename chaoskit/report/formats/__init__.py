@@ -46,6 +46,7 @@ FORMATS: dict[str, Format] = {
         shows_running=True,
     ),
     "json": Format("json_document", "report.json", "everything, as in result.json; of several runs a list", True),
+    "chaostoolkit": Format("chaostoolkit_journal", "chaostoolkit.json", "a journal of Chaos Toolkit"),
 }
 
 
