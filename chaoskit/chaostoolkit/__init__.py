@@ -1,4 +1,4 @@
-"""The extension of Chaos Toolkit: actions, probes, tolerances and a control, which its loader discovers.
+"""The extension of Chaos Toolkit: actions, probes, tolerances and a control.
 
 Rules: every activity is a command of chaoskit in a process of its own, so that a namespace that it enters is not Chaos
 Toolkit's; what fails is an ActivityFailed with one sentence; what activities return is JSON, for the journal.

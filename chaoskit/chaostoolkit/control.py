@@ -6,13 +6,10 @@ Chaos Toolkit plays no rollbacks after Ctrl-C, nor by default after a failed hyp
 
 from __future__ import annotations
 
-import logging
-
 from chaoslib.exceptions import ActivityFailed
 
 from chaoskit.chaostoolkit.actions import restore
-
-_log = logging.getLogger("chaostoolkit")
+from chaoskit.terminal import complain
 
 
 def after_experiment_control(**_: object) -> None:
@@ -27,7 +24,6 @@ def cleanup_control() -> None:
 
 def _restore() -> None:
     try:
-        for line in restore():
-            _log.info(line)
-    except ActivityFailed as error:
-        _log.error(str(error))
+        restore()
+    except ActivityFailed as error:  # Chaos Toolkit would tell nobody
+        complain(str(error))
