@@ -50,7 +50,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def folded(title: str, body: str) -> str:
-    """A body that is shown by a click on its title, which is plain text of ours."""
+    """A body that is shown by a click on its title, which is Markdown already."""
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
 
 

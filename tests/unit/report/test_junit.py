@@ -113,7 +113,7 @@ def test_only_what_is_met_has_passed(tmp_path: Path) -> None:
         "made-by-hand.wifi": 10.0,
         "made-by-hand.whole run": 30.08,
     }
-    properties = {each.name: each.value for each in suite.properties()}
+    properties = {each.name: each.value for each in suite.properties()}  # type: ignore[no-untyped-call]  # it has no type
     assert properties["verdict"] == "broken"
     assert properties["exit-code"] == "1"
     assert properties["headline"].startswith("ttft_p50 < 1ms during wifi is broken")
