@@ -33,7 +33,7 @@ class Despite(StrEnum):
 
 def history(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME | add RUNDIR...]", help="An experiment; or runs to add.")
+        list[str] | None, typer.Argument(metavar="NAME | add RUNDIR", help="An experiment; or runs to add.")
     ] = None,
     history: Annotated[
         Path, typer.Option("--history", metavar="DIR|FILE", help="The history: a file, or its directory.")
@@ -47,14 +47,18 @@ def history(
     since: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Only runs since a date, an age such as 14d, or a commit.")
     ] = None,
-    despite: Annotated[list[Despite] | None, typer.Option(help="One series although the file changed.")] = None,
-    fail_on: Annotated[list[FailOn] | None, typer.Option(help="Exit with 1 if there is one. Repeatable.")] = None,
+    despite: Annotated[
+        list[Despite] | None, typer.Option(metavar="experiment", help="One series although the file changed.")
+    ] = None,
+    fail_on: Annotated[
+        list[FailOn] | None, typer.Option(metavar="regression|flaky", help="Exit with 1 if there is one. Repeatable.")
+    ] = None,
     tolerance: Annotated[
         str, typer.Option(metavar="SHARE", help="A change to the worse by less is no regression.")
     ] = "0%",
     format: Annotated[Format, typer.Option(help="csv has a line for each value of each run.")] = Format.CONSOLE,
 ) -> None:
-    """Show how results changed over many runs: trends, change points, verdicts that flap.
+    """Show how results changed over many runs. Trends, change points, verdicts that flap.
 
     run and probe write the history with --history; `history add RUNDIR...` takes runs that were made before.
     """

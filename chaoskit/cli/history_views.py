@@ -33,7 +33,9 @@ def add_runs(path: Path, directories: Sequence[Path]) -> None:
 
     found = [each for directory in directories for each in results_in(directory)]
     new = add(path, found)
-    known = f"; {counted(len(found) - new, 'run')} {'was' if len(found) - new == 1 else 'were'} there" * (new < len(found))
+    known = f"; {counted(len(found) - new, 'run')} {'was' if len(found) - new == 1 else 'were'} there" * (
+        new < len(found)
+    )
     say(f"{counted(new, 'run')} added to {path}{known}")
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from os.path import lexists
 from pathlib import Path
@@ -16,7 +16,7 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.provenance import load_provenance
 from chaoskit.analysis.result import Result
 from chaoskit.clock import wall
-from chaoskit.errors import SpecError
+from chaoskit.errors import ChaoskitError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.history.checkout import Revision, revision
 from chaoskit.history.file import history_file, writing
@@ -24,6 +24,7 @@ from chaoskit.history.rows import Origin, rows
 from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.directory import EXPERIMENT, OUTCOME
 from chaoskit.records.untrusted_files import read_whole
+from chaoskit.terminal import complain
 
 _VARIANT = re.compile(rb"# the variant (\S.*)")
 """The first line of a variant's file, as `spec.matrix` writes it."""
@@ -53,9 +54,14 @@ class History:
         folder = measured.absolute().parent if measured is not None else Path.cwd()
         return cls(path, revision(folder, os.environ))
 
-    def add(self, result: Result, directory: Path) -> bool:
-        """Add a run; False where it is there. Raises RefusedError: the run is then not added, not even in part."""
-        return add(self.path, [(result, origin(directory, self.revision))]) == 1
+    def keep(self, result: Result, directory: Path) -> None:
+        """Add a run with its records in this directory, or say why it is not added: it was made, and counts without."""
+        found = origin(directory, self.revision)
+        try:
+            add(self.path, [(result, found if result.run else replace(found, directory=""))])
+        except ChaoskitError as error:
+            command = f"chaoskit history add {display_path(directory)} --history {self.path}"
+            complain(f"not in the history: {error}{f'; afterwards: {command}' if result.run else ''}")
 
 
 def add(path: Path, runs: Sequence[tuple[Result, Origin]]) -> int:

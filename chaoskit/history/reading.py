@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -25,6 +25,8 @@ _USUAL = ("ttft_p95", "itl_p99", "stall_ratio", "interruption_rate")
 _AGE = re.compile(r"([0-9]{1,5})\s*(d|h|min)")
 _AGES = {"d": "days", "h": "hours", "min": "minutes"}
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_RUN_FIELDS = tuple(each.name for each in fields(PastRun))
+_NUMBERS = ("is_dirty", "streams", "is_overloaded")
 _RUN = (
     "SELECT id, started, name, variant, experiment, target, clock, kernel, chaoskit, ifnull(git_commit, ''), "
     "ifnull(git_branch, ''), git_dirty, status, verdict, streams, overloaded FROM runs ORDER BY started, added, id"
@@ -35,7 +37,7 @@ _OBJECTIVES = (
 )
 _METRICS = (
     "SELECT run_id, metric || CASE phase WHEN '' THEN '' ELSE ' during ' || phase END, metric, phase, unit, value, "
-    "low, high, never, n FROM metrics WHERE metric = ? AND run_id IN (SELECT id FROM runs WHERE name = ?) ORDER BY rowid"
+    "low, high, never, n FROM metrics WHERE metric = ? AND run_id IN (SELECT id FROM runs WHERE name = ?)"
 )
 
 
@@ -86,18 +88,12 @@ def judged_tracks(path: Path, selection: Selection, now: str) -> tuple[JudgedTra
 
 
 def _past_run(row: Sequence[Any]) -> PastRun:
-    texts, (dirty, status, verdict, streams, overloaded) = tuple(row[:11]), row[11:]
-    if not all(isinstance(each, str) for each in (*texts, status, verdict)):
+    told = dict(zip(_RUN_FIELDS, row, strict=True))
+    if not all(isinstance(value, str) for name, value in told.items() if name not in _NUMBERS):
         raise TypeError
-    is_dirty = None if dirty is None else bool(int(dirty))
-    return PastRun(
-        *texts,
-        is_dirty=is_dirty,
-        status=status,
-        verdict=verdict,
-        streams=int(streams),
-        is_overloaded=bool(int(overloaded)),
-    )
+    numbers = {name: None if told[name] is None else int(told[name]) for name in _NUMBERS}
+    flags = {name: None if numbers[name] is None else bool(numbers[name]) for name in ("is_dirty", "is_overloaded")}
+    return PastRun(**(told | numbers | flags))
 
 
 def _chosen(runs: Sequence[PastRun], selection: Selection, path: Path, now: str) -> list[PastRun]:

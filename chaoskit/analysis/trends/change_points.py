@@ -5,7 +5,7 @@ W the share of the weights before the cut, which is the two-sample t statistic m
 Theorems in Change-Point Analysis, 1997, 2.1). Scores are normal quantiles of ranks (van der Waerden): as sharp as means
 where the noise is normal, indifferent to outliers, and "never" is the largest. A run's score and weight are permuted
 together (fixed seed), so that the test holds for any distribution. Found parts are searched again (binary
-segmentation, Vostrikova 1981), each with the whole error rate: of series without a change a share of `alpha` is flagged.
+segmentation, Vostrikova 1981), each with the whole error rate: of series without a change `alpha` are flagged.
 
 Rules: a state has at least `LEAST` runs, so one bad run is no change; a weight is 1 / (variance between runs + that of
 the run's own interval), by DerSimonian and Laird (1986), so that a run of few streams does not pull a state.
