@@ -63,6 +63,7 @@ def history(
     run and probe write the history with --history; `history add RUNDIR...` takes runs that were made before.
     """
     from chaoskit.cli.history_views import Judged, add_runs, show
+    from chaoskit.errors import SpecError
     from chaoskit.history.file import history_file
     from chaoskit.history.reading import Selection
 
@@ -70,7 +71,7 @@ def history(
     if names[:1] == ["add"] and len(names) > 1:
         return add_runs(path, [Path(each) for each in names[1:]])
     if len(names) > 1:
-        raise typer.BadParameter(f"{names[1]!r} is one word too many; write one NAME, or add before run directories")
+        raise SpecError(f"{names[1]!r} is one word too many; write one NAME, or add before run directories")
     name = names[0] if names else None
     chosen = Selection(name, variant, tuple(metric or ()), phase, since, branch, bool(despite))
     raise typer.Exit(show(path, chosen, Judged(frozenset(fail_on or ()), tolerance, format.value)))

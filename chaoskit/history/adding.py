@@ -23,7 +23,9 @@ from chaoskit.history.file import history_file, writing
 from chaoskit.history.rows import Origin, rows
 from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.directory import EXPERIMENT, OUTCOME
-from chaoskit.records.untrusted_files import read_whole
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import Request
+from chaoskit.records.untrusted_files import open_regular, read_whole
 from chaoskit.terminal import complain
 
 _VARIANT = re.compile(rb"# the variant (\S.*)")
@@ -102,6 +104,7 @@ def origin(directory: Path, at: Revision | None = None) -> Origin:
     return Origin(
         started=_utc(started) if started else _written_at(directory / OUTCOME),
         experiment=_digest(text) if text is not None else _digest_of_probe(probe) if probe is not None else "",
+        records=_digest_of_file(directory / FILES[Request]),
         variant=variant[1].decode(errors="replace").strip() if variant else "",
         file=known.file if known is not None else None,
         commit=at.commit,
@@ -113,6 +116,17 @@ def origin(directory: Path, at: Revision | None = None) -> Origin:
 
 def _digest(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    file = open_regular(path)
+    if file is None:
+        return ""
+    with file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()
 
 
 def _digest_of_probe(plan: ProbePlan) -> str:

@@ -22,6 +22,7 @@ NAME = "history.sqlite3"
 """The file in a directory."""
 WAIT = 20.0
 """Seconds that a command waits for one that writes."""
+_MAGIC = b"SQLite format 3\0"  # sqlite.org/fileformat2.html
 _SUFFIXES = (".sqlite3", ".sqlite", ".db")
 
 
@@ -106,8 +107,12 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _require_regular(path: Path) -> None:
+    """Raise SpecError for what SQLite would wait for, or take for an empty file and write over."""
     if not path.is_file():
         raise SpecError(f"{path} is not a regular file; give another --history")
+    with _translated(path), path.open("rb") as file:
+        if file.read(len(_MAGIC)) not in (b"", _MAGIC):
+            raise SpecError(f"{path} is no SQLite file, and is left as it is; give another --history")
 
 
 def _require_own(path: Path) -> None:

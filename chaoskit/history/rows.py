@@ -26,11 +26,12 @@ class Origin:
     """What a result does not tell of its run.
 
     `started` is UTC, ISO 8601. `experiment` is the SHA-256 of what was asked, `commit`, `branch` and `is_dirty` are
-    those of the checkout. `directory` is "" for records that were not kept.
+    those of the checkout. `records` is a digest of the requests. `directory` is "" for records that were not kept.
     """
 
     started: str
     experiment: str
+    records: str
     variant: str = ""
     file: str | None = None
     commit: str | None = None
@@ -93,9 +94,10 @@ def _run(result: Result, origin: Origin, added: str) -> Row:
 
 def _identity(result: Result, origin: Origin) -> str:
     """Of what was measured and when: the same however often, from wherever, and by whichever chaoskit it is added."""
-    told = (origin.started, origin.experiment, result.name, result.target, result.seed, result.clock, result.kernel)
-    measured = (result.origin, round(result.seconds, 6), result.overall.started, result.overall.events)
-    return hashlib.sha256(json.dumps([*told, *measured]).encode()).hexdigest()[:32]
+    told = (result.name, result.target, result.seed, result.clock, result.kernel)
+    return hashlib.sha256(json.dumps([origin.started, origin.experiment, origin.records, *told]).encode()).hexdigest()[
+        :32
+    ]
 
 
 def _objectives(result: Result) -> Iterator[Row]:

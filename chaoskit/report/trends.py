@@ -190,7 +190,7 @@ def _value(series: Series, point: Point | None) -> Text:
     if point is None:
         return Text()
     unit = series.subject.unit
-    interval = "" if point.low is None and point.high is None else format_interval(point.low, point.high, unit)
+    interval = "" if point.low == point.high else format_interval(point.low, point.high, unit)
     return styled(format_value(point.value, unit)).append(f"  {interval}" if interval else "", "dim")
 
 

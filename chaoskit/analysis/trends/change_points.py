@@ -1,11 +1,11 @@
-"""Finds where a series of runs changes its level: weighted CUSUM of normal scores, with a permutation test.
+"""Finds where a series of runs changes its level: the best cuts into states, judged by a permutation test.
 
-The statistic is the largest cut of the series into two: C(k)^2 / (W(k) (1 - W(k))), C the cumulated weighted scores and
-W the share of the weights before the cut, which is the two-sample t statistic made monotone (Csorgo and Horvath, Limit
-Theorems in Change-Point Analysis, 1997, 2.1). Scores are normal quantiles of ranks (van der Waerden): as sharp as means
-where the noise is normal, indifferent to outliers, and "never" is the largest. A run's score and weight are permuted
-together (fixed seed), so that the test holds for any distribution. Found parts are searched again (binary
-segmentation, Vostrikova 1981), each with the whole error rate: of series without a change `alpha` are flagged.
+The statistic is how much of the weighted squares of the scores the states explain: for one cut the CUSUM statistic
+C(k)^2 / (W(k) (1 - W(k))) (Csorgo and Horvath, Limit Theorems in Change-Point Analysis, 1997, 2.1), for two and three
+cuts the optimum by dynamic programming, which finds what became better again. Scores are normal quantiles of ranks
+(van der Waerden): as sharp as means where the noise is normal, indifferent to outliers, and "never" is the largest. A
+run's score and weight are permuted together (fixed seed), so that the test holds for any distribution. Found parts are
+searched again (binary segmentation, Vostrikova 1981): of series without a change a share of `alpha` is flagged.
 
 Rules: a state has at least `LEAST` runs, so one bad run is no change; a weight is 1 / (variance between runs + that of
 the run's own interval), by DerSimonian and Laird (1986), so that a run of few streams does not pull a state.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -26,9 +27,13 @@ LEAST = 3
 """Runs of a state."""
 ALPHA = 0.05
 """How often a series without a change is flagged."""
+MOST = 200
+"""The newest runs that are searched; the time grows with the square of their number."""
+_SHARES = {1: 0.9, 2: 0.06, 3: 0.04}
+"""How the error rate is divided: most of it to one cut, the usual case."""
 _PERMUTATIONS = 1999
-_PER_ALPHA = 20  # permutations for each 1 / alpha, so that a p-value below it is known well
-_BLOCK = 1 << 22  # numbers permuted at a time
+_EXPECTED = 10  # permutations that are as clear at the error rate, at least, so that a p-value is known well enough
+_BLOCK, _LARGEST_BLOCK = 25, 200  # permutations at a time: few at first, for most series need no more
 
 Floats = NDArray[np.float64]
 
@@ -36,13 +41,14 @@ Floats = NDArray[np.float64]
 def change_points(values: Sequence[float], weights: Sequence[float], alpha: float = ALPHA) -> tuple[int, ...]:
     """The first run of each new state, ascending; none where all runs may be of one state. Values may be infinite."""
     found: list[int] = []
-    parts = [(0, len(values))]
+    parts = [(max(0, len(values) - MOST), len(values))]
     while parts:
         begin, end = parts.pop()
-        cut = _cut(np.asarray(values[begin:end], float), np.asarray(weights[begin:end], float), alpha)
-        if cut is not None:
-            found.append(begin + cut)
-            parts += [(begin, begin + cut), (begin + cut, end)]
+        cuts = _cuts(np.asarray(values[begin:end], float), np.asarray(weights[begin:end], float), alpha)
+        if cuts:
+            edges = [begin, *(begin + cut for cut in cuts), end]
+            found += edges[1:-1]
+            parts += pairwise(edges)
     return tuple(sorted(found))
 
 
@@ -65,38 +71,74 @@ def weights_of(variances: Sequence[float | None], counts: Sequence[int], values:
     return np.asarray(2 / (1 + middle / streams))
 
 
-def _cut(values: Floats, weights: Floats, alpha: float) -> int | None:
-    """Where two states are parted, if there are two."""
-    count = len(values)
-    if count < 2 * LEAST:
-        return None
+def _cuts(values: Floats, weights: Floats, alpha: float) -> tuple[int, ...]:
+    """Where the states are parted: by as few cuts as are significant."""
     scores = _normal_scores(values)
-    if not scores.any():  # all values are equal
-        return None
-    observed = _statistics(scores[None, :], weights[None, :])[0]
-    largest = observed.max()
-    wanted = max(_PERMUTATIONS, math.ceil(_PER_ALPHA / alpha) - 1)
-    as_large = sum(int((each >= largest * (1 - 1e-9)).sum()) for each in _permuted(scores, weights, wanted))
-    return LEAST + int(observed.argmax()) if (as_large + 1) / (wanted + 1) <= alpha else None
+    if not scores.any():  # all values are equal, or there are none
+        return ()
+    for count, share in _SHARES.items():
+        if len(values) >= (count + 1) * LEAST and _is_significant(scores, weights, count, alpha * share):
+            return _best_cuts(scores, weights, count)
+    return ()
 
 
-def _permuted(scores: Floats, weights: Floats, wanted: int) -> Iterator[Floats]:
-    """The largest statistic of each of so many permutations, in blocks."""
+def _is_significant(scores: Floats, weights: Floats, count: int, alpha: float) -> bool:
+    """Whether at most a share of `alpha` of permutations is explained as well by so many cuts."""
+    observed = _explained(scores[None, :], weights[None, :], count)[-1][0, -1]
+    wanted = max(_PERMUTATIONS, math.ceil(_EXPECTED / alpha) - 1)
+    as_clear = 0
+    for orders in _permutations(len(scores), wanted):
+        found = _explained(scores[orders], weights[orders], count)[-1][:, -1]
+        as_clear += int((found >= observed * (1 - 1e-9)).sum())
+        if (as_clear + 1) / (wanted + 1) > alpha:  # whatever the others are
+            return False
+    return True
+
+
+def _permutations(length: int, wanted: int) -> Iterator[NDArray[np.intp]]:
     generator = np.random.default_rng(derive(0, "change-points"))
-    block = max(1, _BLOCK // len(scores))
-    for first in range(0, wanted, block):
-        orders = np.tile(np.arange(len(scores)), (min(block, wanted - first), 1))
-        orders = generator.permuted(orders, axis=1)
-        yield _statistics(scores[orders], weights[orders]).max(axis=1)
+    made, block = 0, _BLOCK
+    while made < wanted:
+        block = min(block, wanted - made)
+        yield generator.permuted(np.tile(np.arange(length), (block, 1)), axis=1)
+        made, block = made + block, min(2 * block, _LARGEST_BLOCK)
 
 
-def _statistics(scores: Floats, weights: Floats) -> Floats:
-    """The statistic of every admissible cut of each row."""
-    sums = weights.cumsum(axis=1)
-    share = sums[:, LEAST - 1 : -LEAST] / sums[:, -1:]
-    mean = (weights * scores).sum(axis=1, keepdims=True) / sums[:, -1:]
-    drift = (weights * (scores - mean)).cumsum(axis=1)[:, LEAST - 1 : -LEAST]
-    return np.asarray(drift**2 / (share * (1 - share)))
+def _explained(scores: Floats, weights: Floats, count: int) -> list[Floats]:
+    """For 0 to `count` cuts of each row's first j runs: the most that the states explain; the last one for all runs."""
+    sums, products = _cumulated(weights), _cumulated(weights * scores)
+    length = scores.shape[1]
+    best = np.full(sums.shape, -np.inf)
+    best[:, LEAST:] = products[:, LEAST:] ** 2 / sums[:, LEAST:]
+    found = [best]
+    for number in range(1, count + 1):
+        best = np.full(sums.shape, -np.inf)
+        for end in range((number + 1) * LEAST if number < count else length, length + 1):
+            before = slice(number * LEAST, end - LEAST + 1)
+            last = (products[:, end : end + 1] - products[:, before]) ** 2 / (sums[:, end : end + 1] - sums[:, before])
+            best[:, end] = (found[-1][:, before] + last).max(axis=1)
+        found.append(best)
+    return found
+
+
+def _best_cuts(scores: Floats, weights: Floats, count: int) -> tuple[int, ...]:
+    """The cuts of the optimum, ascending."""
+    sums, products = _cumulated(weights[None, :])[0], _cumulated((weights * scores)[None, :])[0]
+    best = _explained(scores[None, :], weights[None, :], count)
+    cuts: list[int] = []
+    end = len(scores)
+    for number in range(count, 0, -1):
+        places = range(number * LEAST, end - LEAST + 1)
+        gains = [
+            best[number - 1][0, at] + (products[end] - products[at]) ** 2 / (sums[end] - sums[at]) for at in places
+        ]
+        end = places[int(np.argmax(gains))]
+        cuts.insert(0, end)
+    return tuple(cuts)
+
+
+def _cumulated(values: Floats) -> Floats:
+    return np.concatenate([np.zeros((len(values), 1)), values.cumsum(axis=1)], axis=1)
 
 
 def _normal_scores(values: Floats) -> Floats:

@@ -56,7 +56,7 @@ def tracks(runs: Iterable[PastRun], joins_files: bool = False) -> tuple[Track, .
     for run in runs:
         newest[_identity(run)] = run
         groups[(*_identity(run), *([] if joins_files else [run.experiment]))].append(run)
-    ended = sorted(groups.values(), key=lambda group: group[-1].started)
+    ended = sorted(groups.values(), key=lambda group: (group[-1].started, group[-1].name, group[-1].variant))
     return tuple(
         Track(tuple(group), newest[_identity(group[-1])] is group[-1], len({each.experiment for each in group}))
         for group in ended

@@ -78,7 +78,7 @@ def _trend(series: Series, alpha: float) -> Trend:
 def _change(series: Series, earlier: Sequence[Point], later: Sequence[Point]) -> Change:
     before, after = _level(earlier), _level(later)
     known = METRICS.get(series.subject.metric)
-    is_up = _mean_rank(later, earlier) > 0
+    is_up = _rises(later, earlier) > 0
     is_better = is_up == (known is not None and known.more_is_better)
     return Change(earlier[-1].run, later[0].run, before, after, "better" if is_better else "worse")
 
@@ -88,9 +88,10 @@ def _level(state: Sequence[Point]) -> float:
     return sorted(each.value for each in state)[(len(state) - 1) // 2]
 
 
-def _mean_rank(later: Sequence[Point], earlier: Sequence[Point]) -> int:
+def _rises(later: Sequence[Point], earlier: Sequence[Point]) -> int:
     """How often a value of the later state is above one of the earlier, less how often it is below (Mann-Whitney)."""
-    return sum((one.value > other.value) - (one.value < other.value) for one in later for other in earlier)
+    pairs = [(one.value, other.value) for one in later for other in earlier]
+    return sum(one > other for one, other in pairs) - sum(one < other for one, other in pairs)
 
 
 def _variance(point: Point) -> float | None:
