@@ -26,7 +26,8 @@ class RunOptions:
 
     `is_named`: the directory was given, and must be new or empty. One that was not gets a number if it exists.
     `provenance` is what the run is made with: the content of `provenance.json`. With `max_time` a run ends when its
-    objectives are decided, or after it. Each result is added to the `history`, if there is one.
+    objectives are decided, or after it. `reports` are the formats to write into the directory. Each
+    result is added to the `history`, if there is one.
     """
 
     substrate: SubstrateOptions
@@ -35,6 +36,7 @@ class RunOptions:
     is_verified: bool
     provenance: str
     max_time: Duration | None = None
+    reports: tuple[str, ...] = ()
     history: History | None = None
 
     @classmethod
@@ -45,6 +47,7 @@ class RunOptions:
         out: Path | None,
         max_time: Duration | None = None,
         is_verified: bool = False,
+        reports: tuple[str, ...] = (),
         history: Path | None = None,
     ) -> RunOptions:
         """Those of a run of this file, in `out` or in runs/NAME-TIME; `history` is a file or its directory.
@@ -54,7 +57,7 @@ class RunOptions:
         directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{date_in_name()}"
         made_with = collect(loaded.file, loaded.text)
         kept = History.opened(history, Path(loaded.file)) if history is not None else None
-        return cls(substrate, directory, out is not None, is_verified, made_with, max_time, kept)
+        return cls(substrate, directory, out is not None, is_verified, made_with, max_time, reports, kept)
 
     def create(self, files: dict[str, str]) -> Path:
         """Create the directory with these files. Raises RefusedError."""
