@@ -1,4 +1,4 @@
-"""`chaoskit history [NAME]`: shows how results changed over many runs; `history add RUNDIR` takes older ones."""
+"""`chaoskit history [NAME]`: shows how results changed over many runs, and adds older ones."""
 
 from __future__ import annotations
 

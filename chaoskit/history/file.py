@@ -1,4 +1,4 @@
-"""Opens a history file: checks whose it is and what it is, waits for other writers, and translates SQLite's errors.
+"""Opens a history file: checks what it is and whose, and waits for other writers.
 
 Rules: a file of a newer chaoskit, of another program, or that others can write is never changed; a run is one
 transaction, so it is whole or not there; a writer waits `WAIT` seconds for the others. The journal is SQLite's default
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chaoskit import file_trust
 from chaoskit.errors import ChaoskitError, RefusedError, SpecError
-from chaoskit.history.schema import APPLICATION, INDEXES, TABLES, VERSION
+from chaoskit.history.sql_tables import APPLICATION, INDEXES, TABLES, VERSION
 
 NAME = "history.sqlite3"
 """The file in a directory."""

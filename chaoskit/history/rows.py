@@ -12,8 +12,8 @@ from typing import Any
 from chaoskit.analysis.result import Metrics, ObjectiveResult, Result
 from chaoskit.analysis.statistics.estimates import unit as unit_of
 from chaoskit.analysis.summaries import LatencySummary
-from chaoskit.history.schema import METRICS as METRICS_TABLE
-from chaoskit.history.schema import OBJECTIVES, PHASES, RUNS, Table
+from chaoskit.history.sql_tables import METRICS as METRICS_TABLE
+from chaoskit.history.sql_tables import OBJECTIVES, PHASES, RUNS, Table
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import parse
 

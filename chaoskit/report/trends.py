@@ -1,4 +1,4 @@
-"""Draws the past of experiments: a line for each series with its change points, the last runs, verdicts that flap."""
+"""Draws the past of experiments: series with change points, the last runs, flapping verdicts."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from chaoskit.analysis.trends.change_points import change_points
 from chaoskit.analysis.trends.points import PastRun, Point, Series, Subject
 from chaoskit.analysis.trends.tracks import judge, tracks
-from chaoskit.history.schema import TABLES
+from chaoskit.history.sql_tables import TABLES
 from chaoskit.report import trends
 
 COUNT = 250

@@ -1,4 +1,4 @@
-"""Finds where a series of runs changes its level: the best cuts into states, judged by a permutation test.
+"""Finds where a series of runs changes its level, by cuts into states and a permutation test.
 
 The statistic is how much of the weighted squares of the scores the states explain: for one cut the CUSUM statistic
 C(k)^2 / (W(k) (1 - W(k))) (Csorgo and Horvath, Limit Theorems in Change-Point Analysis, 1997, 2.1), for two and three

@@ -1,4 +1,4 @@
-"""Finds verdicts that flap: runs of the same experiment file and the same commit that ended with different verdicts.
+"""Finds verdicts that flap: different ones of the same experiment file at the same commit.
 
 Rules: what has no commit, or had changes that are in no commit, is not known to be the same, and is left out; so are
 runs that did not come to their end. Versions of chaoskit and of the kernel, and the clock, are the same in a group.

@@ -1,4 +1,4 @@
-"""Defines a series: the values of one metric in the runs of one experiment, in the order of their starts."""
+"""Defines a series: the values of one metric in the runs of one experiment, by their start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups past runs into tracks: those that can be compared, because they ran the same file by the same clock.
+"""Groups past runs into tracks of comparable ones: the same file by the same clock.
 
 Rules: a file that changed begins another track, unless told otherwise; a track is current when the newest run of its
 experiment, variant and clock is in it. Only a current track can have a regression: what an older file did is the past.

@@ -1,4 +1,4 @@
-"""Judges series: their states, the changes between these, and whether the newest state is worse than the one before.
+"""Judges series: their states, and whether the newest one is worse than the one before.
 
 Rules: a regression is a change to the worse behind which no other change came, never the last run against a bound; the
 error rate is shared among the series that are judged together (Bonferroni), so that all of them without any change are

@@ -21,7 +21,7 @@ from chaoskit.errors import RefusedError, SpecError
 from chaoskit.history import file
 from chaoskit.history.adding import add, origin, results_in
 from chaoskit.history.file import history_file, reading, writing
-from chaoskit.history.schema import APPLICATION, TABLES, VERSION
+from chaoskit.history.sql_tables import APPLICATION, TABLES, VERSION
 
 QUICK = "import chaoskit.history.file as f; f.WAIT = 0.3"
 ROOT = os.geteuid() == 0
@@ -191,7 +191,7 @@ def test_a_writer_that_is_killed_leaves_no_half_run(one: Path, place: Path) -> N
     writer = (
         "import sys, pathlib, os, signal\n"
         "from chaoskit.history.file import writing\n"
-        "from chaoskit.history.schema import RUNS\n"
+        "from chaoskit.history.sql_tables import RUNS\n"
         f"with writing(pathlib.Path({str(one)!r})) as connection:\n"
         "    connection.execute('PRAGMA cache_size = 1')\n"
         "    row = list(connection.execute('SELECT * FROM runs').fetchone())\n"
