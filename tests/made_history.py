@@ -27,7 +27,7 @@ def run_of(
     run = made.write(place)
     (run / "experiment.yaml").write_text(text)
     (run / "machine.json").write_text(json.dumps({"clock": "real", "kernel": "6.12.38"}))
-    known = {
+    known: dict[str, object] = {
         "started": f"2026-11-{day:02}T10:00:00+01:00",
         "time_zone": "CET",
         "chaoskit": "0.1.0",

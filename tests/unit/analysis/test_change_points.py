@@ -63,7 +63,7 @@ def test_evidence_counts() -> None:
     spread = np.tile([1.0, 6.0], 10)
 
     def made(generator: np.random.Generator) -> NDArray[np.float64]:
-        return np.repeat([0.0, 2.0], 10) + generator.normal(size=20) * spread
+        return np.asarray(np.repeat([0.0, 2.0], 10) + generator.normal(size=20) * spread)
 
     assert flagged(made, lambda _: 1 / spread**2, 100) > flagged(made, count=100) + 0.1
 
