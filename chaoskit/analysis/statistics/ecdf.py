@@ -41,11 +41,11 @@ class Times:
 
 @dataclass(frozen=True, eq=False)
 class Ecdf:
-    """The share of values up to each of some points, and its band."""
+    """The share of values up to each of some points, and its band; None where it was not asked for."""
 
     share: Floats
-    low: Floats
-    high: Floats
+    low: Floats | None = None
+    high: Floats | None = None
 
 
 def of_times(times: Times, points: Floats, tail: float = TAIL) -> Ecdf:

@@ -115,10 +115,14 @@ def _whose(result: Result, found: ObjectiveResult) -> Answer | None:
         owner = "network" if name.startswith("the network (") else name
         by_owner[owner] = by_owner.get(owner, 0.0) + time
     (most, time), *others = sorted(by_owner.items(), key=lambda each: -each[1])
-    rest = [f"{_OWNERS.get(owner, owner).lower()} {_share(part, total)}" for owner, part in others if _counts(part, total)]
+    rest = [
+        f"{_OWNERS.get(owner, owner).lower()} {_share(part, total)}" for owner, part in others if _counts(part, total)
+    ]
     kinds = sorted((each for each in times.items() if each[0].startswith("the network (")), key=lambda each: -each[1])
     told = ", ".join(
-        f"{name.removeprefix('the network (').rstrip(')')} {_share(part, total)}" for name, part in kinds if _counts(part, total)
+        f"{name.removeprefix('the network (').rstrip(')')} {_share(part, total)}"
+        for name, part in kinds
+        if _counts(part, total)
     )
     lines = [f"{_share(time, total)} of {what}", *([f"by kind: {told}"] if told else []), *rest, *_confidence(phases)]
     return Answer("Whose fault", _OWNERS.get(most, most), tuple(lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from chaoskit.analysis.formatting import NO_VALUE, format_level, format_value
 from chaoskit.analysis.statistics.ecdf import Ecdf, Floats, Times, of_gaps, of_times, points_of
+from chaoskit.analysis.statistics.quantiles import rank_of
 from chaoskit.analysis.tables.run_tables import RunTables
 from chaoskit.analysis.tables.table import Table
 from chaoskit.report.html.blocks import Cell, Grid
@@ -17,10 +18,11 @@ from chaoskit.report.html.charts import Chart, Line, spec
 from chaoskit.units import counted
 
 _MS = 1e6
-_POINTS = 160  # of a curve
+_POINTS, _GAP_POINTS = 300, 64  # of a curve; a band of gaps takes some ms for each
 _LEAST_MS = 0.1  # a logarithmic axis has no zero
 _PERCENTS = (5, 25, 50, 75, 90, 95, 99)
 _MOST_PHASES = 6
+_FEWEST = 20  # below it a p95 is the maximum
 _MOST_BANDS = 3
 _NOT_COUNTED = ("client_error",)
 
@@ -39,6 +41,12 @@ def distributions(tables: RunTables, reference: str, level: float) -> Iterator[C
         yield _gap_chart(gaps, faulted, level)
 
 
+def late_after(tables: RunTables, reference: str) -> float | None:
+    """The seconds that 19 of 20 first tokens of the phase of reference took at most; None where there are too few."""
+    reached = np.sort(_first_tokens(tables.streams, reference).reached)
+    return float(reached[rank_of(95, len(reached)) - 1]) / 1000 if len(reached) >= _FEWEST else None
+
+
 def color_of(place: int) -> str:
     """That of the phase at this place."""
     return f"phase-{place % _MOST_PHASES}"
@@ -55,7 +63,7 @@ def _first_tokens(streams: Table, phase: str) -> Times:
 
 
 def _first_token_chart(found: dict[str, Times], faulted: Collection[str], level: float) -> Chart:
-    points = _points(np.concatenate([times.reached for times in found.values()]))
+    points = _points(np.concatenate([times.reached for times in found.values()]), _POINTS)
     curves = {name: of_times(times, points, (1 - level) / 2) for name, times in found.items()}
     never = [
         f"in {name} {times.never} of {counted(times.count, 'stream')}" for name, times in found.items() if times.never
@@ -79,13 +87,15 @@ def _gaps(tables: RunTables, phase: str) -> tuple[NDArray[Any], NDArray[Any]]:
     return np.ma.getdata(tokens["gap_ns"])[here], tokens["stream"][here]
 
 
-def _gap_chart(
-    found: dict[str, tuple[NDArray[Any], NDArray[Any]]], faulted: Collection[str], level: float
-) -> Chart:
-    each = [points_of(np.maximum(lengths / _MS, _LEAST_MS), _POINTS) for lengths, _ in found.values()]
-    points = _points(np.concatenate(each))
+def _gap_chart(found: dict[str, tuple[NDArray[Any], NDArray[Any]]], faulted: Collection[str], level: float) -> Chart:
+    each = [points_of(np.maximum(lengths / _MS, _LEAST_MS), _GAP_POINTS) for lengths, _ in found.values()]
+    points = _points(np.concatenate(each), _GAP_POINTS)
+    banded = _banded(list(found), faulted)
     curves = {
-        name: of_gaps(lengths, owners, points * _MS, (1 - level) / 2) for name, (lengths, owners) in found.items()
+        name: of_gaps(lengths, owners, points * _MS, (1 - level) / 2)
+        if name in banded
+        else Ecdf(np.searchsorted(np.sort(lengths), points * _MS, "right") / len(lengths))
+        for name, (lengths, owners) in found.items()
     }
     table = {
         name: [float(value) / _MS for value in np.percentile(lengths, _PERCENTS, method="inverted_cdf")]
@@ -102,20 +112,25 @@ def _gap_chart(
     )
 
 
-def _points(values: Floats) -> Floats:
+def _points(values: Floats, most: int) -> Floats:
     """With one below the first, so that each curve begins at 0."""
-    found = points_of(np.maximum(values, _LEAST_MS), 2 * _POINTS)
+    found = points_of(np.maximum(values, _LEAST_MS), most)
     return np.concatenate(([found[0] * 0.9], found, [found[-1] * 1.1]))
 
 
 def _lines(curves: dict[str, Ecdf], faulted: Collection[str]) -> list[Line]:
-    """Bands that lie upon one another cannot be read, so only the first one and those with faults have them."""
+    banded = _banded(list(curves), faulted)
     return [
         Line(name, color_of(place), curve.share, "steps", curve.low, curve.high)
-        if place == 0 or (name in faulted and place < _MOST_BANDS)
+        if name in banded
         else Line(name, color_of(place), curve.share, "steps", dash=place)
         for place, (name, curve) in enumerate(curves.items())
     ]
+
+
+def _banded(names: Sequence[str], faulted: Collection[str]) -> Collection[str]:
+    """Bands that lie upon one another cannot be read, so only the first one and those with faults have them."""
+    return [name for place, name in enumerate(names[:_MOST_BANDS]) if place == 0 or name in faulted]
 
 
 def _quantiles_of_times(times: Times) -> list[float]:

@@ -111,9 +111,7 @@ def _by(
     return {name: _samples(pairs) for name, pairs in found.items() if any(value for _, value in pairs)}
 
 
-def _growth(
-    table: Table, column: str, key_of: Callable[[dict[str, Any]], tuple[str, str]]
-) -> dict[str, Samples]:
+def _growth(table: Table, column: str, key_of: Callable[[dict[str, Any]], tuple[str, str]]) -> dict[str, Samples]:
     """How much a counter grew, by whose it is; one that fell began anew."""
     last: dict[tuple[str, str], int] = {}
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)

@@ -23,7 +23,7 @@ from chaoskit.report.html import assets, sections
 from chaoskit.report.html.answers import Answer, answers
 from chaoskit.report.html.blocks import Block, blocks
 from chaoskit.report.html.charts import Chart
-from chaoskit.report.html.distributions import distributions
+from chaoskit.report.html.distributions import distributions, late_after
 from chaoskit.report.html.interval_bars import WIDTH, IntervalBar, interval_bar
 from chaoskit.report.html.network_charts import network_charts
 from chaoskit.report.html.packing import pack
@@ -82,6 +82,7 @@ class RunView:
     stalls: tuple[StallRow, ...]
     stall_count: int
     stall_threshold: float
+    late: float | None
     streams: int
     left_out: str
     data: Markup
@@ -182,7 +183,8 @@ def _run(run: Run, result: Result, key: str, has_pictures: bool = True) -> RunVi
     tables = load_tables(run.path)
     spread = tuple(distributions(tables, result.reference, result.level)) if has_pictures else ()
     charts = tuple(network_charts(tables)) if has_pictures else ()
-    shown = timeline(tables, {chart.key: chart.spec for chart in (*spread, *charts)})
+    late = late_after(tables, result.reference) if len(result.phases) > 1 else None
+    shown = timeline(tables, {chart.key: chart.spec for chart in (*spread, *charts)}, late)
     is_drawn = has_pictures and shown.streams > 0
     return RunView(
         key=key,
@@ -205,6 +207,7 @@ def _run(run: Run, result: Result, key: str, has_pictures: bool = True) -> RunVi
         stalls=tuple(_stalls(tables)),
         stall_count=len(tables.stalls),
         stall_threshold=result.stall_threshold_ms,
+        late=late,
         streams=shown.streams,
         left_out=shown.left_out if is_drawn else "",
         data=Markup(pack(shown.header, shown.columns) if is_drawn else ""),  # noqa: S704  escaped by `pack`

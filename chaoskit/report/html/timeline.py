@@ -46,8 +46,8 @@ class Timeline:
     left_out: str
 
 
-def timeline(tables: RunTables, charts: Mapping[str, Any]) -> Timeline:
-    """That of a run, with the charts beside it."""
+def timeline(tables: RunTables, charts: Mapping[str, Any], late: float | None) -> Timeline:
+    """That of a run, with the charts beside it. A first token after `late` seconds is marked."""
     streams, chosen = tables.streams, _chosen(tables)
     numbers = streams["stream"][chosen]
     rows = np.flatnonzero(np.isin(tables.tokens["stream"], numbers))
@@ -58,6 +58,7 @@ def timeline(tables: RunTables, charts: Mapping[str, Any]) -> Timeline:
     header = {
         "tick": _TICK / 1e9,
         "end": max(tables.end_ns, int(streams["end_ns"].max(initial=0))) / 1e9,
+        "late": late,
         "phases": [
             {"name": printable(each.name), "begin": each.begin, "end": each.end, "isFault": bool(each.faults)}
             for each in phases_of(tables)

@@ -30,7 +30,7 @@ function drawChart(place, spec, run, view, theme) {
   }
   const chart = new uPlot(options, columns, place);
   hideEdges(place, spec);
-  if (view) follow(chart, view);
+  if (view) follow(chart, place, view);
   theme.onChange(() => chart.redraw(false));
   new ResizeObserver(() => chart.setSize(size())).observe(place);
   return chart;
@@ -149,14 +149,27 @@ function shade(chart, spec, run, theme) {
   ctx.restore();
 }
 
-/** Makes the chart show what the view shows, and the view what is chosen in the chart. */
-function follow(chart, view) {
+/** Makes the chart show what the view shows, and the view what is chosen in the chart. Out of sight it waits. */
+function follow(chart, place, view) {
   let isFollowing = false;
-  view.onChange(() => {
+  let isVisible = false;
+  let frame;
+  const catchUp = () => {
+    frame = undefined;
+    const { min, max } = chart.scales.x;
+    if (min === view.begin && max === view.end) return;
     isFollowing = true;
     chart.setScale("x", { min: view.begin, max: view.end });
     isFollowing = false;
+  };
+  view.onChange(() => {
+    if (isVisible) frame ??= requestAnimationFrame(catchUp);
   });
+  new IntersectionObserver(([entry]) => {
+    isVisible = entry.isIntersecting;
+    if (isVisible) catchUp();
+  }).observe(place);
+  addEventListener("beforeprint", catchUp);
   chart.hooks.setScale = [
     (_, key) => {
       const { min, max } = chart.scales.x;

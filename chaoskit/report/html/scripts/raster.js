@@ -27,6 +27,7 @@ class Raster {
     const perSecond = this.width / view.span;
     const colors = {
       wait: theme.pixel("wait"),
+      late: theme.pixel("late"),
       body: theme.pixel("body"),
       tick: theme.pixel("tick"),
       first: theme.pixel("first"),
@@ -51,7 +52,7 @@ class Raster {
     const [first, after] = run.tokensOf(stream);
     const began = run.began(stream);
     const third = y1 - y0 > 5 ? Math.floor((y1 - y0) / 3) : 0;
-    this.fill(place(run.scheduled[stream]), place(began), y0 + third, y1 - third, colors.wait);
+    this.fill(place(run.scheduled[stream]), place(began), y0 + third, y1 - third, run.isLate(stream) ? colors.late : colors.wait);
     this.fill(place(began), place(run.ended[stream]), y0, y1, colors.body);
     const wide = Math.max(1, Math.round(this.scale));
     let last = -wide;

@@ -11,6 +11,7 @@ class Run {
     const seconds = (column) => column.map((time) => time * tick);
     this.phases = data.phases;
     this.end = data.end;
+    this.late = data.late ?? Infinity;
     this.number = columns.number;
     this.scheduled = seconds(columns.scheduled);
     this.ended = seconds(columns.ended);
@@ -62,6 +63,11 @@ class Run {
   began(stream) {
     const [first, after] = this.tokensOf(stream);
     return first < after ? this.at[first] : this.ended[stream];
+  }
+
+  /** Whether its first token took longer than nearly all of the phase of reference. */
+  isLate(stream) {
+    return this.began(stream) - this.scheduled[stream] > this.late;
   }
 
   stalled(stream) {
@@ -120,7 +126,8 @@ class Run {
   firstOf(stream) {
     const [first, after] = this.tokensOf(stream);
     if (first === after) return "It never had a token.";
-    return `Its first token came ${duration(this.at[first] - this.scheduled[stream])} later. ${this.waitOf(stream)}`.trim();
+    const late = this.isLate(stream) ? ", later than 19 of 20 in the phase of reference" : "";
+    return `Its first token came ${duration(this.at[first] - this.scheduled[stream])} later${late}. ${this.waitOf(stream)}`.trim();
   }
 
   waitOf(stream) {

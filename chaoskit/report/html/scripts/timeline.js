@@ -177,9 +177,6 @@ class Timeline {
     context.save();
     context.font = `bold ${Math.min(12, Math.round(this.rowHeight - 2))}px ui-monospace, monospace`;
     context.textAlign = "center";
-    context.lineWidth = 3;
-    context.strokeStyle = this.theme.color("letter-edge");
-    context.fillStyle = this.theme.color("letter");
     this.eachRow((stream, row) => {
       const [first, after] = this.run.stallsOf(stream);
       for (let stall = first; stall < after; stall += 1) {
@@ -189,8 +186,11 @@ class Timeline {
         const letter = LETTERS[this.run.cause(stall)];
         const middle = this.y(row + 0.5);
         if (middle < HEADER + 4 || middle > HEADER + this.plotHeight - 4) continue;
-        context.strokeText(letter, (from + to) / 2, middle);
-        context.fillText(letter, (from + to) / 2, middle);
+        const half = Math.min(7, this.rowHeight / 2);
+        context.fillStyle = this.theme.color(this.run.cause(stall));
+        context.fillRect((from + to) / 2 - 6, middle - half, 12, 2 * half);
+        context.fillStyle = this.theme.color("letter");
+        context.fillText(letter, (from + to) / 2, middle + 0.5);
       }
     });
     context.restore();
