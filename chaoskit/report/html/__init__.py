@@ -1,1 +1,1 @@
-"""The report as one HTML file: it loads nothing, runs nothing but its own scripts, and can be forwarded as it is."""
+"""The report as one file of HTML, which loads nothing and can be forwarded as it is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value
@@ -35,6 +35,7 @@ _IN_WORDS = {
     "max_gap": "the longest silence of a stream",
     "recovery_time": "how long after the fault until all was well again",
 }
+_KIND = "the network ("  # loss), delay), ...
 _LIMITS = {"<": "less than", "<=": "at most", ">": "more than", ">=": "at least"}
 
 
@@ -112,28 +113,26 @@ def _whose(result: Result, found: ObjectiveResult) -> Answer | None:
         return None
     by_owner: dict[str, float] = {}
     for name, time in times.items():
-        owner = "network" if name.startswith("the network (") else name
+        owner = "network" if name.startswith(_KIND) else name
         by_owner[owner] = by_owner.get(owner, 0.0) + time
     (most, time), *others = sorted(by_owner.items(), key=lambda each: -each[1])
-    rest = [
-        f"{_OWNERS.get(owner, owner).lower()} {_share(part, total)}" for owner, part in others if _counts(part, total)
-    ]
-    kinds = sorted((each for each in times.items() if each[0].startswith("the network (")), key=lambda each: -each[1])
-    told = ", ".join(
-        f"{name.removeprefix('the network (').rstrip(')')} {_share(part, total)}"
-        for name, part in kinds
-        if _counts(part, total)
-    )
-    lines = [f"{_share(time, total)} of {what}", *([f"by kind: {told}"] if told else []), *rest, *_confidence(phases)]
-    return Answer("Whose fault", _OWNERS.get(most, most), tuple(lines))
+    kinds = {name[len(_KIND) : -1]: part for name, part in times.items() if name.startswith(_KIND)}
+    lines = [f"{_share(time, total)} of {what}"]
+    lines += [f"by kind: {told}"] if (told := _shares(kinds.items(), total)) else []
+    rest = _shares(((_OWNERS[owner].lower(), part) for owner, part in others), total)
+    lines += [f"and {rest}"] if rest else []
+    lines += _confidence(phases)
+    return Answer("Whose fault", _OWNERS[most], tuple(lines))
 
 
 def _share(part: float, total: float) -> str:
     return format_value(part / total, "share")
 
 
-def _counts(part: float, total: float) -> bool:
-    return part >= _LEAST * total
+def _shares(parts: Iterable[tuple[str, float]], total: float) -> str:
+    """The largest first, without small ones."""
+    named = sorted((each for each in parts if each[1] >= _LEAST * total), key=lambda each: -each[1])
+    return ", ".join(f"{name} {_share(part, total)}" for name, part in named)
 
 
 def _confidence(phases: Sequence[PhaseResult]) -> Iterator[str]:

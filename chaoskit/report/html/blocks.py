@@ -61,7 +61,7 @@ def blocks(found: RenderableType) -> Iterator[Block]:
             for each in found.renderables:
                 yield from blocks(each)
         case Padding():
-            yield from blocks(found.renderable)  # type: ignore[arg-type]
+            yield from blocks(found.renderable)
         case Table():
             yield _grid(found)
         case Text() | str():

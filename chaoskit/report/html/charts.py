@@ -1,6 +1,6 @@
 """Describes charts: what `scripts/charts.js` draws with uPlot, and the numbers of a table behind each.
 
-`Chart.spec` is JSON: `x` has the points of all lines; a line has a label, `y`, and `low` and `high` where it has a band.
+`Chart.spec` is JSON: `x` has the points of all lines; a line has a label and `y`, with a band also `low` and `high`.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def distributions(tables: RunTables, reference: str, level: float) -> Iterator[C
     first_tokens = {name: found for name in names if (found := _first_tokens(tables.streams, name)).count}
     if any(len(times.reached) for times in first_tokens.values()):
         yield _first_token_chart(first_tokens, faulted, level)
-    gaps = {name: found for name in names if len((found := _gaps(tables, name))[0])}
+    gaps = {name: lengths for name in names if len((lengths := _gaps(tables, name))[0])}
     if gaps:
         yield _gap_chart(gaps, faulted, level)
 

@@ -1,4 +1,4 @@
-"""Places the interval of an objective against its bound: numbers for a small picture, which a template draws.
+"""Places the interval of an objective against its bound, for a picture that a template draws.
 
 Its right end is beyond everything finite; an interval without an end, and what never came, reach the edge.
 """

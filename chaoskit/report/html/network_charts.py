@@ -1,4 +1,4 @@
-"""Draws what the kernel told over the time of a run: round trips, windows, segments sent again, queues."""
+"""Draws what the kernel told over time: round trips, windows, segments sent again, queues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packs numbers and text for a page: columns of integers, delta-coded, deflated, in base64, inside a JSON block.
+"""Packs columns of integers for a page: delta-coded, deflated, in base64, in a block of JSON.
 
 | bytes of the inflated block | what                                                                       |
 |-----------------------------|----------------------------------------------------------------------------|
@@ -42,7 +42,8 @@ def script_json(value: Any) -> str:
 
 def varints(column: NDArray[np.integer[Any]]) -> bytes:
     """The differences of these numbers, the first one from 0, each in as few bytes as it needs."""
-    steps = np.diff(column.astype(np.int64), prepend=0)
+    steps = column.astype(np.int64)
+    steps[1:] -= column[:-1]
     left = ((steps << 1) ^ (steps >> 63)).view(np.uint64)
     sizes = np.ones(len(left), dtype=np.int64)
     for bits in range(7, 7 * _MOST_BYTES, 7):

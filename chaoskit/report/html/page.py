@@ -28,13 +28,16 @@ from chaoskit.report.html.interval_bars import WIDTH, IntervalBar, interval_bar
 from chaoskit.report.html.network_charts import network_charts
 from chaoskit.report.html.packing import pack
 from chaoskit.report.html.sections import Section
-from chaoskit.report.html.timeline import timeline, whose, worst_stalls
+from chaoskit.report.html.stream_timeline import timeline, whose, worst_stalls
 from chaoskit.report.matrix import overview
 from chaoskit.terminal import printable
+from chaoskit.units import counted
 
 _MOST_STALLS = 30  # of the table
 _MOST_VARIANTS = 24  # whose pictures are drawn
 _MOST_TEXT = 200_000  # characters of an experiment file
+_LONGEST = 2000  # characters of any other text
+_LONGEST_TITLE = 160
 _MS = 1e6
 
 
@@ -135,14 +138,22 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else printable(value),
+        finalize=_shown,
     )
+
+
+def _shown(value: Any) -> Any:
+    """What a template writes of a value: of a text what can be seen, on one line, and not without end."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    left = len(value) - _LONGEST
+    return printable(value) if left <= 0 else f"{printable(value[:_LONGEST])}… ({left} more characters)"
 
 
 def _page(source: Source) -> Page:
     found = source.found
     common: dict[str, Any] = {
-        "name": found.name,
+        "name": found.name if len(found.name) <= _LONGEST_TITLE else f"{found.name[:_LONGEST_TITLE]}…",
         "question": found.question,
         "version": __version__,
         "verdict": Verdict(word(found), _style(found)),
@@ -155,7 +166,7 @@ def _page(source: Source) -> Page:
         return Page(**common, kicker=_kicker(found), body="run.html", run=run, overview=(), variants=())
     drawn = [block for each in overview(found, sections.wide_console()) for block in blocks(each)]
     variants = tuple(_variants(found, source))
-    kicker = f"chaoskit matrix of {len(found.variants)} variants: {', '.join(found.axes)}"
+    kicker = f"chaoskit matrix of {counted(len(found.variants), 'variant')}: {', '.join(found.axes)}"
     return Page(**common, kicker=kicker, body="matrix.html", run=None, overview=tuple(drawn), variants=variants)
 
 
@@ -210,7 +221,7 @@ def _run(run: Run, result: Result, key: str, has_pictures: bool = True) -> RunVi
         late=late,
         streams=shown.streams,
         left_out=shown.left_out if is_drawn else "",
-        data=Markup(pack(shown.header, shown.columns) if is_drawn else ""),  # noqa: S704  escaped by `pack`
+        data=Markup(pack(shown.header, shown.columns) if is_drawn else ""),
     )
 
 

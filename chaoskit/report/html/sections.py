@@ -1,4 +1,4 @@
-"""Chooses what a page tells of one run beside its pictures: tables and lines, in the words of the terminal's report."""
+"""Chooses what a page tells of one run beside its pictures, in the words of the terminal's report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.machine import Machine
@@ -27,6 +27,7 @@ from chaoskit.report.console import (
 from chaoskit.report.html.blocks import Block, Cell, Grid, blocks, two_columns, word_rows
 from chaoskit.report.kernel_counters import counter_rows
 from chaoskit.report.model_queue import queue_tables
+from chaoskit.report.screen import Screen
 from chaoskit.report.stalls import other_rows, stall_rows
 
 Rows = Iterable[tuple[RenderableType, RenderableType]]
@@ -40,9 +41,9 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-def wide_console() -> Console:
+def wide_console() -> Screen:
     """One on which no table is too wide."""
-    return Console(file=io.StringIO(), width=UNBOUNDED_WIDTH, markup=False, emoji=False, highlight=False)
+    return Screen(io.StringIO(), UNBOUNDED_WIDTH)
 
 
 def numbers(result: Result) -> tuple[Block, ...]:

@@ -16,6 +16,7 @@ class Timeline {
     this.canvas = root.querySelector("canvas");
     this.tip = root.querySelector(".tip");
     this.told = root.querySelector(".told");
+    this.range = root.querySelector(".range");
     this.orders = { start: [...run.number.keys()] };
     this.order = this.orders.start;
     this.top = 0; // the first visible row, with a fraction
@@ -128,6 +129,17 @@ class Timeline {
     this.drawNumbers(context);
     drawTimes(context, this);
     this.drawSelection(context);
+    this.tellRange();
+  }
+
+  /** Which part of the run is shown, in words. */
+  tellRange() {
+    const { view, run } = this;
+    const { decimals } = timeStep(view.span, 200);
+    const shown = Math.min(run.count, Math.ceil(this.top + this.shownRows)) - Math.floor(this.top);
+    const rows = shown < run.count ? `, ${shown} of ${counted(run.count, "stream")}` : "";
+    const text = `${view.begin.toFixed(decimals)}–${view.end.toFixed(decimals)} s${rows}`;
+    if (this.range.textContent !== text) this.range.textContent = text;
   }
 
   x(time) {

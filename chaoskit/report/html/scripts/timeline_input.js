@@ -120,7 +120,9 @@ class TimelineInput {
     tip.style.transform = `translate(${left}px, ${event.offsetY + 18}px)`;
   }
 
+  /** Somebody who came by keyboard hears of the first stall at once; a pointer chooses by itself. */
   focus() {
+    if (!this.timeline.canvas.matches(":focus-visible")) return;
     if (!this.timeline.selected && this.run.count) this.next(this.run.stalls ? 1 : 0);
   }
 

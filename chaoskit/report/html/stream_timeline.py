@@ -1,4 +1,4 @@
-"""Chooses and packs what the stream timeline shows: streams, tokens, stalls with their sentences, phases.
+"""Chooses what the timeline of streams shows: streams, tokens, stalls with sentences, phases.
 
 Its size is bounded: of a long run the worst streams are shown, and others evenly spaced.
 """
