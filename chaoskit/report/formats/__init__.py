@@ -49,6 +49,13 @@ FORMATS: dict[str, Format] = {
         "html_page", "report.html", "one page for a browser, with pictures; it loads nothing", shows_running=True
     ),
     "json": Format("json_document", "report.json", "everything, as in result.json; of several runs a list", True),
+    "markdown": Format("markdown", "report.md", "for a pull request and a step's summary, below 1 MiB", True),
+    "junit": Format("junit", "junit.xml", "a case for each objective, for Jenkins, GitLab and others", True),
+    "openmetrics": Format("openmetrics", "metrics.txt", "numbers and verdicts for Prometheus and GitLab", True),
+    "prometheus": Format(
+        "prometheus_text", "metrics.prom", "the same for node_exporter's textfile collector and Pushgateway", True
+    ),
+    "chaostoolkit": Format("chaostoolkit_journal", "chaostoolkit.json", "a journal of Chaos Toolkit"),
 }
 
 
