@@ -5,17 +5,23 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import BinaryIO
 
 import matplotlib
 from matplotlib.figure import Figure
 
+from chaoskit.analysis.result import Result
 from chaoskit.analysis.tables.run_tables import RunTables
+from chaoskit.report.formats.source import Run, Source
+from chaoskit.report.headline import headline, word
 from chaoskit.report.plots import panels
 from chaoskit.report.plots.styles import SETTINGS, plain
+from chaoskit.terminal import shortened
 
 _WIDTH = 11.0  # inches
 _DPI = 150
+_LONGEST_TITLE = 500  # characters
 
 
 class Plot(Figure):
@@ -66,26 +72,32 @@ def network(tables: RunTables) -> Plot:
     return plot
 
 
-def whole(runs: Sequence[tuple[str, RunTables]], title: str, level: float) -> Plot:
-    """Everything of one run; of several, by name, their distributions side by side."""
+def whole(source: Source) -> Plot:
+    """Everything of one run; of a matrix, the distributions of all variants."""
+    title = f"{source.name}: {word(source.found)}, {headline(source.found)}"
     with matplotlib.rc_context(SETTINGS):
-        if len(runs) == 1:
-            return _one(runs[0][1], title, level)
-        plot = Plot(figsize=(_WIDTH, 0.6 + 3.2 * max(1, len(runs))), layout="constrained")
-        plot.suptitle(plain(title), x=0.01, ha="left", fontsize=12, wrap=True)
-        for part, (name, tables) in zip(plot.subfigures(max(1, len(runs)), squeeze=False).flat, runs, strict=False):
-            part.suptitle(plain(name), x=0.01, ha="left", fontsize=10)
+        if isinstance(source.found, Result):
+            return _one(source.runs[0].tables, title, source.found.level)
+        return _variants(source.runs, title)
+
+
+def _variants(runs: Sequence[Run], title: str) -> Plot:
+    plot = Plot(figsize=(_WIDTH, 1 + 3.2 * len(runs)), layout="constrained")
+    _entitle(plot, title)
+    for part, run in zip(plot.subfigures(len(runs), squeeze=False).flat, runs, strict=True):
+        part.suptitle(plain(f"{run.variant}: {run.missing}" if run.missing else run.variant), x=0.01, ha="left")
+        if run.result is not None:
             left, right = part.subplots(1, 2)
-            panels.first_tokens(left, tables, level)
-            panels.gaps(right, tables, level)
-        return plot
+            panels.first_tokens(left, run.tables, run.result.level)
+            panels.gaps(right, run.tables, run.result.level)
+    return plot
 
 
 def _one(tables: RunTables, title: str, level: float) -> Plot:
     shown = [panel for panel in panels.network_panels(tables) if panel[2]]
     heights = [3.4, 4.6, *[1.8] * len(shown)]
     plot = Plot(figsize=(_WIDTH, sum(heights) + 0.6), layout="constrained")
-    plot.suptitle(plain(title), x=0.01, ha="left", fontsize=12, wrap=True)
+    _entitle(plot, title)
     grid = plot.add_gridspec(len(heights), 2, height_ratios=heights)
     panels.first_tokens(plot.add_subplot(grid[0, 0]), tables, level)
     panels.gaps(plot.add_subplot(grid[0, 1]), tables, level)
@@ -95,6 +107,11 @@ def _one(tables: RunTables, title: str, level: float) -> Plot:
         panels.network(axes, tables, *panel)
         axes.label_outer()
     return plot
+
+
+def _entitle(plot: Plot, title: str) -> None:
+    lines = wrap(plain(shortened(title, _LONGEST_TITLE)), 130)
+    plot.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
 def save(plot: Figure, file: BinaryIO, kind: str) -> None:

@@ -118,7 +118,12 @@ def network(axes: Axes, tables: RunTables, title: str, kind: str, found: dict[st
     for (name, (at, values)), color, dash, mark in zip(found.items(), cycle(PHASES), cycle(DASHES), cycle(MARKERS)):
         match kind:
             case "points":
-                style: dict[str, Any] = {"marker": mark, "markersize": 3, "linestyle": "none", "markerfacecolor": "none"}
+                style: dict[str, Any] = {
+                    "marker": mark,
+                    "markersize": 3,
+                    "linestyle": "none",
+                    "markerfacecolor": "none",
+                }
                 axes.plot(at, values, color=color, label=plain(name), rasterized=len(at) > _MANY, **style)
             case "line":
                 axes.plot(at, values, color=color, linestyle=dash, label=plain(name))
@@ -170,7 +175,8 @@ def _time_axis(axes: Axes, tables: RunTables) -> None:
 
 def _curves(axes: Axes, points: NDArray[np.float64], curves: dict[str, Ecdf], labels: dict[str, str]) -> None:
     for (name, curve), color, dash in zip(curves.items(), cycle(PHASES), cycle(DASHES)):
-        axes.fill_between(points, curve.low, curve.high, step="post", color=color, alpha=0.15, linewidth=0)
+        if curve.low is not None and curve.high is not None:
+            axes.fill_between(points, curve.low, curve.high, step="post", color=color, alpha=0.15, linewidth=0)
         axes.step(points, curve.share, where="post", color=color, linestyle=dash, label=plain(labels[name]))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if points[-1] < 200 * points[0] else (1,)))
