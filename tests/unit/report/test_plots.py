@@ -63,9 +63,10 @@ def test_curves_are_those_of_the_tables(tmp_path: Path) -> None:
     figure = figures.first_tokens(load_tables(made.write(tmp_path / "run")))
 
     (line,) = figure.axes[0].get_lines()
+    shares = np.asarray(line.get_ydata())
     assert line.get_label() == "wifi, 5 streams"
-    assert line.get_ydata()[0] == 0
-    assert line.get_ydata()[-1] == pytest.approx(4 / 5)
+    assert shares[0] == 0
+    assert shares[-1] == pytest.approx(4 / 5)
 
 
 @pytest.mark.parametrize("make", [figures.first_tokens, figures.gaps, figures.streams, figures.network])
