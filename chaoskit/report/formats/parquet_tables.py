@@ -1,4 +1,4 @@
-"""Writes the tables of runs as Parquet: typed columns, compressed, with units and meanings as metadata."""
+"""Writes the tables of runs as Parquet files, with units and meanings as metadata."""
 
 from __future__ import annotations
 

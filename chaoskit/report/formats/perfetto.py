@@ -1,4 +1,4 @@
-"""Writes a run as a trace that ui.perfetto.dev and chrome://tracing open: gzipped JSON, every microsecond of it.
+"""Writes a run as a trace for ui.perfetto.dev and chrome://tracing: every token, gzipped JSON.
 
 A process of the trace is a group of tracks: the phases, the streams (a track each), the queues, the TCP of each host,
 the hops of each host. A matrix has these for each variant, from the same zero on.

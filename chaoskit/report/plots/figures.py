@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from textwrap import wrap
 from typing import BinaryIO
@@ -110,13 +109,12 @@ def _one(tables: RunTables, title: str, level: float) -> Plot:
 
 
 def _entitle(plot: Plot, title: str) -> None:
-    lines = wrap(plain(shortened(title, _LONGEST_TITLE)), 130)
+    lines = wrap(plain(shortened(title, _LONGEST_TITLE)), 110)
     plot.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
 def save(plot: Figure, file: BinaryIO, kind: str) -> None:
     """Write it as `png` or `svg`; the same figure gives the same bytes."""
     metadata = {"Software": None} if kind == "png" else {"Date": None, "Creator": "chaoskit"}
-    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for what the font lacks
+    with matplotlib.rc_context(SETTINGS):
         plot.savefig(file, format=kind, dpi=_DPI, metadata=metadata)

@@ -6,7 +6,11 @@ difference is told by colour alone: phases have dashes and markers of their own,
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
+
+from matplotlib.font_manager import findfont
+from matplotlib.ft2font import FT2Font
 
 from chaoskit.analysis.result import Cause
 from chaoskit.terminal import printable
@@ -22,8 +26,10 @@ CAUSES: dict[Cause, str] = {
     "unknown": "#4D4D4D",
 }
 FAULT = "#F0E442"
+FONT = "DejaVu Sans"
 TOKEN = "#8C8C8C"
 SETTINGS: dict[str, Any] = {
+    "font.family": FONT,
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -44,5 +50,12 @@ SETTINGS: dict[str, Any] = {
 
 
 def plain(text: str) -> str:
-    """A text that matplotlib shows as it is, without what a reader could not see."""
-    return printable(text)
+    """The text with escapes for what a reader could not see, or the font has no picture of."""
+    known = _drawn()
+    return "".join(sign if ord(sign) in known else sign.encode("unicode_escape").decode() for sign in printable(text))
+
+
+@cache
+def _drawn() -> frozenset[int]:
+    """The characters of matplotlib's own font."""
+    return frozenset(FT2Font(findfont(FONT)).get_charmap())

@@ -78,10 +78,10 @@ def test_a_run_without_anything(tmp_path: Path, make: object) -> None:
 
 
 def test_hostile_text_is_drawn_as_it_is(tmp_path: Path) -> None:
-    """No mathematics, no markup, no sign that nobody sees."""
-    said = texts(hostile_run(tmp_path / "run", "$x^2$ <script>&amp; \x1b[31m \u202e \n _"))
+    """No mathematics, no markup, no sign that nobody sees or that the font lacks."""
+    said = texts(hostile_run(tmp_path / "run", "$x^2$ <script>&amp; \x1b[31m \u202e \n é\u4e16 _"))
 
-    assert "$x^2$ <script>&amp; \\x1b[31m \\u202e \\n _" in said
+    assert "$x^2$ <script>&amp; \\x1b[31m \\u202e \\n é\\u4e16 _" in said
 
 
 def luminance(color: str) -> float:
