@@ -61,3 +61,10 @@ class _PlanPackage(ModuleType):
 
 
 import_module(f"{__name__}.plan").__class__ = _PlanPackage
+
+
+def discover(discover_system: bool = True) -> object:
+    """What Chaos Toolkit's loader asks of an extension: see `chaoskit.chaostoolkit`."""
+    from chaoskit import chaostoolkit
+
+    return chaostoolkit.discover(discover_system)

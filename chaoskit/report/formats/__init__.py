@@ -55,6 +55,7 @@ FORMATS: dict[str, Format] = {
     "prometheus": Format(
         "prometheus_text", "metrics.prom", "the same for node_exporter's textfile collector and Pushgateway", True
     ),
+    "chaostoolkit": Format("chaostoolkit_journal", "chaostoolkit.json", "a journal of Chaos Toolkit"),
     "csv": Format(
         "csv_tables",
         "tables-csv",
