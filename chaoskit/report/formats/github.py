@@ -1,7 +1,8 @@
 """Writes annotations of a pull request as GitHub's workflow commands, for the log of a step.
 
 Rules: of errors, of warnings and of notices GitHub shows 10 in a step, so there are 10 of each at most, and the last
-one tells how many more there are. Escapes are those of actions/toolkit: `%` and line ends; in a property `:` and `,`, too.
+one tells how many more there are. Escapes are those of actions/toolkit: `%` and line ends, in a property also `:` and
+`,`.
 """
 
 from __future__ import annotations
