@@ -1,4 +1,4 @@
-"""Writes histograms as OTLP/JSON with the GenAI names of OpenTelemetry, as a client's instrumentation exports them.
+"""Writes histograms as OTLP in JSON, with the GenAI names of OpenTelemetry for clients.
 
 The file is one ExportMetricsServiceRequest: what a collector takes at `/v1/metrics`. Names and bucket boundaries are
 those of semantic-conventions-genai v0.1.0 (status: development): of a client, because what a server's metrics say
