@@ -16,7 +16,7 @@ from markupsafe import Markup
 from chaoskit import __version__
 from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import ObjectiveResult, Result
-from chaoskit.analysis.tables.run_tables import RunTables, load_tables
+from chaoskit.analysis.tables.run_tables import RunTables
 from chaoskit.report.formats.source import Run, Source
 from chaoskit.report.headline import headline, outcome_word, variant_word, word
 from chaoskit.report.html import assets, sections
@@ -191,7 +191,7 @@ def _variants(matrix: MatrixResult, source: Source) -> Iterator[VariantView]:
 
 
 def _run(run: Run, result: Result, key: str, has_pictures: bool = True) -> RunView:
-    tables = load_tables(run.path)
+    tables = run.tables
     spread = tuple(distributions(tables, result.reference, result.level)) if has_pictures else ()
     charts = tuple(network_charts(tables)) if has_pictures else ()
     late = late_after(tables, result.reference) if len(result.phases) > 1 else None
