@@ -14,7 +14,9 @@ from chaoskit.cli.conduct import conduct
 from chaoskit.cli.doctor import doctor
 from chaoskit.cli.double_dash import CommandWithDoubleDash
 from chaoskit.cli.exec import exec
+from chaoskit.cli.exit_codes import EXIT_CODES
 from chaoskit.cli.explain import explain
+from chaoskit.cli.gameday import gameday
 from chaoskit.cli.group import Group
 from chaoskit.cli.init import init
 from chaoskit.cli.inject import inject
@@ -33,10 +35,6 @@ from chaoskit.cli.up import up
 from chaoskit.cli.validate import validate
 from chaoskit.terminal import say
 
-EXIT_CODES = """Exit codes: 0 objectives met, or none given; 1 an objective not met; 2 invalid file or options; 3
-nothing could be measured, or this machine cannot do it; 4 changes not restored; 5 undecided; 70 a mistake in chaoskit;
-130 and 143 interrupted."""
-
 app = typer.Typer(
     help="Transport chaos testing for token streams: measure how an AI service behaves under real network faults.",
     epilog=EXIT_CODES,
@@ -48,9 +46,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for one in (init, run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore, shell, up):
+for one in (init, run, gameday, plan, validate, schema, report, explain):
     app.command(cls=Command)(one)
-app.command(cls=Command)(explain)
+for other in (probe, pmtu, serve, doctor, inject, status, restore, shell, up):
+    app.command(cls=Command)(other)
 app.command(cls=CommandWithDoubleDash)(exec)
 app.command(cls=Command, hidden=True)(conduct)
 app.add_typer(kernel, name="kernel")

@@ -56,6 +56,11 @@ EXPERIMENT = DocumentKind("an experiment", "name: and question:", "let chaoskit 
 INJECTION = DocumentKind("an injection", "to:, down: and for:", "take what chaoskit status --json prints")
 
 
+def is_suite(words: dict[str, Any]) -> bool:
+    """Whether a document with these keys is a suite of experiments."""
+    return "experiments" in words and "timeline" not in words
+
+
 def load(path: Path) -> Experiment:
     """The experiment in this file. Raises SpecError with one line for each error found."""
     return parse(read_text(path, EXPERIMENT), str(path))

@@ -129,7 +129,7 @@ def decide(
     if options.clock == "virtual":
         needs = needs | {VIRTUAL}
     lacking = facts.lacks(needs)
-    virtual = options.clock != "real" and isinstance(guest, GuestKernel) and guest.features >= needs | {VIRTUAL}
+    virtual = has_virtual_time(needs, options, guest)
     if not _needs_guest(options) and not lacking and not (virtual and options.substrate == "auto"):
         return Here(), f"in this kernel, {facts.kernel}, which has {', '.join(sorted(needs)) or 'all it needs'}"
     answers = "; ".join(dict.fromkeys(facts.missing.get(feature, feature) for feature in lacking))
@@ -152,6 +152,12 @@ def decide(
     kernel = f"User-Mode Linux {guest.release}" + (f" ({guest.origin})" if guest.origin else "")
     memory = options.memory or guest_memory.DEFAULT
     return Uml(guest, memory, virtual), f"{time}, in a guest kernel, {kernel}, {why}"
+
+
+def has_virtual_time(needs: frozenset[str], options: SubstrateOptions, guest: GuestKernel | str) -> bool:
+    """Whether these options run in virtual time what needs these features; `guest` as in `decide`."""
+    is_allowed = options.clock != "real" and options.substrate != "here"
+    return is_allowed and isinstance(guest, GuestKernel) and guest.features >= needs | {VIRTUAL}
 
 
 def _needs_guest(options: SubstrateOptions) -> bool:
