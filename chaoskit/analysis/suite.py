@@ -15,8 +15,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field, model_validator
 
 from chaoskit import __version__
-from chaoskit.analysis.matrix import EXIT_UNDECIDED, worst_exit_code
-from chaoskit.errors import EXIT_SOFTWARE, NotRestoredError, RefusedError, SpecError
+from chaoskit.analysis.matrix import worst_exit_code
+from chaoskit.errors import EXIT_SOFTWARE, EXIT_UNDECIDED, NotRestoredError, RefusedError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.terminal import ascii_json

@@ -31,6 +31,8 @@ from chaoskit.spec.misnamed_files import meant_instead
 from chaoskit.spec.named_files import beside, missing_files
 from chaoskit.spec.yaml_errors import describe_yaml_error
 
+SUITE_KEY = "experiments"
+"""The key that a suite has, and an experiment has not."""
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
 _NULLS = ("", "~", "null", "Null", "NULL")
 _EXAMPLES = {
@@ -58,7 +60,7 @@ INJECTION = DocumentKind("an injection", "to:, down: and for:", "take what chaos
 
 def is_suite(words: dict[str, Any]) -> bool:
     """Whether a document with these keys is a suite of experiments."""
-    return "experiments" in words and "timeline" not in words
+    return SUITE_KEY in words and "timeline" not in words
 
 
 def load(path: Path) -> Experiment:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -33,12 +33,17 @@ def write_file(name: str, sources: Sequence[Source], path: Path) -> None:
 
     Raises SpecError where it can be no file, and RefusedError when it cannot be written; nothing is left behind then.
     """
-    _require_file(path, FORMATS[name].file)
+    replace_file(path, FORMATS[name].file, lambda file: write(name, sources, file))
+
+
+def replace_file(path: Path, usual_name: str, make: Callable[[BinaryIO], None]) -> None:
+    """The same for what `make` writes."""
+    _require_file(path, usual_name)
     draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.new")
     try:
         try:
             with draft.open("xb") as file:
-                write(name, sources, cast("BinaryIO", file))
+                make(cast("BinaryIO", file))
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
@@ -69,9 +74,14 @@ def write_output(name: str, sources: Sequence[Source], is_terminal: bool) -> Non
     """Write this report to standard output. Raises SpecError for a binary one on a terminal."""
     if is_terminal and not FORMATS[name].is_text:
         raise SpecError(f"{name} is no text for a terminal; write -o {FORMATS[name].file}")
+    put_out(lambda file: write(name, sources, file))
+
+
+def put_out(make: Callable[[BinaryIO], None]) -> None:
+    """Write what `make` writes to standard output, once it is whole. Raises RefusedError."""
     try:
         with SpooledTemporaryFile(_IN_MEMORY) as file:
-            write(name, sources, cast("BinaryIO", file))
+            make(cast("BinaryIO", file))
             file.seek(0)
             say_bytes(iter(partial(file.read, _BLOCK), b""))
     except OSError as error:
