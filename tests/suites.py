@@ -9,16 +9,15 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
-from chaoskit.analysis.suite import SuiteResult
+from chaoskit.analysis.suite_result import SuiteResult
 from chaoskit.clock import RealClock
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.gameday.folder import GamedayFolder
-from chaoskit.gameday.preparation import prepare
+from chaoskit.gameday.preparation import Place, prepare
 from chaoskit.gameday.run import Gameday, Surroundings, first_summary
 from chaoskit.report.screen import Screen
 from chaoskit.report.suite_progress import SuiteProgress
 from chaoskit.spec.suite_load import LoadedSuite, load_suite
-from chaoskit.substrate.selection import SubstrateOptions
 
 EXPERIMENT = """\
 name: {name}
@@ -50,7 +49,7 @@ def write_suite(folder: Path, *experiments: str, more: str = "") -> Path:
 def fake_run(words: Sequence[str], out: Path) -> tuple[str, ...]:
     """A program that ends as the experiment's name says (`code-5`), and leaves a result.
 
-    `slow` waits until it is interrupted, and then ends with 130, as a run does.
+    `slow` waits until there is a file `hurry` beside the experiment; interrupted, it ends with 130, as a run does.
     """
     name = Path(words[0]).stem
     code = int(name.rpartition("-")[2]) if name[-1].isdigit() else 0
@@ -60,7 +59,10 @@ def fake_run(words: Sequence[str], out: Path) -> tuple[str, ...]:
         "import json, pathlib, signal, sys, time",
         f"out = pathlib.Path({str(out)!r})",
         "out.mkdir()",
-        *(["signal.signal(signal.SIGINT, lambda *_: sys.exit(130))", "time.sleep(60)"] if "slow" in name else []),
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(130))",
+        "(out / 'begun').touch()",
+        f"hurry = pathlib.Path({words[0]!r}).with_name('hurry')",
+        *(["while not hurry.exists(): time.sleep(0.05)"] if "slow" in name else []),
         *([f"(out / 'result.json').write_text({json.dumps({'outcome': outcome})!r})"] if verdict else []),
         f"print('chaoskit: {name} cannot run', file=sys.stderr)" if not verdict else "",
         f"sys.exit({code})",
@@ -82,7 +84,7 @@ class Played:
         """Run it to its end."""
         loaded = load_suite(self.file)
         folder, former = self._folder(loaded, is_resumed)
-        prepared = prepare(loaded.only(list(only)), SubstrateOptions(clock="real"))
+        prepared = prepare(loaded.only(list(only)), Place(allowed=False))
         summary = first_summary(loaded, prepared, former)
         progress = SuiteProgress(len(summary.runs), self.jobs, Screen(self.screen))
         with folder, self.interrupts, progress:

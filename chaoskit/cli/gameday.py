@@ -38,7 +38,8 @@ def gameday(
     Runs in virtual time share the processors; on real interfaces one runs at a time. The exit code is the worst, by
     what the suite expects of each run.
     """
-    from chaoskit.gameday.command import GamedayOptions, run_gameday, show_plan
+    from chaoskit.gameday.command import GamedayOptions, place_of, run_gameday
+    from chaoskit.gameday.planned import show_plan
     from chaoskit.spec.suite_load import load_suite
     from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
@@ -47,6 +48,6 @@ def gameday(
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     runs = loaded.only(only or [])
     if plan:
-        show_plan(loaded, runs, where)
+        show_plan(loaded, runs, place_of(where))
         return
     raise typer.Exit(run_gameday(loaded, runs, GamedayOptions(where, out, resume, jobs, quiet)))

@@ -22,7 +22,7 @@ def report(
     Several runs are one document where the format holds several; the exit code is the worst.
     """
     from chaoskit.analysis.matrix import worst_exit_code
-    from chaoskit.analysis.suite import is_suite_folder
+    from chaoskit.analysis.suite_result import is_suite_folder
     from chaoskit.cli.report_output import load, show
     from chaoskit.cli.suite_report import report_suite
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaoskit.analysis.suite import load_suite_result
+from chaoskit.analysis.suite_result import load_suite_result
 from chaoskit.errors import SpecError
 from chaoskit.report.formats import chosen
 from chaoskit.report.formats.destinations import put_out, replace_file

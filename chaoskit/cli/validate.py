@@ -12,7 +12,7 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="E
     """Check experiment files and suites. Each error gives file, line, and what was expected."""
     from chaoskit.conduct.file_check import check
     from chaoskit.errors import SpecError
-    from chaoskit.gameday.command import check_suite
+    from chaoskit.gameday.planned import check_suite
     from chaoskit.report.screen import say_wrapped
     from chaoskit.spec.matrix import load_variants
     from chaoskit.spec.suite_load import is_suite_file

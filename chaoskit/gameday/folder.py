@@ -17,7 +17,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from chaoskit.analysis.suite import LOCK, SUMMARY, SuiteResult, as_json, load_suite_result
+from chaoskit.analysis.suite_result import LOCK, SUMMARY, SuiteResult, as_json, load_suite_result
 from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.folder import Folder, display_path

@@ -1,4 +1,4 @@
-"""Prepares the runs of a suite: compiles each experiment, and finds out which of them may run side by side.
+"""Prepares the runs of a suite: compiles them, and finds out which may run side by side.
 
 Rule: it changes nothing, and starts nothing.
 """
@@ -6,8 +6,9 @@ Rule: it changes nothing, and starts nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from chaoskit import file_trust, programs
 from chaoskit.conduct.file_check import FileCheck, check
@@ -17,7 +18,7 @@ from chaoskit.plan.until_decided import with_rounds
 from chaoskit.spec.overrides import words_of
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.spec.suite_load import LoadedSuite, SuiteRun
-from chaoskit.substrate.selection import SubstrateOptions, find, has_virtual_time
+from chaoskit.substrate.virtual_time import find, has_virtual_time
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,18 @@ class PreparedRun:
         return tuple(dict.fromkeys(each.namespace_option for each in stages if isinstance(each, InterfaceStage)))
 
 
-def prepare(runs: Sequence[SuiteRun], options: SubstrateOptions) -> tuple[PreparedRun, ...]:
+@dataclass(frozen=True)
+class Place:
+    """Where labs run: in virtual time if `allowed` and the guest kernel has it; `words` are options of `run`."""
+
+    kernel: Path | None = None
+    allowed: bool = True
+    words: tuple[str, ...] = ()
+
+
+def prepare(runs: Sequence[SuiteRun], place: Place) -> tuple[PreparedRun, ...]:
     """All of them. Raises SpecError, with the name of the run, for what cannot be compiled."""
-    guest = find(options.kernel) if options.substrate != "here" else "not asked for"
+    guest = find(place.kernel) if place.allowed else "not asked for"
     prepared = []
     for run in runs:
         chosen = run.variants.each if run.variant is None else (run.variants.named(run.variant),)
@@ -63,8 +73,8 @@ def prepare(runs: Sequence[SuiteRun], options: SubstrateOptions) -> tuple[Prepar
             raise SpecError(f"{run.name}: {error}") from None
         is_lab = not any(isinstance(each.experiment.stage, InterfaceStage) for each in chosen)
         needs = frozenset(need for plan in found.plans for need in plan.needs)
-        is_virtual = is_lab and has_virtual_time(needs, options, guest)
-        prepared.append(PreparedRun(run, found, is_virtual, (*_words(run), *(_where(options) if is_lab else ()))))
+        is_virtual = is_lab and has_virtual_time(needs, guest)
+        prepared.append(PreparedRun(run, found, is_virtual, (*_words(run), *(place.words if is_lab else ()))))
     return tuple(prepared)
 
 
@@ -75,14 +85,6 @@ def _words(run: SuiteRun) -> tuple[str, ...]:
     if run.until_decided is not None:
         words += ["--until-decided", "--max-time", str(run.until_decided)]
     return tuple(words)
-
-
-def _where(options: SubstrateOptions) -> Iterator[str]:
-    yield from ("--substrate", options.substrate, "--clock", options.clock)
-    if options.kernel is not None:
-        yield from ("--kernel", str(options.kernel))
-    if options.memory is not None:
-        yield from ("--guest-memory", str(options.memory))
 
 
 def check_commands(loaded: LoadedSuite, user: Caller | None) -> None:

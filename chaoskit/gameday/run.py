@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit import programs
-from chaoskit.analysis.suite import SuiteResult, SuiteRunResult, SuiteStatus, as_json, ended, read_reason
+from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult, SuiteStatus, as_json, ended, read_reason
 from chaoskit.clock import Clock, wall
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.errors import RefusedError
@@ -33,7 +33,7 @@ from chaoskit.terminal import complain
 _NOTHING_RUN: tuple[SuiteStatus, str] = "aborted", "a command before the first run failed"
 _VERDICTS = (0, 1, 5)
 _INTERRUPTED = (130, 137, 143)  # by SIGINT, SIGKILL, SIGTERM
-_TICK = 200_000_000  # ns
+_TICK = 100_000_000  # ns
 _NS = 10**9
 
 

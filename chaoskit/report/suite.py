@@ -1,4 +1,4 @@
-"""Renders the result of a suite: a row for each run, then what did not end as expected, and the verdict of all."""
+"""Renders the result of a suite: a row for each run, and what did not end as expected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from chaoskit.analysis.suite import SuiteResult, SuiteRunResult
+from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report.console import print_sections, section, two_columns
 from chaoskit.report.live import seconds

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from chaoskit.analysis.suite import SuiteResult, as_json
+from chaoskit.analysis.suite_result import SuiteResult, as_json
 from chaoskit.report.screen import Screen
 from chaoskit.report.suite import render
 

@@ -34,8 +34,8 @@ class Row:
     warnings: tuple[str, ...] = ()
 
 
-def render(suite: Suite, rows: Sequence[Row], console: Console) -> None:
-    """Print it."""
+def render(suite: Suite, file: str, rows: Sequence[Row], console: Console) -> None:
+    """Print it. `file`: that of the suite."""
     console.print(titled(suite.name, f"  {counted(len(rows), 'run')}{', ' + suite.order if rows[1:] else ''}"))
     console.print(titled("Takes", f"   {_time(rows)}{_budget(suite)}"))
     table = plain_table()
@@ -51,9 +51,8 @@ def render(suite: Suite, rows: Sequence[Row], console: Console) -> None:
     for title, commands in (("Before", suite.before), ("After", suite.after)):
         for command in commands:
             console.print(titled(title, f"  {_shown(command)}"))
-    for row in rows:
-        for warning in row.warnings:
-            console.print(Text(f"{safe(row.name)}: warning: {safe(warning)}", "dim"))
+    if count := sum(len(row.warnings) for row in rows):
+        console.print(Text(f"{counted(count, 'warning')}: chaoskit validate {safe(file)}", "dim"))
 
 
 def as_json(suite: Suite, rows: Sequence[Row]) -> str:

@@ -1,4 +1,4 @@
-"""Shows the progress of a suite: lines that are redrawn on a terminal, and a line for each begin and end elsewhere.
+"""Shows the progress of a suite: lines that are redrawn, or a line for each begin and end.
 
 The remaining time follows from the plans: what a planned second has taken so far. In real time that is a second.
 """
@@ -11,7 +11,7 @@ from types import TracebackType
 
 from rich.console import Group, RenderableType
 
-from chaoskit.analysis.suite import SuiteRunResult
+from chaoskit.analysis.suite_result import SuiteRunResult
 from chaoskit.report.live import seconds
 from chaoskit.report.screen import Screen, cropped_line, live_display
 from chaoskit.report.styles import styled

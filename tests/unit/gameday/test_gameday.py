@@ -8,19 +8,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from suites import Played, write_experiment, write_suite
 
-from chaoskit.analysis.suite import SuiteResult, load_suite_result
+from chaoskit.analysis.suite_result import SuiteResult, load_suite_result
 from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.report.screen import Screen
 from chaoskit.report.suite import render
-
-Play = Callable[..., SuiteResult]
 
 
 @pytest.fixture
@@ -125,14 +124,16 @@ def test_a_condition_ends_the_suite_and_names_what_was_not_run(
 
 def test_what_does_not_fit_into_the_budget_is_not_run(suite: Callable[..., Played]) -> None:
     """A run that is under way when the budget is used up is interrupted, and counts as not run."""
-    played = suite("slow-0.yaml", "met-0.yaml", more="budget: 5s\n")
-    write_experiment(played.file.parent, "long-0", length="1m")
-    write_suite(played.file.parent, "long-0.yaml", "slow-0.yaml", "met-0.yaml", more="budget: 5s\n")
+    played = suite("slow-0.yaml", "met-0.yaml")
+    folder = played.file.parent
+    write_experiment(folder, "long-0", length="1m")
+    write_experiment(folder, "slow-0", length="1s")
+    write_suite(folder, "long-0.yaml", "slow-0.yaml", "met-0.yaml", more="budget: 6s\n")
 
     found = played.play()
 
     assert states(found) == {"long-0": "not-run", "slow-0": "interrupted", "met-0": "not-run"}
-    assert found.runs[1].reason == "interrupted, because the budget of 5s was used up"
+    assert found.runs[1].reason == "interrupted, because the budget of 6s was used up"
     assert found.exit_code == 5
 
 
@@ -203,15 +204,17 @@ def test_a_notification_gets_the_summary(suite: Callable[..., Played]) -> None:
 
 def test_what_has_a_verdict_is_not_run_again(suite: Callable[..., Played]) -> None:
     """An error has decided nothing, so that it is repeated; what was interrupted is kept aside."""
-    played = suite("met-0.yaml", "refused-3.yaml", "slow-0.yaml", more="budget: 4s\n")
-    first = played.play()
+    played = suite("met-0.yaml", "refused-3.yaml", "slow-0.yaml")
+    with at_begin(played, "slow-0", lambda: os.kill(os.getpid(), signal.SIGTERM)):
+        first = played.play()
     marker = played.out / "met-0" / "marker"
     marker.touch()
     assert states(first) == {"met-0": "met", "refused-3": "error", "slow-0": "interrupted"}
+    (played.file.parent / "hurry").touch()
 
-    again = played.play(is_resumed=True)
+    again = Played(played.file, played.out).play(is_resumed=True)
 
-    assert states(again) == states(first)
+    assert states(again) == {"met-0": "met", "refused-3": "error", "slow-0": "met"}
     assert marker.exists()
     assert sorted(path.name for path in (played.out / "interrupted.runs").iterdir()) == ["refused-3-1", "slow-0-1"]
     assert again.seconds > first.seconds
@@ -229,11 +232,9 @@ def test_another_suite_is_not_resumed(suite: Callable[..., Played]) -> None:
 
 def test_a_folder_is_used_by_one_at_a_time(suite: Callable[..., Played]) -> None:
     """The second one is told who has it; a folder with another suite's runs is not written over."""
-    played = suite("slow-0.yaml", more="budget: 8s\n")
-    owner = subprocess.Popen(
-        [sys.executable, "-c", _PLAY.format(file=str(played.file), out=str(played.out))], cwd=Path(__file__).parents[2]
-    )
-    _until(lambda: (played.out / "slow-0").exists())
+    played = suite("slow-0.yaml")
+    owner = another_process(played)
+    until((played.out / "slow-0" / "begun").exists)
 
     with pytest.raises(RefusedError, match=f"is in use by process {owner.pid}"):
         played.play(is_resumed=True)
@@ -247,37 +248,49 @@ def test_a_folder_is_used_by_one_at_a_time(suite: Callable[..., Played]) -> None
 
 def test_a_killed_suite_goes_on(suite: Callable[..., Played]) -> None:
     """Its run is interrupted and repeated; until that one has ended, the new suite waits."""
-    played = suite("met-0.yaml", "slow-0.yaml", more="budget: 3s\n")
-    owner = subprocess.Popen(
-        [sys.executable, "-c", _PLAY.format(file=str(played.file), out=str(played.out))], cwd=Path(__file__).parents[2]
-    )
-    _until(lambda: (played.out / "slow-0").exists())
-    owner.send_signal(signal.SIGKILL)
+    played = suite("met-0.yaml", "slow-0.yaml")
+    owner = another_process(played)
+    until((played.out / "slow-0" / "begun").exists)
+    owner.kill()
     owner.wait()
 
-    _until(lambda: load_suite_result(played.out).status == "interrupted")
+    until(lambda: load_suite_result(played.out).status == "interrupted")
     killed = load_suite_result(played.out)
+    (played.file.parent / "hurry").touch()
     again = played.play(is_resumed=True)
 
-    assert (killed.detail, killed.exit_code, states(killed)) == (
-        "killed",
-        130,
-        {"met-0": "met", "slow-0": "interrupted"},
-    )
-    assert states(again) == {"met-0": "met", "slow-0": "interrupted"}
+    assert (killed.detail, killed.exit_code) == ("killed", 130)
+    assert states(killed) == {"met-0": "met", "slow-0": "interrupted"}
+    assert states(again) == {"met-0": "met", "slow-0": "met"}
     assert (played.out / "interrupted.runs" / "slow-0-1").is_dir()
 
 
-_PLAY = """
-from pathlib import Path
-from suites import Played
-Played(Path({file!r}), Path({out!r})).play()
-"""
+def another_process(played: Played) -> subprocess.Popen[bytes]:
+    """A process that runs the suite."""
+    program = f"from pathlib import Path\nfrom suites import Played\nPlayed(Path({str(played.file)!r}), "
+    program += f"Path({str(played.out)!r})).play()"
+    tests = Path(__file__).parents[2]
+    return subprocess.Popen([sys.executable, "-c", program], cwd=tests)
 
 
-def _until(condition: Callable[[], bool]) -> None:
+@contextmanager
+def at_begin(played: Played, run: str, act: Callable[[], None]) -> Iterator[None]:
+    """Act once this run has begun."""
+
+    def wait() -> None:
+        until((played.out / run / "begun").exists)
+        act()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    yield
+    thread.join()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it."""
     clock = RealClock()
-    end = clock.now() + 20 * 10**9
+    end = clock.now() + 60 * 10**9
     while not condition():
         assert clock.now() < end, "it does not happen"
         clock.sleep_until(clock.now() + 20_000_000)
@@ -287,15 +300,8 @@ def test_a_signal_interrupts_what_runs(suite: Callable[..., Played]) -> None:
     """The commands at the end run; the exit code is that of the signal; what was not run is named."""
     played = suite("slow-0.yaml", "met-0.yaml", more="after: [[sh, -c, touch after]]\n")
 
-    def interrupt() -> None:
-        _until(lambda: (played.out / "slow-0").exists())
-        RealClock().sleep_until(RealClock().now() + 300_000_000)  # until it has set its handler
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    found = played.play()
-    thread.join()
+    with at_begin(played, "slow-0", lambda: os.kill(os.getpid(), signal.SIGTERM)):
+        found = played.play()
 
     assert (found.status, found.detail, found.exit_code) == ("interrupted", "SIGTERM", 143)
     assert states(found) == {"slow-0": "interrupted", "met-0": "not-run"}

@@ -1,4 +1,4 @@
-"""Defines the result of a suite: `gameday.json` is exactly this, and every report of it is made from it.
+"""Defines the result of a suite: `gameday.json` is exactly this, and every report is made from it.
 
 Rules: a run counts by what was expected of it: `broken` where `broken` is expected is no failure, and `met` is one. The
 exit code of the suite is its worst: not restored, then a crash of chaoskit, interrupted, an error, broken, undecided or
@@ -20,6 +20,7 @@ from chaoskit.errors import EXIT_SOFTWARE, EXIT_UNDECIDED, NotRestoredError, Ref
 from chaoskit.folder import display_path
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.terminal import ascii_json
+from chaoskit.units import counted
 
 SUMMARY, LOCK = "gameday.json", "gameday.lock"
 EXIT_BROKEN = 1
@@ -210,7 +211,7 @@ def read_reason(run: Path) -> str:
     for verdict in ("broken", "undecided", "met", "none"):
         if (first := next((name for name, (said, _) in found.items() if said == verdict), None)) is not None:
             count = sum(said == verdict for said, _ in found.values())
-            return f"{count} of {len(found)} variants, {first}: {found[first][1]}"
+            return f"{count} of {counted(len(found), 'variant')}, {first}: {found[first][1]}"
     return ""
 
 
