@@ -51,8 +51,8 @@ def render(suite: Suite, file: str, rows: Sequence[Row], console: Console) -> No
     for title, commands in (("Before", suite.before), ("After", suite.after)):
         for command in commands:
             console.print(titled(title, f"  {_shown(command)}"))
-    if count := sum(len(row.warnings) for row in rows):
-        console.print(Text(f"{counted(count, 'warning')}: chaoskit validate {safe(file)}", "dim"))
+    if warnings := sum(len(row.warnings) for row in rows):
+        console.print(Text(f"{counted(warnings, "warning")}: chaoskit validate {safe(file)}", "dim"))
 
 
 def as_json(suite: Suite, rows: Sequence[Row]) -> str:
