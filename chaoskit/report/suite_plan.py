@@ -52,7 +52,7 @@ def render(suite: Suite, file: str, rows: Sequence[Row], console: Console) -> No
         for command in commands:
             console.print(titled(title, f"  {_shown(command)}"))
     if warnings := sum(len(row.warnings) for row in rows):
-        console.print(Text(f"{counted(warnings, "warning")}: chaoskit validate {safe(file)}", "dim"))
+        console.print(Text(f"{counted(warnings, 'warning')}: chaoskit validate {safe(file)}", "dim"))
 
 
 def as_json(suite: Suite, rows: Sequence[Row]) -> str:
