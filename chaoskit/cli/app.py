@@ -1,4 +1,4 @@
-"""Assembles the command line from one module per command, which imports its work when called."""
+"""Assembles the command line."""
 
 from __future__ import annotations
 
@@ -9,31 +9,18 @@ import typer
 
 from chaoskit import __version__
 from chaoskit.cli.command import Command
+from chaoskit.cli.commands import COMMANDS
 from chaoskit.cli.completion import install, show
 from chaoskit.cli.conduct import conduct
-from chaoskit.cli.doctor import doctor
 from chaoskit.cli.double_dash import CommandWithDoubleDash
 from chaoskit.cli.exec import exec
-from chaoskit.cli.exit_codes import EXIT_CODES
-from chaoskit.cli.explain import explain
-from chaoskit.cli.gameday import gameday
 from chaoskit.cli.group import Group
-from chaoskit.cli.init import init
-from chaoskit.cli.inject import inject
 from chaoskit.cli.kernel import app as kernel
-from chaoskit.cli.plan import plan
-from chaoskit.cli.pmtu import pmtu
-from chaoskit.cli.probe import probe
-from chaoskit.cli.report import report
-from chaoskit.cli.restore import restore
-from chaoskit.cli.run import run
-from chaoskit.cli.schema import schema
-from chaoskit.cli.serve import serve
-from chaoskit.cli.shell import shell
-from chaoskit.cli.status import status
-from chaoskit.cli.up import up
-from chaoskit.cli.validate import validate
 from chaoskit.terminal import say
+
+EXIT_CODES = """Exit codes: 0 objectives met, or none given; 1 an objective not met; 2 invalid file or options; 3
+nothing could be measured, or this machine cannot do it; 4 changes not restored; 5 undecided; 70 a mistake in chaoskit;
+130 and 143 interrupted."""
 
 app = typer.Typer(
     help="Transport chaos testing for token streams: measure how an AI service behaves under real network faults.",
@@ -46,10 +33,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for one in (init, run, gameday, plan, validate, schema, report, explain):
+for one in COMMANDS:
     app.command(cls=Command)(one)
-for other in (probe, pmtu, serve, doctor, inject, status, restore, shell, up):
-    app.command(cls=Command)(other)
 app.command(cls=CommandWithDoubleDash)(exec)
 app.command(cls=Command, hidden=True)(conduct)
 app.add_typer(kernel, name="kernel")

@@ -16,6 +16,9 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it there; - is standard output.")
     ] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of csv and parquet: this table alone, such as tokens.")
+    ] = None,
 ) -> None:
     """Show the result of a run. It is computed from the records in RUNDIR; the exit code is the run's.
 
@@ -23,11 +26,12 @@ def report(
     """
     from chaoskit.analysis.matrix import worst_exit_code
     from chaoskit.analysis.suite_result import is_suite_folder
-    from chaoskit.cli.report_output import load, show
+    from chaoskit.cli.report_output import load, require_table, show
     from chaoskit.cli.suite_report import report_suite
 
     if any(map(is_suite_folder, runs)):
         raise typer.Exit(report_suite(runs, format, out))
+    require_table(format, table)
     sources = load(runs, format)
-    show(sources, format, out)
+    show(sources, format, out, table)
     raise typer.Exit(worst_exit_code({source.found.exit_code for source in sources}))
