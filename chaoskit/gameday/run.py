@@ -21,8 +21,8 @@ from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.errors import RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.gameday.child import ChildRun, run_command_line
-from chaoskit.gameday.commands import CommandRunner
 from chaoskit.gameday.folder import GamedayFolder
+from chaoskit.gameday.hooks import CommandRunner
 from chaoskit.gameday.preparation import PreparedRun
 from chaoskit.gameday.schedule import Condition, abort_reason, may_begin, shortage
 from chaoskit.report.suite_progress import Pace, SuiteProgress
