@@ -59,7 +59,7 @@ async def carried(serve: Serve, *, limit: int | None = None) -> AsyncIterator[Ca
 
 async def opened(channel: Channel, port: int, *ends: Any) -> None:
     """What a server does with a caller."""
-    await channel.open(port, ends)  # type: ignore[arg-type]  # a reader and a writer
+    await channel.open(port, ends)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
