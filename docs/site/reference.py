@@ -24,6 +24,7 @@ from chaoskit.cli.app import app
 from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
 from chaoskit.report.formats import FORMATS
+from chaoskit.report.formats.metric_names import FAMILIES
 from chaoskit.server.catalog import ROUTES
 from chaoskit.server.formats import APIS
 from chaoskit.server.malformations import GROUPS
@@ -33,6 +34,7 @@ from chaoskit.spec.injection import Injection
 from chaoskit.spec.metrics import TABLE
 from chaoskit.spec.objectives import parse
 from chaoskit.spec.sample_size import sample_sizes
+from chaoskit.spec.suite import Suite
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FREE_FORM = ("timeline", "objectives", "matrix")  # keys whose values the page explains in prose
@@ -82,9 +84,24 @@ def formats() -> str:
     return "\n".join(["| format | in the run directory | runs | content |", "|---|---|---|---|", *rows, ""])
 
 
+def metric_families() -> str:
+    """A row for each family of metrics."""
+    rows = [
+        f"| `{name}` | {row.kind} | {row.unit or '–'} | {', '.join(f'`{each}`' for each in row.labels) or '–'} "
+        f"| {row.help} |"
+        for name, row in FAMILIES.items()
+    ]
+    return "\n".join(["| metric | type | unit | labels | what |", "|---|---|---|---|---|", *rows, ""])
+
+
 def experiment_keys() -> str:
     """A table for each mapping of an experiment file."""
     return "\n".join(_tables(Experiment, ()))
+
+
+def suite_keys() -> str:
+    """The same of a suite file."""
+    return "\n".join(_tables(Suite, ()))
 
 
 def injection_keys() -> str:
