@@ -11,7 +11,7 @@ from chaoskit.cli.main import run_program
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.up import in_guest
 from chaoskit.plan.publish import Published
-from chaoskit.substrate.up import COMPLAINTS, LAB, STANDS, open_console
+from chaoskit.substrate.lab_in_guest import COMPLAINTS, LAB, STANDS, open_console
 
 
 def main(folder: Path) -> int:

@@ -22,7 +22,7 @@ def run(lab: Lab, publish: tuple[str, ...], out: Path | None, options: Substrate
     """Keep it standing until a signal. Returns the exit code. Raises RefusedError, SpecError."""
     from chaoskit.conduct import port_forward
     from chaoskit.plan.publish import published
-    from chaoskit.substrate import up
+    from chaoskit.substrate import lab_in_guest
     from chaoskit.substrate.selection import choose_for_command
     from chaoskit.substrate.uml import Uml
 
@@ -34,7 +34,7 @@ def run(lab: Lab, publish: tuple[str, ...], out: Path | None, options: Substrate
     show = partial(_show_json if json else _show, urlsplit(plan.target), bool(publish))
     with tempfile.TemporaryDirectory(prefix="chaoskit-") if out is None else nullcontext(_made(out)) as folder:
         if isinstance(substrate, Uml):
-            return up.in_guest(substrate, plan, forwards, Path(folder), show)
+            return lab_in_guest.stand(substrate, plan, forwards, Path(folder), show)
         from chaoskit.conduct.up import up as here  # not at the top: it loads the server
 
         return here(plan, forwards, Path(folder), show)

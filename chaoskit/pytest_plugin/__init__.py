@@ -14,8 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chaoskit.pytest_plugin.built_labs import BuildLab
     from chaoskit.pytest_plugin.fixtures import RunExperiment
-    from chaoskit.pytest_plugin.lab import BuildLab
 
 _MARK = "chaoskit: a test that chaoskit makes of an objective of an experiment file."
 _GROUP = "xdist_group(name): tests of one group run in the same worker (pytest-xdist, --dist loadgroup)."
@@ -78,6 +78,6 @@ def chaoskit_run(request: pytest.FixtureRequest) -> RunExperiment:
 @pytest.fixture
 def chaoskit_lab(request: pytest.FixtureRequest) -> Iterator[BuildLab]:
     """Build a lab behind a fault until the end of the test: `chaoskit_lab("experiments/gate.yaml", "wifi").url`."""
-    from chaoskit.pytest_plugin.lab import builder
+    from chaoskit.pytest_plugin.built_labs import builder
 
     yield from builder(request)

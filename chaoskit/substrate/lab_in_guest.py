@@ -40,7 +40,7 @@ _NO_LIMIT = Duration.parse("8760h")
 _POLL = 0.05  # s
 
 
-def in_guest(
+def stand(
     substrate: Uml, plan: Plan, forwards: tuple[Forward, ...], run: Path, show: Callable[[Standing], None]
 ) -> int:
     """As `conduct.up.up`, in a guest."""

@@ -1,4 +1,4 @@
-"""Gives tests a function that builds a lab behind a fault, and says at which address of this machine it is reached.
+"""Gives tests a function that builds a lab behind a fault, and tells its address on this machine.
 
 A lab is `chaoskit up` in a process of its own: in this kernel if it can, else in a guest. It ends with the test, and
 when pytest dies.
