@@ -7,12 +7,12 @@ from pathlib import Path
 
 from chaoskit.analysis.load import read_outcome
 from chaoskit.analysis.matrix import EXIT_UNDECIDED, VariantResult, combine, variant_result, worst_exit_code
-from chaoskit.cli.interrupts import InterruptHandler, say_if_interrupted
-from chaoskit.cli.run_one import differs, files
-from chaoskit.cli.run_options import RunOptions, names_records, save
-from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
 from chaoskit.errors import RefusedError
+from chaoskit.execution.interrupts import InterruptHandler, say_if_interrupted
+from chaoskit.execution.job import Job, watch
+from chaoskit.execution.options import RunOptions, names_records, save
+from chaoskit.execution.single import differs, files
 from chaoskit.records.directory import EXPERIMENT, conclude, create
 from chaoskit.report import matrix
 from chaoskit.report.screen import Screen
