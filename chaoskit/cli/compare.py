@@ -38,7 +38,6 @@ def compare(
     format: Annotated[
         Format, typer.Option(help="markdown is for a pull request, junit for a CI server.")
     ] = Format.CONSOLE,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Compare runs: every metric of each phase side by side, with the interval of its change.
@@ -53,5 +52,5 @@ def compare(
     asked = request(runs or [], baseline or [], candidate or [], tolerance or [], despite)
     with ReadingProgress(quiet) as progress:
         found = compare_runs(asked, progress.tell)
-    show(found, format.value, output)
+    show(found, format.value)
     raise typer.Exit(found.exit_code)

@@ -94,8 +94,8 @@ def _own(metric: str, text: str) -> Margin:
 def _share(text: str, most: float) -> Margin:
     found = _PERCENT.fullmatch(text)
     if found is None:
-        meant = f"; write {text}%" if re.fullmatch(_NUMBER, text) else "; write for example 5%, or ttft_p95=50ms"
-        raise ValueError(f"{text!r} is no tolerance{meant}")
+        meant = f"{text}%" if re.fullmatch(_NUMBER, text) else f"{text}=10%" if text in METRICS else "for example 5%"
+        raise ValueError(f"{text!r} is no tolerance; write {meant}")
     share = _positive(float(found[1]) / 100, text)
     if share > most or (share == most == 1.0):
         raise ValueError(f"{text!r} is too much; a tolerance is less than {100 * most:.0f}%")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 from chaoskit.analysis.run_comparison.result import DifferenceKind
 from chaoskit.errors import SpecError
@@ -39,8 +39,8 @@ def request(
         missing = "--candidate" if baseline else "--baseline"
         raise SpecError(f"{missing} is missing; write chaoskit compare --baseline RUNDIR... --candidate RUNDIR...")
     if not baseline and len(runs) < 2:
-        given = f"{runs[0]} alone" if runs else "nothing"
-        raise SpecError(f"{given} cannot be compared; write chaoskit compare RUNDIR RUNDIR")
+        other = f"another run directory than {runs[0]}" if runs else "two run directories"
+        raise SpecError(f"a comparison takes {other}; write chaoskit compare {runs[0] if runs else 'RUNDIR'} RUNDIR")
     groups = (tuple(baseline), tuple(candidate)) if baseline else tuple((run,) for run in runs)
     return Request(groups, tolerances(tolerance_texts), tuple(tolerance_texts), frozenset(_kinds(despite or "")))
 
@@ -49,4 +49,4 @@ def _kinds(text: str) -> Iterator[DifferenceKind]:
     for word in filter(None, (part.strip() for part in text.split(","))):
         if word not in KINDS:
             raise SpecError(f"--despite: {word!r} is nothing that can differ; {suggestion(word, KINDS)}")
-        yield cast("DifferenceKind", word)
+        yield word

@@ -118,6 +118,7 @@ def _joined(tables: Sequence[GapTable], places: Sequence[Place]) -> GapTable:
         first_sent=_numbered((table.first_sent, place) for table, place in pairs),
         stream=np.concatenate([table.stream.astype(np.int64) + place.number for table, place in pairs]),
         at=np.concatenate([table.at for table in tables]),
+        size=np.concatenate([table.size for table in tables]),
         length=np.concatenate([table.length for table in tables]),
         wait=np.concatenate([table.wait for table in tables]),
         is_coalesced=np.concatenate([table.is_coalesced for table in tables]),

@@ -1,7 +1,8 @@
 """Renders a comparison of runs: a table for each phase with both sides, the change, its interval and the verdict.
 
-A change is shown as the verdict sees it: as a ratio where a tolerance is a share of the reference, else as a difference;
-both where the screen is wide enough. Of a matrix only what is named or flagged is shown; JSON has everything.
+A change is shown as the verdict sees it: as a ratio where a tolerance is a share of the reference, else as a
+difference; both where the screen is wide enough. Of a matrix only what is named or flagged is shown; JSON has
+everything.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from string import ascii_uppercase
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from chaoskit.analysis.formatting import format_value
@@ -66,16 +66,20 @@ def _letter(number: int) -> str:
 
 
 def _parts(found: RunComparison, console: Console) -> Iterator[RenderableType]:
-    names = letters(found)
+    names, wide = letters(found), console.options.update(width=UNBOUNDED_WIDTH)
+    every = [each for candidate in found.candidates for each in _shown(candidate)]
+    has_both = console.measure(_table(every, ("A", "B"), has_both=True), options=wide).maximum <= console.width
     yield _sides(found, names)
     for candidate, name in zip(found.candidates, names[1:], strict=True):
         if candidate.differences:
             yield section(f"Compared despite what differs in {name}", two_columns(_differences(candidate)))
         if candidate.remarks:
-            yield section(f"Also different in {name}", two_columns((Text(), styled(each)) for each in candidate.remarks))
+            yield section(
+                f"Also different in {name}", two_columns((Text(), styled(each)) for each in candidate.remarks)
+            )
         for where, changes in groupby(_shown(candidate), key=place):
             title = f"{where}: {name} against {names[0]}" if len(names) > 2 else where
-            yield section(title, _table(list(changes), (names[0], name), console))
+            yield section(title, _table(list(changes), (names[0], name), has_both))
     yield Text("\n".join(_notes(found)), style="dim")
     yield two_columns(_verdicts(found, names), indent=0)
 
@@ -113,16 +117,8 @@ def _shown(candidate: Candidate) -> list[MetricChange]:
     ]
 
 
-def _table(changes: Sequence[MetricChange], sides: tuple[str, str], console: Console) -> RenderableType:
-    wide = console.options.update(width=UNBOUNDED_WIDTH)
-    for has_both in (True, False):
-        table = Padding(_drawn(changes, sides, has_both), (0, 0, 0, 2))
-        if console.measure(table, options=wide).maximum <= console.width:
-            break
-    return table
-
-
-def _drawn(changes: Sequence[MetricChange], sides: tuple[str, str], has_both: bool) -> Table:
+def _table(changes: Sequence[MetricChange], sides: tuple[str, str], has_both: bool) -> RenderableType:
+    """Both sides and the change, as a difference and as a ratio, or as the verdict sees it."""
     table = plain_table()
     table.add_column("", style="bold", no_wrap=True)
     for side in sides:
@@ -130,7 +126,7 @@ def _drawn(changes: Sequence[MetricChange], sides: tuple[str, str], has_both: bo
     table.add_column("change", no_wrap=True, header_style="dim")
     if has_both:
         table.add_column("ratio", no_wrap=True, header_style="dim")
-    table.add_column("", no_wrap=not has_both)
+    table.add_column("")
     for each in changes:
         style = "" if each.verdict in ("regressed", "improved") else "dim"
         values = [styled(format_value(value, each.unit)) for value in (each.reference, each.value)]
@@ -142,7 +138,7 @@ def _drawn(changes: Sequence[MetricChange], sides: tuple[str, str], has_both: bo
             *(styled(text, style) for text in told),
             Text("" if each.verdict == NOT_SHOWN else verdict_in_words(each), _STYLES[each.verdict]),
         )
-    return table
+    return Padding(table, (0, 0, 0, 2))
 
 
 def _notes(found: RunComparison) -> Iterator[str]:

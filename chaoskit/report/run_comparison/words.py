@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 from chaoskit.analysis.formatting import (
+    ANYTHING,
     NO_VALUE,
     format_change,
     format_change_interval,
     format_interval,
-    format_level,
     format_value,
 )
 from chaoskit.analysis.result import Unit
@@ -65,7 +65,9 @@ def change_in_words(change: MetricChange, is_ratio: bool | None = None) -> str:
     found = change.difference
     if found.value is None:
         return NO_VALUE
-    value = format_value(found.value, change.unit) if math.isinf(found.value) else format_change(found.value, change.unit)
+    value = (
+        format_value(found.value, change.unit) if math.isinf(found.value) else format_change(found.value, change.unit)
+    )
     return _marked(change, value) + _interval(found, change.unit)
 
 
@@ -86,8 +88,8 @@ def _interval(found: IntervalEstimate, unit: Unit) -> str:
     if unit == "ratio":
         text = format_interval(found.low, found.high, unit)
     else:
-        text = format_change_interval(found.low, found.high, unit)
-    return f" ({text})" if text else ""
+        text = format_change_interval(found.low, found.high, unit) or ANYTHING
+    return f" ({text})"
 
 
 def made_with(runs: Sequence[ComparedRun]) -> str:
@@ -109,11 +111,12 @@ def made_with(runs: Sequence[ComparedRun]) -> str:
 def judged_in_words(found: RunComparison) -> str:
     """How sure the verdicts are, of so many comparisons at once."""
     levels = {each.level for candidate in found.candidates for each in candidate.changes if each.verdict != "no-worse"}
-    told = " to ".join(dict.fromkeys(format_level((1 - level) / 2) for level in (min(levels), max(levels)))) if levels else ""
+    ends = [min(levels), max(levels)] if levels else []
+    told = " to ".join(dict.fromkeys(f"{100 * level:.5g} %" for level in ends))
     intervals = f": intervals at {told}" if told else ""
     return (
         f"{counted(found.judged, 'comparison')} at once{intervals}, so that runs without a difference show any "
-        f"in {found.error:.0%} at most"
+        f"in {100 * found.error:.0f} % at most"
     )
 
 
