@@ -37,6 +37,7 @@ def run(
     verify_repeatable: Annotated[
         bool, typer.Option("--verify-repeatable", help="Run twice and compare every byte.")
     ] = False,
+    report: Annotated[str, typer.Option(metavar="NAME,...", help="Write reports into the run directory.")] = "",
 ) -> None:
     """Run an experiment and print its verdict. The run directory keeps all records.
 
@@ -45,16 +46,18 @@ def run(
     from chaoskit.execution.options import RunOptions
     from chaoskit.execution.series import run_series
     from chaoskit.execution.single import run_single
+    from chaoskit.report.formats import chosen
     from chaoskit.spec.matrix import load_variants
     from chaoskit.spec.options import time_until_decided
     from chaoskit.spec.overrides import parse_settings
     from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
 
+    reports = chosen(report.split(",")) if report else ()
     loaded = load_variants(file, parse_settings(set_ or []))
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     most = time_until_decided(until_decided, max_time)
-    options = RunOptions.of(loaded, where, out, most, verify_repeatable)
+    options = RunOptions.of(loaded, where, out, most, verify_repeatable, reports)
     if loaded.axes and variant is None:
         raise typer.Exit(run_series(loaded, options))
     raise typer.Exit(run_single(loaded.named(variant), options))

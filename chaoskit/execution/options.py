@@ -25,7 +25,7 @@ class RunOptions:
 
     `is_named`: the directory was given, and must be new or empty. One that was not gets a number if it exists.
     `provenance` is what the run is made with: the content of `provenance.json`. With `max_time` a run ends when its
-    objectives are decided, or after it.
+    objectives are decided, or after it. `reports` are the formats to write into the directory.
     """
 
     substrate: SubstrateOptions
@@ -34,6 +34,7 @@ class RunOptions:
     is_verified: bool
     provenance: str
     max_time: Duration | None = None
+    reports: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -43,11 +44,12 @@ class RunOptions:
         out: Path | None,
         max_time: Duration | None = None,
         is_verified: bool = False,
+        reports: tuple[str, ...] = (),
     ) -> RunOptions:
         """Those of a run of this file, in `out` or in runs/NAME-TIME."""
         directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{date_in_name()}"
         made_with = collect(loaded.file, loaded.text)
-        return cls(substrate, directory, out is not None, is_verified, made_with, max_time)
+        return cls(substrate, directory, out is not None, is_verified, made_with, max_time, reports)
 
     def create(self, files: dict[str, str]) -> Path:
         """Create the directory with these files. Raises RefusedError."""

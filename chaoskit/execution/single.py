@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.matrix import EXIT_UNDECIDED
 from chaoskit.analysis.result import Result
 from chaoskit.conduct.planning import prepare
+from chaoskit.errors import EXIT_UNDECIDED
 from chaoskit.execution.interrupts import InterruptHandler, say_if_interrupted
 from chaoskit.execution.job import Job, watch
 from chaoskit.execution.options import RunOptions, names_records, save
@@ -15,6 +15,7 @@ from chaoskit.folder import release
 from chaoskit.plan.model import Plan
 from chaoskit.records.directory import EXPERIMENT, PLAN, PROVENANCE, create, first_difference
 from chaoskit.report import console
+from chaoskit.report.formats.destinations import write_reports
 from chaoskit.report.screen import Screen
 from chaoskit.report.styles import styled, titled
 from chaoskit.report.undecidable import note_undecidable
@@ -38,8 +39,11 @@ def run_single(variant: Variant, options: RunOptions) -> int:
     say_if_interrupted(result.outcome.status, job.directory, is_shown=screen.file.isatty())
     if options.is_verified and result.outcome.status == "finished":
         with InterruptHandler() as interrupts:
-            return EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
-    return max(code, result.exit_code)
+            code = EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
+    else:
+        code = max(code, result.exit_code)
+    write_reports(options.reports, job.directory, result)
+    return code
 
 
 def run_silently(variant: Variant, options: RunOptions, interrupts: InterruptHandler) -> Result:
@@ -50,6 +54,7 @@ def run_silently(variant: Variant, options: RunOptions, interrupts: InterruptHan
             watch(job, None, interrupts)
             result = analyse(job.directory)
             save(result, job.directory)
+            write_reports(options.reports, job.directory, result)
     finally:
         release(job.directory)
     return result
