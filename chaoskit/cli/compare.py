@@ -38,6 +38,9 @@ def compare(
     format: Annotated[
         Format, typer.Option(help="markdown is for a pull request, junit for a CI server.")
     ] = Format.CONSOLE,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it there; - is standard output.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Compare runs: every metric of each phase side by side, with the interval of its change.
@@ -52,5 +55,5 @@ def compare(
     asked = request(runs or [], baseline or [], candidate or [], tolerance or [], despite)
     with ReadingProgress(quiet) as progress:
         found = compare_runs(asked, progress.tell)
-    show(found, format.value)
+    show(found, format.value, out)
     raise typer.Exit(found.exit_code)

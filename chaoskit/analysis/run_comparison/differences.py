@@ -55,10 +55,9 @@ def unfinished(run: MeasuredRun) -> Iterator[Difference]:
     """That a run did not come to its end."""
     if run.status == "finished":
         return
-    how = f"{run.status} ({run.detail})" if run.detail else run.status
-    if "killed" in run.detail:
-        how = "without an end: it was killed, or is still going"
-    yield Difference(kind="unfinished", sentence=f"{run.name} is {how}")
+    how = "has not ended yet" if run.status == "running" else f"was {run.status}"
+    detail = f" ({run.detail})" if run.detail else ""
+    yield Difference(kind="unfinished", sentence=f"{run.name} {how}{detail}")
 
 
 def remarks(reference: MeasuredRun, run: MeasuredRun) -> Iterator[str]:

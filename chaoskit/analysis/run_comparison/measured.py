@@ -26,7 +26,7 @@ from chaoskit.errors import SpecError
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
 from chaoskit.plan.probe_plan import ProbePlan
-from chaoskit.records.directory import EXPERIMENT, WORKLOADS
+from chaoskit.records.directory import EXPERIMENT, WORKLOADS, is_running
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request, SocketRead
 from chaoskit.records.untrusted_files import read_whole
@@ -110,6 +110,7 @@ def measure(run: Path) -> MeasuredRun:
             records = load_workload(run, raw, other)
             of_other = spec_of(records.plan)
             workloads[other.name] = _of(judge(records, of_other), of_other)
+    is_going = raw.status == "interrupted" and is_running(run)
     return MeasuredRun(
         path=run,
         plan=asked,
@@ -118,8 +119,8 @@ def measure(run: Path) -> MeasuredRun:
         machine=raw.machine,
         state=raw.state,
         provenance=raw.provenance,
-        status=raw.status,
-        detail=raw.detail,
+        status="running" if is_going else raw.status,
+        detail="" if is_going else raw.detail,
         stall_threshold_ms=_stall_threshold(raw),
         workloads=workloads,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -29,16 +29,21 @@ _BLOCK = 1 << 20
 
 
 def write_file(name: str, sources: Sequence[Source], path: Path) -> None:
-    """Write this report into a new file, or in the place of one.
+    """Write this report into a new file, or in the place of one. Raises as `fill_file`."""
+    fill_file(path, FORMATS[name].file, lambda file: write(name, sources, file))
+
+
+def fill_file(path: Path, usual: str, fill: Callable[[BinaryIO], object]) -> None:
+    """Fill a new file, or replace one. `usual` is what such a file is called.
 
     Raises SpecError where it can be no file, and RefusedError when it cannot be written; nothing is left behind then.
     """
-    _require_file(path, FORMATS[name].file)
+    _require_file(path, usual)
     draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.new")
     try:
         try:
             with draft.open("xb") as file:
-                write(name, sources, cast("BinaryIO", file))
+                fill(cast("BinaryIO", file))
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)

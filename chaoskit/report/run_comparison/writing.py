@@ -1,23 +1,46 @@
-"""Puts a comparison of runs on standard output, in the format that was asked for."""
+"""Puts a comparison of runs on standard output or into a file, in the format that was asked for."""
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 from chaoskit.analysis.run_comparison.result import RunComparison
+from chaoskit.report.formats.destinations import fill_file
 from chaoskit.report.run_comparison import console
 from chaoskit.report.run_comparison.junit import junit
 from chaoskit.report.run_comparison.markdown import markdown
+from chaoskit.report.run_comparison.words import headline
 from chaoskit.report.screen import Screen
-from chaoskit.terminal import say, say_json
+from chaoskit.terminal import ascii_json, note, say, say_json
+
+_STANDARD_OUTPUT = Path("-")
+_FILES = {"console": "compare.txt", "json": "compare.json", "markdown": "compare.md", "junit": "compare.xml"}
+_WIDTH = 120  # of a file
 
 
-def show(found: RunComparison, format: str) -> None:
-    """In this format: `console`, `json`, `markdown`, `junit`."""
+def show(found: RunComparison, format: str, out: Path | None = None) -> None:
+    """In this format: `console`, `json`, `markdown`, `junit`. Raises as `fill_file`."""
+    if out is not None and out != _STANDARD_OUTPUT:
+        content = _text(found, format).encode(errors="backslashreplace")
+        fill_file(out, _FILES[format], lambda file: file.write(content))
+        note(*(f"{out}: {headline(each.verdict).lower()}: {each.reason}" for each in found.candidates))
+    elif format == "console":
+        console.render(found, Screen())
+    elif format == "json":
+        say_json(_text(found, format))
+    else:
+        say(*_text(found, format).splitlines())
+
+
+def _text(found: RunComparison, format: str) -> str:
     match format:
         case "json":
-            say_json(found.model_dump_json(indent=1))
+            return ascii_json(found.model_dump_json(indent=1)) + "\n"
         case "markdown":
-            say(*markdown(found).splitlines())
+            return markdown(found)
         case "junit":
-            say(*junit(found).splitlines())
-        case _:
-            console.render(found, Screen())
+            return junit(found)
+    text = io.StringIO()
+    console.render(found, Screen(text, width=_WIDTH))
+    return text.getvalue()

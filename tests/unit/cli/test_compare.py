@@ -110,6 +110,19 @@ def test_names_cannot_do_anything(tmp_path: Path, format: str) -> None:
         ElementTree.fromstring(told.stdout.encode())
 
 
+@pytest.mark.parametrize("format", ["console", "markdown", "junit", "json"])
+def test_a_file_gets_the_same(runs: tuple[Path, Path, Path], tmp_path: Path, format: str) -> None:
+    """-o FILE is written whole; standard output stays empty, and standard error says the verdict."""
+    out = tmp_path / "found"
+
+    told = chaoskit("compare", *runs[:2], "--format", format, "-o", out)
+
+    assert (told.exit_code, told.stdout) == (0, "")
+    assert told.stderr.startswith(f"{out}: no regression shown: none of")
+    if format != "console":
+        assert out.read_text() == chaoskit("compare", *runs[:2], "--format", format).stdout
+
+
 def test_a_mistake_is_one_sentence(runs: tuple[Path, Path, Path]) -> None:
     """What is missing, and what to type."""
     one, two, _ = runs
@@ -123,6 +136,7 @@ def test_a_mistake_is_one_sentence(runs: tuple[Path, Path, Path]) -> None:
         ((one, two, "--despite", "karnel"), "did you mean kernel?"),
         ((one, one.parent / "nothing"), "is no run directory"),
         ((one, two, "--tolerance", "5"), "write 5%"),
+        ((one, two, "--out", one), "is a folder; write -o"),
     ):
         told = chaoskit("compare", *words)
         assert isinstance(told.exception, SpecError), (words, told.output)
