@@ -1,4 +1,4 @@
-"""Draws the JSON Schemas of `result.json` and of a comparison of runs, with the definition of each key."""
+"""Draws the JSON Schemas of `result.json` and of a comparison, with the definition of each key."""
 
 from __future__ import annotations
 

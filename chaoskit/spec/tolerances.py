@@ -1,4 +1,4 @@
-"""Parses how much worse a metric may be than in the reference: `--tolerance 5%`, `--tolerance ttft_p95=50ms`.
+"""Parses how much worse a metric may be than in the reference: `5%`, `ttft_p95=50ms`.
 
 A share is of the reference's value, an amount in the metric's unit. A metric that is 0 when all is well, an
 interruption rate or stalls, has no share of its reference: its tolerance is an amount, `interruption_rate=1pp`

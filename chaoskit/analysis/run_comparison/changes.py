@@ -1,4 +1,4 @@
-"""Judges one metric of two sides: regressed, improved, no worse than its margin, undecided, or no change shown.
+"""Judges one metric of two sides: regressed, improved, no worse, undecided, or no change shown.
 
 | verdict     | when                                                                                              |
 |-------------|---------------------------------------------------------------------------------------------------|

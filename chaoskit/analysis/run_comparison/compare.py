@@ -1,4 +1,4 @@
-"""Compares the runs of one side with those of others: reads, refuses what is not comparable, judges every change."""
+"""Compares runs: reads them, refuses what is not comparable, and judges every change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what makes two runs hard to compare, and names it: which keys of the experiment, which clock, which kernel.
+"""Finds what makes two runs hard to compare: keys of the experiment, the clock, the kernel.
 
 Rules: a name, a question, a seed and the bounds of objectives do not make another experiment. Two spellings of one
 value, `50ms` and `0.05s`, are the same. What a probe was asked is compared but for its URL: another deployment may be

@@ -1,4 +1,4 @@
-"""Reads the run directories of one side: single runs, or matrices, whose variants are compared by name."""
+"""Reads the run directories of one side: single runs, or matrices with variants of one name."""
 
 from __future__ import annotations
 

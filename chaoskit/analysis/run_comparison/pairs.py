@@ -1,4 +1,4 @@
-"""Lists what is compared: every headline metric of every phase, and what objectives and tolerances name."""
+"""Lists what is compared: headline metrics of every phase, and what objectives and tolerances name."""
 
 from __future__ import annotations
 

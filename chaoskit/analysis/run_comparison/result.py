@@ -1,4 +1,4 @@
-"""Defines the result of a comparison of runs: its JSON is exactly this, and every report is made from it.
+"""Defines the result of a comparison of runs, which is its JSON, and what reports are made from.
 
 Rules are those of `analysis/result`: a missing value is null with the reason beside it, and so is what has no end.
 """

@@ -1,4 +1,4 @@
-"""Renders a comparison of runs: a table for each phase with both sides, the change, its interval and the verdict.
+"""Renders a comparison of runs: a table for each phase, with both sides, the change and the verdict.
 
 A change is shown as the verdict sees it: as a ratio where a tolerance is a share of the reference, else as a
 difference; both where the screen is wide enough. Of a matrix only what is named or flagged is shown; JSON has
