@@ -12,7 +12,7 @@ from chaoskit.report.run_comparison.junit import junit
 from chaoskit.report.run_comparison.markdown import markdown
 from chaoskit.report.run_comparison.words import headline
 from chaoskit.report.screen import Screen
-from chaoskit.terminal import ascii_json, note, say, say_json
+from chaoskit.terminal import ascii_json, note, say_bytes, say_json
 
 _STANDARD_OUTPUT = Path("-")
 _FILES = {"console": "compare.txt", "json": "compare.json", "markdown": "compare.md", "junit": "compare.xml"}
@@ -30,7 +30,7 @@ def show(found: RunComparison, format: str, out: Path | None = None) -> None:
     elif format == "json":
         say_json(_text(found, format))
     else:
-        say(*_text(found, format).splitlines())
+        say_bytes([_text(found, format).encode(errors="backslashreplace")])
 
 
 def _text(found: RunComparison, format: str) -> str:
