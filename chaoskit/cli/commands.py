@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaoskit.cli.doctor import doctor
 from chaoskit.cli.explain import explain
+from chaoskit.cli.history import history
 from chaoskit.cli.init import init
 from chaoskit.cli.inject import inject
 from chaoskit.cli.plan import plan
@@ -20,23 +21,22 @@ from chaoskit.cli.up import up
 from chaoskit.cli.validate import validate
 
 COMMANDS = (
-    *(
-        init,
-        run,
-        plan,
-        validate,
-        schema,
-        report,
-        probe,
-        pmtu,
-        serve,
-        doctor,
-        inject,
-        status,
-        restore,
-        shell,
-        up,
-    ),
+    init,
+    run,
+    plan,
+    validate,
+    schema,
+    report,
+    history,
+    probe,
+    pmtu,
+    serve,
+    doctor,
+    inject,
+    status,
+    restore,
+    shell,
+    up,
     explain,
 )
 """Those whose words are all chaoskit's own; `exec` has a command in them."""

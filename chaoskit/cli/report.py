@@ -16,14 +16,18 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it there; - is standard output.")
     ] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of csv and parquet: this table alone, such as tokens.")
+    ] = None,
 ) -> None:
     """Show the result of a run. It is computed from the records in RUNDIR; the exit code is the run's.
 
     Several runs are one document where the format holds several; the exit code is the worst.
     """
     from chaoskit.analysis.matrix import worst_exit_code
-    from chaoskit.cli.report_output import load, show
+    from chaoskit.cli.report_output import load, require_table, show
 
+    require_table(format, table)
     sources = load(runs, format)
-    show(sources, format, out)
+    show(sources, format, out, table)
     raise typer.Exit(worst_exit_code({source.found.exit_code for source in sources}))

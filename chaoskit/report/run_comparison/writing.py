@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 from chaoskit.analysis.run_comparison.result import RunComparison
-from chaoskit.report.formats.destinations import fill_file
+from chaoskit.report.formats.destinations import write_content
 from chaoskit.report.run_comparison import console
 from chaoskit.report.run_comparison.junit import junit
 from chaoskit.report.run_comparison.markdown import markdown
@@ -20,10 +20,10 @@ _WIDTH = 120  # of a file
 
 
 def show(found: RunComparison, format: str, out: Path | None = None) -> None:
-    """In this format: `console`, `json`, `markdown`, `junit`. Raises as `fill_file`."""
+    """In this format: `console`, `json`, `markdown`, `junit`. Raises as `write_content`."""
     if out is not None and out != _STANDARD_OUTPUT:
         content = _text(found, format).encode(errors="backslashreplace")
-        fill_file(out, _FILES[format], lambda file: file.write(content))
+        write_content(content, out, _FILES[format])
         note(*(f"{out}: {headline(each.verdict).lower()}: {each.reason}" for each in found.candidates))
     elif format == "console":
         console.render(found, Screen())
