@@ -55,6 +55,9 @@ FORMATS: dict[str, Format] = {
     "prometheus": Format(
         "prometheus_text", "metrics.prom", "the same for node_exporter's textfile collector and Pushgateway", True
     ),
+    "github": Format("github", "annotations.txt", "annotations of a pull request, for the log of a step", True),
+    "gitlab": Format("gitlab", "gl-code-quality-report.json", "the same for a merge request: Code Quality", True),
+    "otlp": Format("otlp", "metrics.otlp.json", "histograms with OpenTelemetry's GenAI names, for a collector", True),
     "chaostoolkit": Format("chaostoolkit_journal", "chaostoolkit.json", "a journal of Chaos Toolkit"),
     "csv": Format(
         "csv_tables",
