@@ -17,9 +17,9 @@ from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.trends.points import PastRun
 from chaoskit.analysis.trends.tracks import JudgedTrack
 from chaoskit.analysis.trends.trend import Change, Trend
+from chaoskit.report.formats.csv_tables import cell
 from chaoskit.report.markdown_text import bounded, code, prose, table
 from chaoskit.report.trends import change_sentence, flapping_sentence, past_line, plot, state, subject
-from chaoskit.terminal import printable
 from chaoskit.units import counted
 
 _RUN = (
@@ -151,6 +151,5 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return str(int(value))
-    text = printable(value) if isinstance(value, str) else str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(("=", "+", "-", "@")) else text
+        return str(value).lower()
+    return cell(value) if isinstance(value, str) else str(value)
