@@ -14,6 +14,9 @@ Every message says what, where, and what to type next.
 EXIT_SOFTWARE = 70
 """Exit code of a mistake in chaoskit itself: EX_SOFTWARE of sysexits.h."""
 
+EXIT_UNDECIDED = 5
+"""Exit code of a run that decided nothing: too few streams, a fault that did not come about, or it is still running."""
+
 
 class ChaoskitError(Exception):
     """Base class; `exit_code` is what the command line returns."""

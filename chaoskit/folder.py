@@ -181,6 +181,13 @@ def pinned(folder: Folder) -> Path:
     return _DESCRIPTORS / str(fd)
 
 
+def release(path: Path) -> None:
+    """Close the descriptor of a pinned path, which is not valid afterwards."""
+    held = descriptor(path)
+    if held is not None:
+        os.close(held)
+
+
 def descriptor(path: Path) -> int | None:
     """The descriptor in a pinned path, or in a path below one; None for any other path."""
     return int(path.parts[_FD_PART]) if path.is_relative_to(_DESCRIPTORS) and len(path.parts) > _FD_PART else None

@@ -21,6 +21,7 @@ import re
 import shutil
 import sys
 import unicodedata
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain
 from types import TracebackType
@@ -111,6 +112,20 @@ def say_fields(text: str) -> None:
 def say_json(text: str) -> None:
     """Write JSON to standard output, in ASCII."""
     _write(sys.stdout, ascii_json(text.rstrip("\n")) + "\n")
+
+
+def say_bytes(content: Iterable[bytes]) -> None:
+    """Write a document to standard output as it is: its format has escaped what its reader would interpret."""
+    stream = sys.stdout
+    if isinstance(stream, SafeStream):
+        stream.flush()
+        with _WriteErrors(stream):
+            for part in content:
+                stream.buffer.write(part)
+            stream.buffer.flush()
+    elif stream is not None:
+        stream.buffer.writelines(content)
+        stream.buffer.flush()
 
 
 def note(*lines: str) -> None:

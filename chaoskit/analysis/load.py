@@ -46,7 +46,7 @@ TCP_INFO_FIELDS = (
     *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),
     *("dsack_dups", "reord_seen"),
     *("last_data_recv", "last_data_sent", "lost", "options", "pmtu", "rcv_mss", "rcv_ooopack", "retransmits"),
-    *("rmem_alloc", "rto", "rtt", "sacked", "snd_mss", "total_retrans", "unacked"),
+    *("rmem_alloc", "rto", "rtt", "sacked", "snd_cwnd", "snd_mss", "total_retrans", "unacked"),
 )
 """The fields of TCP_INFO that the analysis uses. The others are not kept: a run has several samples per stream."""
 _RUNS = Path("runs")  # where runs are written without --out

@@ -18,13 +18,12 @@ from chaoskit import __version__
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.load import read_outcome
 from chaoskit.analysis.result import Result, RunStatus
-from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, NotRestoredError, SpecError
+from chaoskit.errors import EXIT_SOFTWARE, EXIT_UNDECIDED, ChaoskitError, NotRestoredError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.directory import EXPERIMENT, OUTCOME, PLAN
 from chaoskit.records.untrusted_files import damage_error, read_whole
 from chaoskit.spec.matrix import Variant, Variants, parse_variants
 
-EXIT_UNDECIDED = 5
 _WORST_FIRST = (4, EXIT_SOFTWARE, 143, 130, 3, 1, EXIT_UNDECIDED)
 
 
@@ -75,7 +74,7 @@ class MatrixResult(BaseModel):
             codes.add(EXIT_SOFTWARE)
         if self.status == "interrupted":
             codes.add(143 if self.detail == "SIGTERM" else 130)
-        if len(self.results) < len(self.variants):
+        if self.status == "running" or len(self.results) < len(self.variants):
             codes.add(EXIT_UNDECIDED)
         return worst_exit_code(codes)
 

@@ -21,13 +21,13 @@ from chaoskit.analysis.machine import Machine
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
 from chaoskit.analysis.vllm_figures import VllmFigures
-from chaoskit.errors import EXIT_SOFTWARE
+from chaoskit.errors import EXIT_SOFTWARE, EXIT_UNDECIDED
 from chaoskit.units import counted
 
 SCHEMA: Literal[1] = 1
 NO_TIERS = "no span was recorded, and no request has a class or a workflow"
 
-RunStatus = Literal["finished", "interrupted", "refused", "crashed", "dirty"]
+RunStatus = Literal["finished", "running", "interrupted", "refused", "crashed", "dirty"]
 RunVerdict = Literal["met", "broken", "undecided", "none"]
 ObjectiveVerdict = Literal["met", "broken", "undecided"]
 Confidence = Literal["exact", "likely", "none"]
@@ -380,10 +380,12 @@ class Result(FiniteJson):
                 return EXIT_SOFTWARE
             case "interrupted":
                 return 143 if self.outcome.detail == "SIGTERM" else 130
+            case "running":
+                return EXIT_UNDECIDED
             case "finished" if self.internal_error:
                 return EXIT_SOFTWARE
             case "finished":
-                return {"broken": 1, "undecided": 5, "met": 0, "none": 0}[self.outcome.verdict]
+                return {"broken": 1, "undecided": EXIT_UNDECIDED, "met": 0, "none": 0}[self.outcome.verdict]
 
     def phase(self, name: str) -> PhaseResult | None:
         """The phase of that name."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chaoskit.cli.double_dash import after_double_dash
-from chaoskit.cli.run import SubstrateName
+from chaoskit.cli.substrate_names import SubstrateName
 from chaoskit.terminal import complain
 
 

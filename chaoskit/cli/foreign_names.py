@@ -6,7 +6,11 @@ from collections.abc import Collection
 
 _OPTIONS = {
     "--format json": "json o",
-    "--format": "html csv xml junit markdown md yaml text output-format f",
+    "--format csv": "csv",
+    "--format html": "html",
+    "--format junit": "junit xml",
+    "--format markdown": "markdown md",
+    "--format": "yaml text output-format f",
     "--json": "format output o",
     "--out": "output o output-dir outdir dir directory save save-result result-dir rundir run-dir report",
     "--host": "listen bind address addr ip interface l b on node container place",

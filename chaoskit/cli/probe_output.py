@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaoskit.cli.interrupts import say_if_interrupted
+from chaoskit.execution.interrupts import say_if_interrupted
 from chaoskit.terminal import complain, say_json
 
 if TYPE_CHECKING:

@@ -1,50 +1,29 @@
-"""`chaoskit report RUNDIR`: shows the result of a run, computed from its records."""
+"""`chaoskit report RUNDIR...`: shows the results of runs, computed from their records, in any format."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from chaoskit.terminal import say_json
-
-if TYPE_CHECKING:
-    from chaoskit.analysis.matrix import MatrixResult
-    from chaoskit.analysis.result import Result
-
-
-class Format(StrEnum):
-    """How a result can be shown."""
-
-    CONSOLE = "console"
-    JSON = "json"
+from chaoskit.report.formats import FORMATS
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix.")],
-    format: Annotated[Format, typer.Option(help="json prints everything, as in result.json.")] = Format.CONSOLE,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix.")],
+    format: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(FORMATS)}.")] = "console",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it there; - is standard output.")
+    ] = None,
 ) -> None:
-    """Show the result of a run. It is computed from the records in RUNDIR; the exit code is the run's."""
-    from chaoskit.analysis import matrix
-    from chaoskit.analysis.analyse import analyse
-    from chaoskit.report.result_json import as_json
+    """Show the result of a run. It is computed from the records in RUNDIR; the exit code is the run's.
 
-    found = matrix.load_matrix(run) if matrix.is_matrix_run(run) else analyse(run)
-    if format is Format.JSON:
-        say_json(as_json(found))
-    else:
-        _render(found)
-    raise typer.Exit(found.exit_code)
+    Several runs are one document where the format holds several; the exit code is the worst.
+    """
+    from chaoskit.analysis.matrix import worst_exit_code
+    from chaoskit.cli.report_output import load, show
 
-
-def _render(found: Result | MatrixResult) -> None:
-    from chaoskit.analysis.result import Result
-    from chaoskit.report import console, matrix
-    from chaoskit.report.screen import Screen
-
-    if isinstance(found, Result):
-        console.render(found, Screen())
-    else:
-        matrix.render(found, Screen())
+    sources = load(runs, format)
+    show(sources, format, out)
+    raise typer.Exit(worst_exit_code({source.found.exit_code for source in sources}))

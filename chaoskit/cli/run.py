@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class SubstrateName(StrEnum):
-    """The substrates, and the choice between them."""
-
-    AUTO = "auto"
-    HERE = "here"
-    UML = "uml"
-
-
-class ClockName(StrEnum):
-    """The clocks, and the choice between them."""
-
-    AUTO = "auto"
-    REAL = "real"
-    VIRTUAL = "virtual"
+from chaoskit.cli.substrate_names import ClockName, SubstrateName
 
 
 def run(
@@ -39,6 +24,10 @@ def run(
         ClockName, typer.Option(help="virtual: waits take no real time, delays are exact.")
     ] = ClockName.AUTO,
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="Run only this variant of the matrix.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of FILE by its dotted path."),
+    ] = None,
     until_decided: Annotated[
         bool, typer.Option("--until-decided", help="Repeat the timeline until every objective is met or broken.")
     ] = False,
@@ -48,28 +37,27 @@ def run(
     verify_repeatable: Annotated[
         bool, typer.Option("--verify-repeatable", help="Run twice and compare every byte.")
     ] = False,
+    report: Annotated[str, typer.Option(metavar="NAME,...", help="Write reports into the run directory.")] = "",
 ) -> None:
     """Run an experiment and print its verdict. The run directory keeps all records.
 
     If FILE has a matrix, every variant runs, each in its own run directory below one.
     """
-    from chaoskit.cli.run_matrix import run_series
-    from chaoskit.cli.run_one import run_single
-    from chaoskit.cli.run_options import RunOptions
-    from chaoskit.clock import wall
-    from chaoskit.conduct.provenance import collect
+    from chaoskit.execution.options import RunOptions
+    from chaoskit.execution.series import run_series
+    from chaoskit.execution.single import run_single
+    from chaoskit.report.formats import chosen
     from chaoskit.spec.matrix import load_variants
     from chaoskit.spec.options import time_until_decided
+    from chaoskit.spec.overrides import parse_settings
     from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
 
-    loaded = load_variants(file)
-    made_with = collect(str(file), loaded.text)
-    stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")
-    directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{stamp}"
+    reports = chosen(report.split(",")) if report else ()
+    loaded = load_variants(file, parse_settings(set_ or []))
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     most = time_until_decided(until_decided, max_time)
-    options = RunOptions(where, directory, out is not None, verify_repeatable, made_with, most)
+    options = RunOptions.of(loaded, where, out, most, verify_repeatable, reports)
     if loaded.axes and variant is None:
         raise typer.Exit(run_series(loaded, options))
     raise typer.Exit(run_single(loaded.named(variant), options))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chaoskit.cli.run import SubstrateName
+from chaoskit.cli.substrate_names import SubstrateName
 
 
 def shell(

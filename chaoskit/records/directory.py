@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 
@@ -29,6 +32,7 @@ def create(run: Path, files: dict[str, str]) -> Path:
     """Create the directory with these files in it.
 
     Returns a path to this directory that stays valid even if it or a parent is renamed: see `chaoskit.folder.pinned`.
+    The directory is locked as long as this process or a child lives: see `is_running`.
     Other users may read its contents and not write them, whatever the umask.
     Raises SpecError when it is not empty, RefusedError when it is owned by another user or cannot be written.
     """
@@ -44,6 +48,8 @@ def create(run: Path, files: dict[str, str]) -> Path:
             _write(
                 folder, OUTCOME, _outcome("interrupted", "killed before its outcome was recorded").ljust(_OUTCOME_SIZE)
             )
+            with suppress(OSError):  # a filesystem without locks
+                fcntl.flock(folder.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return pinned(folder)
     except OSError as error:
         raise _cannot_write(run, error) from error
@@ -89,6 +95,23 @@ def _make_folder(run: Path) -> Folder:
 def _write(folder: Folder, name: str, content: bytes) -> None:
     with open(folder.create(name), "wb") as file:  # noqa: PTH123  a descriptor, not a path
         file.write(content)
+
+
+def is_running(run: Path) -> bool:
+    """Whether the process that created this run directory, or a child, still lives on this machine."""
+    try:
+        fd = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return False
 
 
 def conclude(run: Path, how: str, detail: str) -> None:

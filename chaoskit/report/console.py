@@ -20,6 +20,7 @@ from chaoskit.report import beside, looks, retries, sparkline
 from chaoskit.report.chains import chain_sections
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
+from chaoskit.report.headline import outcome_word, reason
 from chaoskit.report.kernel_counters import counter_rows, machine_words
 from chaoskit.report.model_queue import queue_tables
 from chaoskit.report.stalls import other_rows, stall_rows
@@ -332,7 +333,7 @@ def _check(each: FidelityCheck) -> RenderableType:
 
 
 def _verdict(result: Result) -> RenderableType:
-    rows = [(headline(result.outcome), sentence(result))]
+    rows = [(headline(result.outcome), styled(reason(result)))]
     if result.run:
         rows.insert(0, (Text("records", style="dim"), styled(result.run)))
     return two_columns(rows, indent=0)
@@ -340,30 +341,10 @@ def _verdict(result: Result) -> RenderableType:
 
 def headline(outcome: Outcome) -> Text:
     """The run's status, or its verdict, in one word."""
+    word = outcome_word(outcome)
     if outcome.status != "finished":
-        return Text(
-            outcome.status.upper(), style="bold red" if outcome.status in ("dirty", "crashed") else "bold magenta"
-        )
-    word = "MEASURED" if outcome.verdict == "none" else outcome.verdict.upper()
+        return Text(word, style="bold red" if outcome.status in ("dirty", "crashed") else "bold magenta")
     return Text(word, style=VERDICT_STYLES[outcome.verdict])
-
-
-def sentence(result: Result) -> Text:
-    """The first reason for the headline."""
-    outcome = result.outcome
-    if outcome.status == "refused":
-        return styled(f"after {result.seconds:.0f} s: {outcome.detail}")
-    if outcome.status != "finished":
-        detail = f" ({outcome.detail})" if outcome.detail else ""
-        verdict = "" if outcome.verdict == "none" else f"so far: {outcome.verdict}, "
-        return styled(f"after {result.seconds:.0f} s{detail}; {verdict}{outcome.reason}")
-    if outcome.verdict == "none" and (interrupted := result.overall.interrupted):
-        return styled(f"{outcome.reason}; {interrupted} of {counted(result.overall.started, 'stream')} interrupted")
-    count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)
-    is_counted = outcome.verdict in ("broken", "undecided") and count
-    is_alone = len(result.objectives) == 1
-    of = f"{count} of {counted(len(result.objectives), 'objective')}, " if is_counted and not is_alone else ""
-    return styled(of + outcome.reason)
 
 
 def section(title: str, body: RenderableType) -> RenderableType:

@@ -19,11 +19,11 @@ from chaoskit.analysis.chains.model_queue import compare_gauges
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
-from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report import sparkline
-from chaoskit.report.console import UNBOUNDED_WIDTH, headline, print_sections, section, sentence, two_columns
+from chaoskit.report.console import UNBOUNDED_WIDTH, headline, print_sections, section, two_columns
+from chaoskit.report.headline import matrix_word, reason, summary, variant_word
 from chaoskit.report.model_queue import queue_table
-from chaoskit.report.styles import VERDICT_STYLES, safe, styled, titled
+from chaoskit.report.styles import safe, styled, titled
 from chaoskit.report.table import change_cells, could_be_chance, is_inconclusive, metric_cell, plain_table
 from chaoskit.units import counted
 
@@ -35,28 +35,7 @@ HEADLINES = {
 }
 _LONG_REASON = 60  # characters: one that several variants share stands once
 _MIN_POINTS = 3  # of a curve
-_HEADLINES = {
-    4: "DIRTY",
-    EXIT_SOFTWARE: "CRASHED",
-    143: "INTERRUPTED",
-    130: "INTERRUPTED",
-    3: "REFUSED",
-    1: "BROKEN",
-    5: "UNDECIDED",
-}
-_STYLES = {4: "bold red", EXIT_SOFTWARE: "bold red", 1: VERDICT_STYLES["broken"]}
-_WORST_FIRST = (
-    "dirty",
-    "crashed",
-    "interrupted",
-    "refused",
-    "broken",
-    "undecided",
-    "unreadable",
-    "not run",
-    "met",
-    "measured",
-)
+_STYLES = dict.fromkeys(("DIRTY", "CRASHED", "BROKEN"), "bold red") | {"MET": "bold green", "MEASURED": "bold"}
 Fits = Callable[[RenderableType], bool]
 
 
@@ -94,7 +73,7 @@ def _parts(matrix: MatrixResult, console: Console) -> Iterator[RenderableType]:
     yield from _notes(matrix)
     yield _verdicts(matrix)
     yield two_columns(
-        [(Text("records", style="dim"), styled(matrix.run)), (_headline(matrix), _summary(matrix))], indent=0
+        [(Text("records", style="dim"), styled(matrix.run)), (_headline(matrix), styled(summary(matrix)))], indent=0
     )
 
 
@@ -276,29 +255,16 @@ def _verdicts(matrix: MatrixResult) -> RenderableType:
 def _verdict(row: VariantResult) -> Text:
     if row.result is not None:
         return headline(row.result.outcome)
-    return Text("NOT RUN" if row.is_not_run else "UNREADABLE", style="bold magenta")
+    return Text(variant_word(row), style="bold magenta")
 
 
 def _reason(row: VariantResult) -> str:
-    return sentence(row.result).plain if row.result else safe(row.error)
+    return safe(reason(row.result) if row.result else row.error)
 
 
 def _headline(matrix: MatrixResult) -> Text:
-    word = _HEADLINES.get(matrix.exit_code)
-    if word is not None:
-        return Text(word, style=_STYLES.get(matrix.exit_code, "bold magenta"))
-    is_judged = any(result.objectives for result in matrix.results)
-    return Text("MET" if is_judged else "MEASURED", style=VERDICT_STYLES["met" if is_judged else "none"])
-
-
-def _summary(matrix: MatrixResult) -> Text:
-    """How many variants have which verdict, the worst first."""
-    verdicts = [_verdict(row).plain.lower() for row in matrix.variants]
-    counts = {word: verdicts.count(word) for word in _WORST_FIRST if word in verdicts}
-    listed = ", ".join(f"{count} {word}" for word, count in counts.items())
-    of = counted(len(verdicts), "variant")
-    total = f"all {of} {verdicts[0]}" if len(counts) == 1 else f"of {of} {listed}"
-    return styled(total + (f" ({matrix.detail})" if matrix.detail else ""))
+    word = matrix_word(matrix)
+    return Text(word, style=_STYLES.get(word, "bold magenta"))
 
 
 def _indented(table: Table) -> RenderableType:

@@ -12,7 +12,7 @@ their own location; errors that need several entries, at their own location with
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product, takewhile
 from pathlib import Path
@@ -37,6 +37,7 @@ from chaoskit.spec.load import (
 )
 from chaoskit.spec.matrix_axes import Axis, axes, variant_name
 from chaoskit.spec.named_files import beside, missing_files
+from chaoskit.spec.overrides import naming, overridden, with_value, written
 from chaoskit.spec.stage import InterfaceStage
 
 
@@ -85,14 +86,25 @@ class _VariantError:
     places: tuple[int, ...]
 
 
-def load_variants(path: Path) -> Variants:
-    """Every experiment of this file. Raises SpecError with one line for each error found."""
-    return parse_variants(read_text(path, EXPERIMENT), str(path))
+def load_variants(path: Path, overrides: Mapping[str, Any] | None = None) -> Variants:
+    """Every experiment of this file, with other values at some dotted paths of it.
+
+    Raises SpecError with one line for each error found.
+    """
+    return parse_variants(read_text(path, EXPERIMENT), str(path), overrides)
 
 
-def parse_variants(text: str, name: str) -> Variants:
+def parse_variants(text: str, name: str, overrides: Mapping[str, Any] | None = None) -> Variants:
     """As `load_variants`, for a text that messages call `name`."""
     document = parse_document(text, name, EXPERIMENT)
+    if not overrides:
+        return _read(document, text, name)
+    document = overridden(document, overrides)
+    with naming(overrides):
+        return _read(document, f"# {written(overrides)} set\n{to_yaml(document.words)}", name)
+
+
+def _read(document: Document, text: str, name: str) -> Variants:
     with document.every_error():
         if MATRIX not in document.words:
             return Variants(name, text, (), (Variant("", (), document.read_experiment(), text),))
@@ -153,19 +165,8 @@ def _parse(words: dict[str, Any], name: str) -> Experiment | dict[Location, str]
 def _substituted(plain: dict[str, Any], matrix: tuple[Axis, ...], places: tuple[int, ...]) -> dict[str, Any]:
     words: Any = plain
     for axis, place in zip(matrix, places, strict=True):
-        words = _with(words, axis.where, axis.values[place])
+        words = with_value(words, axis.where, axis.values[place])
     return dict(words)
-
-
-def _with(part: Any, where: Location, value: Any) -> Any:
-    """A copy of the tree with this value at that location. Missing parents are created."""
-    if not where:
-        return value
-    step, rest = where[0], where[1:]
-    if isinstance(part, list):
-        return [_with(each, rest, value) if at == step else each for at, each in enumerate(part)]
-    part = part or {}
-    return {**part, step: _with(part.get(step), rest, value)}
 
 
 def _error_lines(

@@ -50,7 +50,7 @@ def axes(document: Document) -> tuple[Axis, ...]:
     found: dict[str, Location] = {}
     for key, values in matrix.items():
         try:
-            where = _resolve(key, document.words)
+            where = resolve(key, document.words)
             _check(key, values)
             _check_disjoint(key, where, found)
             found[key] = where
@@ -77,8 +77,8 @@ def variant_name(axes: tuple[Axis, ...], places: tuple[int, ...], number: int) -
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}~{number}"
 
 
-def _resolve(key: str, words: dict[str, Any]) -> Location:
-    """The location of this dotted path in the file, present or not."""
+def resolve(key: str, words: dict[str, Any]) -> Location:
+    """The location of this dotted path in the file, present or not. Raises ValueError."""
     where: Location = ()
     part: Any = words
     steps = key.split(".")

@@ -23,6 +23,7 @@ from chaoskit.analysis.result import Result
 from chaoskit.cli.app import app
 from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
+from chaoskit.report.formats import FORMATS
 from chaoskit.server.catalog import ROUTES
 from chaoskit.server.formats import APIS
 from chaoskit.server.malformations import GROUPS
@@ -69,6 +70,16 @@ def render(name: str, screen: Console) -> None:
     else:
         result = Result.model_validate_json(text)
         console.render(result.model_copy(update={"run": f"runs/{name}"}), screen)
+
+
+def formats() -> str:
+    """A row for each format of a report."""
+    rows = [
+        f"| `{name}` | `{row.file}` | {'several' if row.holds_several else 'one'} | {row.help}"
+        f"{f'; needs `chaoskit[{row.library[1]}]`' if row.library else ''} |"
+        for name, row in FORMATS.items()
+    ]
+    return "\n".join(["| format | in the run directory | runs | content |", "|---|---|---|---|", *rows, ""])
 
 
 def experiment_keys() -> str:

@@ -23,7 +23,14 @@ from chaoskit.clock import RealClock
 _NUMBERS = count()
 _LOOK = 10_000_000  # ns between two looks whether a command has ended
 _LATE = {
-    "run": ("cli.run_one", "cli.watch", "conduct.planning", "substrate.selection", "analysis.analyse", "report.live"),
+    "run": (
+        "execution.single",
+        "execution.job",
+        "conduct.planning",
+        "substrate.selection",
+        "analysis.analyse",
+        "report.live",
+    ),
     "serve": ("server.app", "server.unacked", "report.malformations"),
 }
 """What these commands import when they run."""

@@ -117,7 +117,7 @@ def test_a_command_shows_no_option_that_it_does_not_have(command: str, text: str
         ("run", "no netem: sudo modprobe sch_netem, or --substrate uml", None),
         ("inject", "no netem: sudo modprobe sch_netem, or --substrate uml", "no netem: sudo modprobe sch_netem"),
         ("pmtu", "no rights: run as root, or --substrate uml", "no rights: run as root"),
-        ("report", "/x is not empty; give another --out", "/x is not empty"),
+        ("validate", "/x is not empty; give another --out", "/x is not empty"),
         ("run", "/x is not empty; give another --out", None),
         ("status", "crashed: chaoskit run FILE --substrate uml, or see the log", None),
         ("plan", "in a container: docker run --cap-add SYS_ADMIN", None),

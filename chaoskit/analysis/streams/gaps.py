@@ -103,6 +103,7 @@ class GapTable:
     first_sent: Mapping[int, int]
     stream: Ints
     at: NDArray[np.int64]
+    size: Ints
     length: NDArray[np.int64]
     wait: NDArray[np.int64]
     is_coalesced: Bools
@@ -253,6 +254,7 @@ def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]
         first_sent=first_sent(tokens, bounds),
         stream=tokens.stream,
         at=tokens.at.astype(np.int64, copy=False),
+        size=tokens.size,
         length=builder.length,
         wait=builder.wait,
         is_coalesced=builder.is_coalesced,

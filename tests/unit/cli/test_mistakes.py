@@ -18,9 +18,9 @@ from made_runs import Made, plan
 from warm import chaoskit
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.cli.interrupts import InterruptHandler
-from chaoskit.cli.watch import Job, watch
 from chaoskit.clock import RealClock
+from chaoskit.execution.interrupts import InterruptHandler
+from chaoskit.execution.job import Job, watch
 from chaoskit.records.directory import PLAN, create
 from chaoskit.report.screen import Screen
 from chaoskit.substrate.here import Child, Here

@@ -84,7 +84,7 @@ def test_a_mistake_is_answered_with_what_to_type(line: str, said: str) -> None:
         ("inject --duration 80s", "chaoskit inject has no option --duration; did you mean --for?"),
         ("inject --upstream x", "chaoskit inject has no option --upstream; did you mean --up?"),
         ("report x --json", "chaoskit report has no option --json; did you mean --format json?"),
-        ("report x --html", "chaoskit report has no option --html; did you mean --format console|json?"),
+        ("report x --html", "chaoskit report has no option --html; did you mean --format html?"),
         ("doctor --format json", "chaoskit doctor has no option --format; did you mean --json?"),
         ("run x.yaml --seed 3", "chaoskit run has no option --seed; it is a key of FILE: write seed: there"),
         ("run x.yaml --request-rate=3/s", "chaoskit run has no option --request-rate; it is a key of FILE: write requ"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
@@ -16,14 +17,18 @@ if TYPE_CHECKING:
 
 
 class InterruptHandler:
-    """Catches SIGINT, SIGTERM and SIGHUP within its `with`: what runs is interrupted, and its end is awaited."""
+    """Catches SIGINT, SIGTERM and SIGHUP within its `with`: what runs is interrupted, and its end is awaited.
+
+    In another thread than the main one, which gets all signals, it catches nothing.
+    """
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._running: Running | None = None
 
     def __enter__(self) -> InterruptHandler:
-        ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        is_main = threading.current_thread() is threading.main_thread()
+        ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if is_main else ()
         self._former = {sign: signal.signal(sign, self._receive) for sign in ending}
         return self
 

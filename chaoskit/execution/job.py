@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.analysis.load import read_outcome
-from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.clock import RealClock
 from chaoskit.errors import EXIT_SOFTWARE, RefusedError
+from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.plan.model import Plan
 from chaoskit.records.directory import conclude
 from chaoskit.report.live import RunProgress
@@ -31,8 +32,8 @@ class Job:
     directory: Path
 
 
-def watch(job: Job, screen: Screen, interrupts: InterruptHandler, label: str = "") -> int:
-    """Run it and show its progress after `label`. Returns its exit code.
+def watch(job: Job, screen: Screen | None, interrupts: InterruptHandler, label: str = "") -> int:
+    """Run it and show its progress after `label`, if there is a screen. Returns its exit code.
 
     Raises RefusedError if its guest had too little memory.
     """
@@ -41,9 +42,10 @@ def watch(job: Job, screen: Screen, interrupts: InterruptHandler, label: str = "
     running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed, variables)
     interrupts.forward_to(running)
     try:
-        with RunProgress(plan, job.directory, screen, label) as live:
+        with RunProgress(plan, job.directory, screen, label) if screen else nullcontext() as live:
             while running.poll() is None:
-                live.tick()
+                if live is not None:
+                    live.tick()
                 clock.sleep_until(clock.now() + _TICK)
     finally:
         interrupts.forward_to(None)

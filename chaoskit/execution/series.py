@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaoskit.analysis.load import read_outcome
-from chaoskit.analysis.matrix import EXIT_UNDECIDED, VariantResult, combine, variant_result, worst_exit_code
-from chaoskit.cli.interrupts import InterruptHandler, say_if_interrupted
-from chaoskit.cli.run_one import differs, files
-from chaoskit.cli.run_options import RunOptions, names_records, save
-from chaoskit.cli.watch import Job, watch
+from chaoskit.analysis.matrix import VariantResult, combine, variant_result, worst_exit_code
 from chaoskit.conduct.planning import prepare
-from chaoskit.errors import RefusedError
+from chaoskit.errors import EXIT_UNDECIDED, RefusedError
+from chaoskit.execution.interrupts import InterruptHandler, say_if_interrupted
+from chaoskit.execution.job import Job, watch
+from chaoskit.execution.options import RunOptions, names_records, save
+from chaoskit.execution.single import differs, files
 from chaoskit.records.directory import EXPERIMENT, conclude, create
 from chaoskit.report import matrix
+from chaoskit.report.formats.destinations import write_reports
 from chaoskit.report.screen import Screen
 from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant, Variants
@@ -49,6 +50,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     screen.print()
     matrix.render(comparison, screen)
     say_if_interrupted(comparison.status, top, is_shown=screen.file.isatty())
+    write_reports(options.reports, top, comparison)
     return worst_exit_code({comparison.exit_code, *codes})
 
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.analysis.result import Result
+from chaoskit.clock import wall
+from chaoskit.conduct.provenance import collect
 from chaoskit.errors import RefusedError
 from chaoskit.records.directory import create, create_next, kept_records
 from chaoskit.report.result_json import write_result
+from chaoskit.spec.matrix import Variants
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.terminal import complain
 from chaoskit.units import Duration
@@ -22,7 +25,7 @@ class RunOptions:
 
     `is_named`: the directory was given, and must be new or empty. One that was not gets a number if it exists.
     `provenance` is what the run is made with: the content of `provenance.json`. With `max_time` a run ends when its
-    objectives are decided, or after it.
+    objectives are decided, or after it. `reports` are the formats to write into the directory.
     """
 
     substrate: SubstrateOptions
@@ -31,10 +34,31 @@ class RunOptions:
     is_verified: bool
     provenance: str
     max_time: Duration | None = None
+    reports: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        loaded: Variants,
+        substrate: SubstrateOptions,
+        out: Path | None,
+        max_time: Duration | None = None,
+        is_verified: bool = False,
+        reports: tuple[str, ...] = (),
+    ) -> RunOptions:
+        """Those of a run of this file, in `out` or in runs/NAME-TIME."""
+        directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{date_in_name()}"
+        made_with = collect(loaded.file, loaded.text)
+        return cls(substrate, directory, out is not None, is_verified, made_with, max_time, reports)
 
     def create(self, files: dict[str, str]) -> Path:
         """Create the directory with these files. Raises RefusedError."""
         return (create if self.is_named else create_next)(self.directory, files)
+
+
+def date_in_name() -> str:
+    """The date and time, as a part of a directory's name."""
+    return wall().replace(":", "").replace("-", "").removesuffix("+0000")
 
 
 def save(result: Result, directory: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.matrix import EXIT_UNDECIDED
-from chaoskit.cli.interrupts import InterruptHandler, say_if_interrupted
-from chaoskit.cli.run_options import RunOptions, names_records, save
-from chaoskit.cli.watch import Job, watch
+from chaoskit.analysis.result import Result
 from chaoskit.conduct.planning import prepare
+from chaoskit.errors import EXIT_UNDECIDED
+from chaoskit.execution.interrupts import InterruptHandler, say_if_interrupted
+from chaoskit.execution.job import Job, watch
+from chaoskit.execution.options import RunOptions, names_records, save
+from chaoskit.folder import release
 from chaoskit.plan.model import Plan
 from chaoskit.records.directory import EXPERIMENT, PLAN, PROVENANCE, create, first_difference
 from chaoskit.report import console
+from chaoskit.report.formats.destinations import write_reports
 from chaoskit.report.screen import Screen
 from chaoskit.report.styles import styled, titled
 from chaoskit.report.undecidable import note_undecidable
@@ -23,12 +26,10 @@ from chaoskit.terminal import ascii_json
 
 def run_single(variant: Variant, options: RunOptions) -> int:
     """Run it and show its result. Returns the exit code."""
-    plan = prepare(variant.experiment, to_run=True, max_time=options.max_time)
-    note_undecidable([plan])
-    substrate, why = choose(plan.needs, options.substrate, plan.interface, plan.memory)
-    job = Job(plan, substrate, options.create(files(variant, plan, options.provenance)))
+    job, why = prepared(variant, options)
+    note_undecidable([job.plan])
     screen = Screen()
-    screen.print(titled(plan.name, f": {why}"))
+    screen.print(titled(job.plan.name, f": {why}"))
     with names_records(job.directory):
         with InterruptHandler() as interrupts:
             code = watch(job, screen, interrupts)
@@ -38,8 +39,32 @@ def run_single(variant: Variant, options: RunOptions) -> int:
     say_if_interrupted(result.outcome.status, job.directory, is_shown=screen.file.isatty())
     if options.is_verified and result.outcome.status == "finished":
         with InterruptHandler() as interrupts:
-            return EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
-    return max(code, result.exit_code)
+            code = EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
+    else:
+        code = max(code, result.exit_code)
+    write_reports(options.reports, job.directory, result)
+    return code
+
+
+def run_silently(variant: Variant, options: RunOptions, interrupts: InterruptHandler) -> Result:
+    """Run it, write its result, and show nothing. Raises RefusedError where this machine cannot run it."""
+    job, _ = prepared(variant, options)
+    try:
+        with names_records(job.directory):
+            watch(job, None, interrupts)
+            result = analyse(job.directory)
+            save(result, job.directory)
+            write_reports(options.reports, job.directory, result)
+    finally:
+        release(job.directory)
+    return result
+
+
+def prepared(variant: Variant, options: RunOptions) -> tuple[Job, str]:
+    """The run in a new directory, and why it runs where it does. Raises RefusedError where this machine cannot."""
+    plan = prepare(variant.experiment, to_run=True, max_time=options.max_time)
+    substrate, why = choose(plan.needs, options.substrate, plan.interface, plan.memory)
+    return Job(plan, substrate, options.create(files(variant, plan, options.provenance))), why
 
 
 def files(variant: Variant, plan: Plan, provenance: str) -> dict[str, str]:

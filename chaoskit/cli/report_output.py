@@ -1,0 +1,45 @@
+"""Loads the runs of `chaoskit report` and puts the report where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.report.formats import FORMATS, chosen, destinations, source
+from chaoskit.report.formats.console_text import show as show_on
+from chaoskit.report.formats.source import Source
+from chaoskit.report.headline import headline, word
+from chaoskit.report.screen import Screen
+from chaoskit.terminal import note
+from chaoskit.units import counted
+
+_STANDARD_OUTPUT = Path("-")
+
+
+def load(runs: Sequence[Path], format: str) -> list[Source]:
+    """These runs. Raises SpecError where the format cannot show them, RefusedError where one has not ended."""
+    (name,) = chosen([format])[:1]
+    row = FORMATS[name]
+    if len(runs) > 1 and not row.holds_several:
+        others = ", ".join(each for each, other in FORMATS.items() if other.holds_several)
+        raise SpecError(f"{name} holds one run, and {len(runs)} are given; several fit in {others}")
+    found = [source.load(run) for run in runs]
+    running = next((each.path for each in found if each.is_running), None)
+    if running is not None and not row.shows_running:
+        raise RefusedError(
+            f"{running} has not ended yet; wait for it, or see what it measured until now: chaoskit report {running}"
+        )
+    return found
+
+
+def show(sources: Sequence[Source], format: str, out: Path | None) -> None:
+    """On the screen, on standard output, or in a file."""
+    if out is not None and out != _STANDARD_OUTPUT:
+        destinations.write_file(format, sources, out)
+        found = [f"{word(each.found)}, {headline(each.found)}" for each in sources]
+        note(f"{out}: {found[0]}" if len(found) == 1 else f"{out}: {counted(len(found), 'run')}")
+    elif format == "console":
+        show_on(sources, Screen())
+    else:
+        destinations.write_output(format, sources, Screen().file.isatty())

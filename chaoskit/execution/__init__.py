@@ -1,0 +1,1 @@
+"""Runs experiments for the command line and for other programs, from planning to the result."""

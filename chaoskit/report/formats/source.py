@@ -1,0 +1,117 @@
+"""Defines what a report is made from: a run directory, its result, and how to repeat the run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from chaoskit.analysis import matrix
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.matrix import MatrixResult
+from chaoskit.analysis.result import Result
+from chaoskit.analysis.tables.run_tables import RunTables, load_tables
+from chaoskit.folder import display_path
+from chaoskit.plan.probe_plan import load_probe_plan
+from chaoskit.records.directory import EXPERIMENT, PROBE, is_running
+from chaoskit.records.untrusted_files import read_whole
+from chaoskit.terminal import printable
+
+_MADE = re.compile("# (the variant .*|.* set)\n")
+"""The first line of an experiment file that a matrix or --set made: its text stands in no other file."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a source: the whole of it, or a variant of a matrix. Without a result `missing` says why."""
+
+    variant: str
+    path: Path
+    result: Result | None
+    missing: str = ""
+
+    @cached_property
+    def tables(self) -> RunTables:
+        """Its records as numpy columns. Raises SpecError for damaged ones."""
+        return load_tables(self.path)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run directory, or that of a matrix, and what was found in it.
+
+    `command` repeats the run; `experiment_text` is the experiment file as it was, of which a probe has none.
+    """
+
+    path: Path
+    found: Result | MatrixResult
+    command: str
+    experiment_text: str | None = None
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The run, or each variant in the matrix's order."""
+        if isinstance(self.found, Result):
+            return (Run("", self.path, self.found),)
+        return tuple(
+            Run(each.name, self.path / each.name, each.result, "not run" if each.is_not_run else each.error)
+            for each in self.found.variants
+        )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return (self.found.outcome.status if isinstance(self.found, Result) else self.found.status) == "running"
+
+    @property
+    def name(self) -> str:
+        """That of the experiment."""
+        return self.found.name
+
+
+def load(path: Path) -> Source:
+    """What is in this directory. A run whose processes live still is `running`.
+
+    Raises SpecError when it is no run directory, or holds a damaged record.
+    """
+    if matrix.is_matrix_run(path):
+        whole = matrix.load_matrix(path)
+        is_alive = whole.status == "interrupted" and is_running(path)
+        return of(path, whole.model_copy(update={"status": "running", "detail": ""}) if is_alive else whole)
+    found = analyse(path)
+    if found.outcome.status == "interrupted" and is_running(path):
+        now = found.outcome.model_copy(update={"status": "running", "detail": ""})
+        found = found.model_copy(update={"outcome": now})
+    return of(path, found)
+
+
+def of(path: Path, found: Result | MatrixResult) -> Source:
+    """The same where the result was computed already."""
+    file = read_whole(path / EXPERIMENT)
+    text = None if file is None else file.decode(errors="backslashreplace")
+    return Source(path, found, _command(path, found, text), text)
+
+
+def _command(path: Path, found: Result | MatrixResult, text: str | None) -> str:
+    """What to type to repeat it."""
+    first = found if isinstance(found, Result) else next(iter(found.results), None)
+    probe = load_probe_plan(path) if text is None else None
+    if probe is not None:
+        words = ["chaoskit", "probe", probe.url, "--requests", str(probe.requests), "--seed", str(probe.seed)]
+        words += [word for each in probe.objectives for word in ("--objective", each.text)]
+        return _line(words) + f"  # {PROBE} has the other options"
+    made = first.provenance if first else None
+    is_made = text is not None and _MADE.match(text) is not None
+    file = made.file if made is not None and made.file and not is_made else str(display_path(path) / EXPERIMENT)
+    words = ["chaoskit", "run", file]
+    if first is not None and first.clock == "virtual":
+        words += ["--clock", "virtual"]
+    if first is not None and first.until_decided is not None:
+        words += ["--until-decided"]
+    return _line(words)
+
+
+def _line(words: list[str]) -> str:
+    return printable(shlex.join(words))

@@ -1,0 +1,178 @@
+"""Says what a run found in a word and one sentence: what broke, by how much, and whose fault it was.
+
+Every report begins with it, or ends. Pure: a function of the result. Its text is plain, and each format escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value
+from chaoskit.analysis.matrix import MatrixResult, VariantResult
+from chaoskit.analysis.result import ObjectiveResult, Outcome, PhaseResult, Result, StallAttribution
+from chaoskit.errors import EXIT_SOFTWARE
+from chaoskit.report.summary_line import summary_line
+from chaoskit.spec.objectives import Objective
+from chaoskit.spec.objectives import parse as parse_objective
+from chaoskit.units import counted
+
+_MATRIX_WORDS = {
+    4: "DIRTY",
+    EXIT_SOFTWARE: "CRASHED",
+    143: "INTERRUPTED",
+    130: "INTERRUPTED",
+    3: "REFUSED",
+    1: "BROKEN",
+    5: "UNDECIDED",
+}
+_WORST_FIRST = (
+    "running",
+    "dirty",
+    "crashed",
+    "interrupted",
+    "refused",
+    "broken",
+    "undecided",
+    "unreadable",
+    "not run",
+    "met",
+    "measured",
+)
+_OWNERS = {
+    "network": "the network",
+    "server": "the server",
+    "client": "this client",
+    "between": "held back in between",
+    "unknown": "unknown",
+}
+_FIRST_TOKEN = ("ttfb", "ttft", "ttf_event", "ttfo", "connect", "dns", "tls", "upload")
+_STALLS = ("itl", "tpot", "e2el", "max_gap", "stall", "recovery")
+_INTERRUPTED = ("interruption", "goodput")
+_LEAST = 0.05  # share of a cause that is named
+
+
+def word(found: Result | MatrixResult) -> str:
+    """The status, or the verdict, in one word: `BROKEN`."""
+    return outcome_word(found.outcome) if isinstance(found, Result) else matrix_word(found)
+
+
+def matrix_word(matrix: MatrixResult) -> str:
+    """The same of a matrix: that of its worst variant."""
+    if matrix.status == "running":
+        return "RUNNING"
+    is_judged = any(result.objectives for result in matrix.results)
+    return _MATRIX_WORDS.get(matrix.exit_code, "MET" if is_judged else "MEASURED")
+
+
+def outcome_word(outcome: Outcome) -> str:
+    """The same of a run."""
+    if outcome.status != "finished":
+        return outcome.status.upper()
+    return "MEASURED" if outcome.verdict == "none" else outcome.verdict.upper()
+
+
+def variant_word(row: VariantResult) -> str:
+    """The same of a variant, which may have no result."""
+    if row.result is not None:
+        return outcome_word(row.result.outcome)
+    return "NOT RUN" if row.is_not_run else "UNREADABLE"
+
+
+def reason(result: Result) -> str:
+    """The first reason for the word."""
+    outcome = result.outcome
+    if outcome.status == "refused":
+        return f"after {result.seconds:.0f} s: {outcome.detail}"
+    if outcome.status != "finished":
+        detail = f" ({outcome.detail})" if outcome.detail else ""
+        verdict = "" if outcome.verdict == "none" else f"so far: {outcome.verdict}, "
+        return f"after {result.seconds:.0f} s{detail}; {verdict}{outcome.reason}"
+    if outcome.verdict == "none" and (interrupted := result.overall.interrupted):
+        return f"{outcome.reason}; {interrupted} of {counted(result.overall.started, 'stream')} interrupted"
+    count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)
+    is_counted = outcome.verdict in ("broken", "undecided") and count
+    is_alone = len(result.objectives) == 1
+    of = f"{count} of {counted(len(result.objectives), 'objective')}, " if is_counted and not is_alone else ""
+    return of + outcome.reason
+
+
+def summary(matrix: MatrixResult) -> str:
+    """How many variants have which verdict, the worst first."""
+    verdicts = [variant_word(row).lower() for row in matrix.variants]
+    counts = {word: verdicts.count(word) for word in _WORST_FIRST if word in verdicts}
+    listed = ", ".join(f"{count} {word}" for word, count in counts.items())
+    of = counted(len(verdicts), "variant")
+    total = f"all {of} {verdicts[0]}" if len(counts) == 1 else f"of {of} {listed}"
+    return total + (f" ({matrix.detail})" if matrix.detail else "")
+
+
+def headline(found: Result | MatrixResult) -> str:
+    """What broke, by how much, and whose fault it was; of a matrix, how many variants have which verdict."""
+    if not isinstance(found, Result):
+        return f"{summary(found)}."
+    broken = [each for each in found.objectives if each.verdict == "broken"]
+    if found.outcome.status != "finished" or not broken:
+        line = summary_line(found)
+        return f"{reason(found)}.{' ' * bool(line)}{line}"
+    others = len(broken) - 1
+    more = f" {others} more of {counted(len(found.objectives), 'objective')} broken, too." if others else ""
+    return f"{_what_broke(found, broken[0])}{more}"
+
+
+def _what_broke(result: Result, broken: ObjectiveResult) -> str:
+    told = f"{broken.text} is broken: {format_value(broken.observed.value, broken.unit)}{_interval(result, broken)}"
+    try:
+        objective = parse_objective(broken.text)
+    except ValueError:  # a sentence of an older version
+        return f"{told}."
+    phases = [each for each in result.phases if objective.phase in (None, each.name)]
+    return "; ".join([f"{told}{_instead_of(result, objective)}", *_whose(phases, objective.metric)]) + "."
+
+
+def _interval(result: Result, broken: ObjectiveResult) -> str:
+    observed = broken.observed
+    interval = format_interval(observed.low, observed.high, broken.unit)
+    is_known = observed.value is not None and observed.low != observed.high and interval != ANYTHING
+    return f" ({100 * result.level:.3g} %: {interval})" if is_known else ""
+
+
+def _instead_of(result: Result, objective: Objective) -> str:
+    """What it was in the reference phase, where that is another one."""
+    for each in result.comparisons:
+        if (each.phase, each.metric) == (objective.phase, objective.metric) and each.reference is not None:
+            return f", and {format_value(each.reference, each.unit)} in {result.reference}"
+    return ""
+
+
+def _whose(phases: Sequence[PhaseResult], metric: str) -> Iterator[str]:
+    """Whose the late first tokens, the stalls or the interruptions of these phases are."""
+    if metric.startswith(_FIRST_TOKEN):
+        what, found = "the lateness of first tokens", _sum(phase.first_token_causes.items() for phase in phases)
+    elif metric.startswith(_INTERRUPTED):
+        what, found = "the interruptions", _sum(phase.interruption_causes.items() for phase in phases)
+    elif metric.startswith(_STALLS):
+        what, found = "the stall time", _sum(_stall_times(phase.stall_attribution).items() for phase in phases)
+    else:
+        return
+    total = sum(found.values())
+    if total:
+        shares = sorted(((time / total, who) for who, time in found.items()), reverse=True)
+        named = [(format_value(share, "share"), _OWNERS.get(who, who)) for share, who in shares if share >= _LEAST]
+        (most, owner), *others = named
+        yield ", ".join([f"{most} of {what} is {owner}", *(f"{share} {who}" for share, who in others)])
+
+
+def _sum(each: Iterable[Iterable[tuple[str, float]]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, time in chain.from_iterable(each):
+        found[name] = found.get(name, 0.0) + time
+    return found
+
+
+def _stall_times(found: StallAttribution) -> dict[str, float]:
+    """By cause, the network's by what it did."""
+    kinds = {f"the network ({kind})": time for kind, time in found.network_kinds.items()}
+    rest = found.network_ms - sum(kinds.values())
+    others = {"server": found.server_ms, "between": found.between_ms, "client": found.client_ms}
+    return kinds | {"network": max(0.0, rest)} | others | {"unknown": found.unknown_ms}

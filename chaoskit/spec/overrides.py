@@ -1,0 +1,99 @@
+"""Replaces values of an experiment file by others, which are given by their dotted paths.
+
+Rules: a path is that of a matrix: present in the file or not, list indices count from 0, and what the file names (a
+fault, a host) must exist. Values are replaced before validation, so that the outcome is checked like a file of its own.
+What a matrix varies cannot be replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from chaoskit.errors import SpecError
+from chaoskit.spec.key_lines import MATRIX
+from chaoskit.spec.load import Document, DocumentKind, Location, parse_document
+from chaoskit.spec.matrix_axes import resolve
+
+_VALUE = DocumentKind("a value", "key: value", "write for example 4/s")
+
+
+def parse_settings(options: Sequence[str]) -> dict[str, Any]:
+    """The values of `KEY=VALUE` by their keys; a value in braces or brackets is YAML. Raises SpecError."""
+    found: dict[str, Any] = {}
+    for option in options:
+        key, is_given, value = option.partition("=")
+        if not key or not is_given:
+            raise SpecError(f"--set: found {option!r}, expected KEY=VALUE, such as workload.request-rate=4/s")
+        if key in found:
+            raise SpecError(f"--set: {key} is given twice; keep one")
+        is_yaml = value.startswith(("{", "["))
+        found[key] = parse_document(f"value: {value}", f"--set {key}", _VALUE).words["value"] if is_yaml else value
+    return found
+
+
+def overridden(document: Document, values: Mapping[str, Any]) -> Document:
+    """The document with these values at these paths. Raises SpecError for a path that cannot be there."""
+    words: Any = document.words
+    varied = {resolve(key, words) for key in words.get(MATRIX) or ()} if isinstance(words.get(MATRIX), dict) else set()
+    for key, value in values.items():
+        try:
+            where = resolve(key, words)
+        except ValueError as error:
+            raise SpecError(f"{document.tree.name}: cannot set {key}: {error}") from None
+        if any(where[: len(place)] == place[: len(where)] for place in varied):
+            raise SpecError(f"{document.tree.name}: cannot set {key}: the matrix varies it; choose a variant instead")
+        words = with_value(words, where, _as_text(value))
+    return replace(document, words=words)
+
+
+def with_value(part: Any, where: Location, value: Any) -> Any:
+    """A copy of the tree with this value at that location. Missing parents are created."""
+    if not where:
+        return value
+    step, rest = where[0], where[1:]
+    if isinstance(part, list):
+        return [with_value(each, rest, value) if at == step else each for at, each in enumerate(part)]
+    part = part or {}
+    return {**part, step: with_value(part.get(step), rest, value)}
+
+
+@contextmanager
+def naming(values: Mapping[str, Any]) -> Iterator[None]:
+    """A SpecError inside says what was set."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(f"{error} (with {written(values)} set)") from None
+
+
+def written(values: Mapping[str, Any]) -> str:
+    """The values on one line: workload.request-rate=4/s, seed=7."""
+    return ", ".join(f"{key}={_flow(_as_text(value))}" for key, value in values.items())
+
+
+def _flow(value: Any) -> str:
+    match value:
+        case dict():
+            return f"{{{', '.join(f'{key}: {_flow(below)}' for key, below in value.items())}}}"
+        case list():
+            return f"[{', '.join(map(_flow, value))}]"
+        case _:
+            return "null" if value is None else " ".join(str(value).split())
+
+
+def _as_text(value: Any) -> Any:
+    """As the loader reads it from a file: every scalar as its text."""
+    match value:
+        case Mapping():
+            return {str(key): _as_text(below) for key, below in value.items()}
+        case list() | tuple():
+            return [_as_text(below) for below in value]
+        case bool():
+            return str(value).lower()
+        case None | str():
+            return value
+        case _:
+            return str(value)

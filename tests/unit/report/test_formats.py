@@ -1,0 +1,134 @@
+"""Every format of the registry: what a server said is never obeyed, and every kind of run has a report."""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hostile_text import HOSTILE, hostile_run
+from made_runs import Made, plan
+
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.report.formats import FORMATS, chosen, write
+from chaoskit.report.formats.source import Source, load
+
+MATRIX = """\
+name: prompt-sizes
+question: Do the sizes matter?
+stage: {lab: edge}
+workload: {request-rate: 10/s, output-tokens: 5}
+faults: {wifi: {link: client-router, direction: down, netem: {delay: 30ms}}}
+timeline: [{baseline: 10s}, {wifi: 10s}, {recovery: 10s}]
+objectives: [ttft_p95 < 150ms during wifi]
+matrix: {faults.wifi.netem.delay: [30ms, 60ms, 90ms]}
+"""
+
+
+def made(run: Path, *objectives: str) -> Path:
+    """A run directory."""
+    return Made(plan(objectives)).phases().many(0, 30_000, 100).counters("wifi", 900, 100, 10_000, 20_000).write(run)
+
+
+def made_matrix(top: Path) -> Path:
+    """The folder of a matrix: one variant met its objective, one has damaged records, one was not run."""
+    top.mkdir()
+    (top / "experiment.yaml").write_text(MATRIX)
+    made(top / "delay=30ms", "ttft_p95 < 150ms during wifi")
+    made(top / "delay=60ms")
+    (top / "delay=60ms" / "requests.jsonl").write_text("[]\n")
+    return top
+
+
+def written(name: str, sources: Sequence[Source]) -> bytes:
+    """What this format writes."""
+    file = io.BytesIO()
+    write(name, sources, file)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module", params=HOSTILE.values(), ids=list(HOSTILE))
+def hostile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """A run in which everything is one hostile text."""
+    return load(hostile_run(tmp_path_factory.mktemp("hostile"), request.param))
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
+    """One run of each kind."""
+    top = tmp_path_factory.mktemp("kinds")
+    Made(plan(["ttft_p95 < 150ms during wifi"]), outcome=None).phases().write(top / "killed")
+    Made(None).many(0, 3000, 100).write(top / "probe")
+    made(top / "met", "ttft_p95 < 1s")
+    made(top / "broken", "ttft_p95 < 1ms during wifi")
+    made_matrix(top / "matrix")
+    return {name: load(top / name) for name in ("killed", "probe", "met", "broken", "matrix")}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_reader_obeys_what_a_server_said(name: str, hostile: Source) -> None:
+    """A text format has valid UTF-8 without any sign that a terminal would obey or hide; its size stays bounded.
+
+    What else its reader would interpret is tested with the format.
+    """
+    document = written(name, [hostile])
+
+    assert 0 < len(document) < 40 << 20
+    if FORMATS[name].is_text:
+        said = document.decode()
+        assert not {sign for sign in set(said) - {"\n", " "} if unicodedata.category(sign)[0] in "CZ"}
+        assert "\n::" not in said
+        assert "<script>alert" not in said or name in ("console", "json")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_kind_of_run_has_a_report(name: str, kinds: dict[str, Source]) -> None:
+    """One that was killed, one without an experiment, a matrix with a damaged variant and one that was not run."""
+    documents = [written(name, [kind]) for kind in kinds.values()]
+
+    assert all(documents)
+    assert len(set(documents)) == len(documents)
+
+
+@pytest.mark.parametrize("name", [name for name, row in FORMATS.items() if row.holds_several])
+def test_several_runs_fit_in_one_document(name: str, kinds: dict[str, Source]) -> None:
+    """Runs, and a matrix."""
+    assert len(written(name, [*kinds.values()])) > max(len(written(name, [kind])) for kind in kinds.values())
+
+
+def test_every_file_of_a_run_directory_has_its_own_name() -> None:
+    """No report of one format replaces another's, nor a file of the run."""
+    names = [row.file for row in FORMATS.values()]
+
+    assert len(set(names)) == len(names)
+    assert not {"result.json", "plan.json", "experiment.yaml", "outcome.json"} & set(names)
+
+
+def test_a_format_that_does_not_exist() -> None:
+    """The nearest one is named; without a near one, all."""
+    with pytest.raises(SpecError, match="did you mean json"):
+        chosen(["console", "jsn"])
+    with pytest.raises(SpecError, match="there are console, json"):
+        chosen(["qqqqqq"])
+
+
+def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to type is said before anything is done."""
+    monkeypatch.setitem(FORMATS, "made", replace(FORMATS["json"], library=("no_such_library", "tables")))
+
+    with pytest.raises(RefusedError, match=r"made needs no_such_library: pip install 'chaoskit\[tables\]'"):
+        chosen(["made"])
+
+
+def test_how_to_repeat(tmp_path: Path) -> None:
+    """The command names a file that can be run."""
+    run = made(tmp_path / "run")
+    (run / "experiment.yaml").write_text("name: x\n")
+
+    source = load(run)
+
+    assert source.command == f"chaoskit run {run}/experiment.yaml"
+    assert source.experiment_text == "name: x\n"

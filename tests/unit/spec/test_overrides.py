@@ -1,0 +1,91 @@
+"""Values of an experiment file are replaced by others, and checked like those of a file of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chaoskit.errors import SpecError
+from chaoskit.spec.matrix import parse_variants
+from chaoskit.spec.overrides import parse_settings
+
+FILE = """\
+name: small
+question: Which value counts?
+stage: {lab: edge}
+workload: {request-rate: 8/s, prompt-size: 1kB}
+faults:
+  wifi: {link: client-router, direction: down, netem: {loss: 1%}}
+timeline: [{baseline: 5s}, {wifi: 5s}]
+"""
+MATRIX = FILE + "matrix:\n  faults.wifi.netem.loss: [1%, 2%]\n"
+
+
+def test_the_experiment_has_the_values_that_were_set() -> None:
+    """Of keys that the file has, and of those that it lacks; numbers, texts, lists and keys."""
+    set_ = {"workload.request-rate": "4/s", "seed": 7, "timeline.1": {"wifi": "9s"}, "server.token-interval": "10ms"}
+
+    (variant,) = parse_variants(FILE, "small.yaml", set_).each
+
+    assert str(variant.experiment.workload.request_rate) == "4/s"
+    assert variant.experiment.seed == 7
+    assert str(variant.experiment.timeline[1].length) == "9s"
+    assert str(variant.experiment.server.token_interval) == "10ms"
+
+
+def test_the_text_that_is_kept_loads_to_the_same_experiment() -> None:
+    """So that a run directory holds what was run."""
+    found = parse_variants(FILE, "small.yaml", {"seed": 7, "workload.prompt-size": "2kB"})
+
+    again = parse_variants(found.text, "small.yaml")
+
+    assert again.each[0].experiment == found.each[0].experiment
+    assert found.text.startswith("# seed=7, workload.prompt-size=2kB set\n")
+
+
+def test_every_variant_has_the_values() -> None:
+    """A matrix stays one."""
+    found = parse_variants(MATRIX, "small.yaml", {"workload.request-rate": "4/s"})
+
+    assert [str(each.experiment.workload.request_rate) for each in found.each] == ["4/s", "4/s"]
+    assert len(parse_variants(found.text, "small.yaml").each) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "sentence"),
+    [
+        (FILE, {"workload.request-rate": "fast"}, "workload.request-rate: "),
+        (FILE, {"workload.request-rate": "fast"}, "(with workload.request-rate=fast set)"),
+        (FILE, {"workload.reqest-rate": "4/s"}, "did you mean request-rate?"),
+        (FILE, {"faults.wify.netem.loss": "1%"}, "cannot set faults.wify.netem.loss: no fault is called 'wify'"),
+        (FILE, {"name": "other"}, "cannot set name"),
+        (FILE, {"timeline.9": "1s"}, "timeline is a list of 2"),
+        (MATRIX, {"faults.wifi.netem": {"loss": "3%"}}, "the matrix varies it"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_with_what_was_set(text: str, values: dict[str, Any], sentence: str) -> None:
+    """One sentence, as for the file itself."""
+    with pytest.raises(SpecError) as caught:
+        parse_variants(text, "small.yaml", values)
+
+    assert sentence in str(caught.value)
+
+
+def test_options_are_keys_and_values() -> None:
+    """A value may hold `=`; one in braces or brackets is YAML."""
+    found = parse_settings(["seed=7", "workload.headers={x-a: b=c}", "objectives=[ttft_p50 < 1s]", "question=a=b"])
+
+    assert found == {
+        "seed": "7",
+        "workload.headers": {"x-a": "b=c"},
+        "objectives": ["ttft_p50 < 1s"],
+        "question": "a=b",
+    }
+
+
+@pytest.mark.parametrize("options", [["seed"], ["=7"], ["seed=1", "seed=2"], ["seed={"]])
+def test_a_wrong_option_is_refused(options: list[str]) -> None:
+    """With what is expected."""
+    with pytest.raises(SpecError, match=r"^--set"):
+        parse_settings(options)
