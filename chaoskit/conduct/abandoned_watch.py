@@ -9,7 +9,9 @@ Rule: it restores only while it holds the lock itself, and never signals a proce
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chaoskit.clock import Clock
@@ -44,6 +46,7 @@ class AbandonedWatch:
                     if sentence not in told:
                         self.report(f"not restored: {sentence}")
                 told = list(self.recovery.leftovers)
+            _reap()
             self.clock.sleep_until(self.clock.now() + (_RETRY if self.recovery.leftovers else _LOOK))
 
     def _restore(self) -> None:
@@ -60,3 +63,10 @@ class AbandonedWatch:
         if found.broken or any(each.location == location and each.command != "exec" for each in found.leases):
             return True
         return bool(self.orphans())
+
+
+def _reap() -> None:
+    """As the first process of a container, take leave of the watchdogs that ended as its children."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass

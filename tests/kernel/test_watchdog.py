@@ -384,20 +384,18 @@ def kill_container(started: subprocess.Popen[str]) -> None:
             os.kill(int(pid), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("is_shared", [True, False], ids=["shared state", "state lost with it"])
 def test_a_container_that_is_killed_whole_is_put_right_by_a_watch_in_another(
-    setup: VethNamespace, tmp_path: Path, is_shared: bool
+    setup: VethNamespace,
 ) -> None:
     """Owner and watchdog die at once, and the network namespace stays, as in a pod. The watch beside them leaves a
-    running injection alone and restores a killed one, by its journal, or by chaoskit's names where that is lost."""
+    running injection alone, as `restore` does there, and restores a killed one."""
     before, state = setup.look(), setup.leases.state
-    watching = state if is_shared else tmp_path / "another"
-    with contained(watching, "restore", "--watch", until="watching") as _:
+    with contained(state, "restore", "--watch", until="watching") as _:
         with contained(state, *INJECTION, until="in force until") as injection:
             changed = setup.look()
             time.sleep(3)
             assert setup.look() == changed != before
-            words, environment = [*COMMAND, "restore"], os.environ | {"CHAOSKIT_STATE": str(watching)}
+            words, environment = [*COMMAND, "restore"], os.environ | {"CHAOSKIT_STATE": str(state)}
             refused = subprocess.run(words, env=environment, capture_output=True, text=True)
             assert refused.returncode == 3, refused.stdout
             assert "another chaoskit works in this network namespace, in another container" in refused.stderr
@@ -405,6 +403,4 @@ def test_a_container_that_is_killed_whole_is_put_right_by_a_watch_in_another(
 
         assert eventually(lambda: "chaos-" not in run("ip", "link") and not lock.is_taken())
 
-    if not is_shared:  # restore says that it stays: it has no name of chaoskit's
-        run("tc", "qdisc", "del", "dev", "cable", "clsact")
     assert setup.look() == before
