@@ -45,8 +45,8 @@ def detect_features() -> Facts:
     """Test every feature once. Needs no privileges, but finds more with them; takes a quarter of a second.
 
     `Facts.root` says that this process may create network namespaces, `user_namespaces` that it may do so after
-    `enter_user_namespace`. In a container with NET_ADMIN alone, which may create none, nothing is tried: what a fault of
-    an interface needs is `Facts.untried`. The process must have one thread. Raises RefusedError where /proc is not
+    `enter_user_namespace`. In a container with NET_ADMIN alone, which may create none, nothing is tried: what a fault
+    of an interface needs is `Facts.untried`. The process must have one thread. Raises RefusedError where /proc is not
     mounted.
     """
     if not Path("/proc/thread-self").exists():
