@@ -2,15 +2,15 @@
 
 Rules: every line for a person goes through `say`, `complain`, `note`, `Progress` or `report.screen`, and nothing else
 writes to standard output or error. What a terminal would interpret or hide is shown as an escape: `\\x1b`, `\\u202e`,
-`\\n` within one line. The notation is that of Python's and C's string literals; a backslash of the text itself is kept,
-so that a text can be escaped twice. `--json` has the exact text, in ASCII. `protect` does the same for what libraries,
-warnings and tracebacks write to the standard streams. The output of a user's own command is passed through unchanged.
+`\\n` within one line; so is the begin of a command that the log of a pipeline obeys. The notation is that of Python's
+and C's string literals; a backslash of the text itself is kept, so that a text can be escaped twice. `--json` has the
+exact text, in ASCII. `protect` does the same for what libraries, warnings and tracebacks write to the standard streams.
+The output of a user's own command is passed through unchanged.
 
 A new output format needs one function that all its text passes, which escapes what *its* reader interprets. HTML:
 `html.escape` with quotes, then `printable`. XML (JUnit): the same, and no control at all, which XML 1.0 forbids even
-as a reference. Markdown: a backslash before each ASCII punctuation sign, and `printable`, for a line break ends a
-table. CSV: the csv module's quotes, and an apostrophe before a leading `=`, `+`, `-`, `@`, tab or return, which a
-spreadsheet would compute. JSON: `ascii_json`.
+as a reference. Markdown: `report/markdown_text`. CSV: the csv module's quotes, and an apostrophe before a leading `=`,
+`+`, `-`, `@`, tab or return, which a spreadsheet would compute. JSON: `ascii_json`.
 """
 
 from __future__ import annotations
@@ -51,12 +51,24 @@ _TRAILING = re.compile(r" +((?:\x1b\[[0-9;]*m)*)(?=\n)")
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
+_AZURE_COMMAND = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)
+_CI_COMMAND = re.compile(
+    r"::(?=(?:error|warning|notice|debug|group|endgroup|echo|add-\w+|remove-\w+|stop-commands|set-\w+|save-\w+)(?:\s|::|$))"
+    rf"|{_AZURE_COMMAND.pattern}",
+    re.IGNORECASE,
+)
+"""What the log of a pipeline obeys: workflow commands of GitHub, of Azure Pipelines and TeamCity."""
+
+
 def printable(text: str) -> str:
     """The text on one line, with escapes for everything except visible characters and plain spaces.
 
     That is what Unicode calls other (controls, format characters such as bidi marks and zero-width joiners, lone
-    surrogates, private use, unassigned) or a separator, what it calls ignorable, and marks piled on one character.
+    surrogates, private use, unassigned) or a separator, what it calls ignorable, and marks piled on one character; and
+    the sign that begins a command in the log of a pipeline.
     """
+    if "::" in text or "##" in text:
+        text = _CI_COMMAND.sub(lambda found: f"\\x{ord(found[0][0]):02x}{found[0][1]}", text)
     if text.isascii() and text.isprintable():
         return text
     shown: list[str] = []
@@ -89,7 +101,7 @@ def ascii_only(text: str) -> str:
 
 def ascii_json(text: str) -> str:
     """The same JSON in printable ASCII: exact for a program, harmless on a screen, and readable as YAML."""
-    return _NOT_ASCII.sub(_json_escape, text)
+    return _AZURE_COMMAND.sub(r"\\u0023#", _NOT_ASCII.sub(_json_escape, text))
 
 
 def _json_escape(sign: re.Match[str]) -> str:

@@ -117,10 +117,11 @@ def headline(found: Result | MatrixResult) -> str:
         return f"{reason(found)}.{' ' * bool(line)}{line}"
     others = len(broken) - 1
     more = f" {others} more of {counted(len(found.objectives), 'objective')} broken, too." if others else ""
-    return f"{_what_broke(found, broken[0])}{more}"
+    return f"{what_broke(found, broken[0])}{more}"
 
 
-def _what_broke(result: Result, broken: ObjectiveResult) -> str:
+def what_broke(result: Result, broken: ObjectiveResult) -> str:
+    """The same of one objective."""
     told = f"{broken.text} is broken: {format_value(broken.observed.value, broken.unit)}{_interval(result, broken)}"
     try:
         objective = parse_objective(broken.text)

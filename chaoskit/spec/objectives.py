@@ -157,6 +157,14 @@ def parse(text: str, disturbed: str = SURGE) -> Objective:
     )
 
 
+def phase_of(text: str) -> str:
+    """The phase of an objective that was parsed before; "" for the whole run, and for a sentence of another version."""
+    try:
+        return parse(text).phase or ""
+    except ValueError:
+        return ""
+
+
 def _opposite(match: re.Match[str]) -> str:
     """`availability > 99.9% during wifi` as a sentence about interruptions, with the same bound and clauses."""
     number = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,12})?)\s*(%?)", match["bound"] or "")

@@ -24,6 +24,7 @@ from chaoskit.cli.app import app
 from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
 from chaoskit.report.formats import FORMATS
+from chaoskit.report.formats.metric_names import FAMILIES
 from chaoskit.server.catalog import ROUTES
 from chaoskit.server.formats import APIS
 from chaoskit.server.malformations import GROUPS
@@ -80,6 +81,16 @@ def formats() -> str:
         for name, row in FORMATS.items()
     ]
     return "\n".join(["| format | in the run directory | runs | content |", "|---|---|---|---|", *rows, ""])
+
+
+def metric_families() -> str:
+    """A row for each family of metrics."""
+    rows = [
+        f"| `{name}` | {row.kind} | {row.unit or '–'} | {', '.join(f'`{each}`' for each in row.labels) or '–'} "
+        f"| {row.help} |"
+        for name, row in FAMILIES.items()
+    ]
+    return "\n".join(["| metric | type | unit | labels | what |", "|---|---|---|---|---|", *rows, ""])
 
 
 def experiment_keys() -> str:

@@ -248,3 +248,18 @@ assert file.read() == b''"""
 def test_a_shortened_text_ends_after_a_word(text: str, shown: str) -> None:
     """What has no word to end after is cut where it is."""
     assert shortened(text, 17) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::error file=x,line=1::forged", r"\x3a:error file=x,line=1::forged"),
+        ("x::Stop-Commands::token", r"x\x3a:Stop-Commands::token"),
+        ("##[error]forged ##vso[task.setvariable]", r"\x23#[error]forged \x23#vso[task.setvariable]"),
+        ("##teamcity[buildStatus]", r"\x23#teamcity[buildStatus]"),
+        ("fe80::1 ::1 std::string 2001:db8::beef ## title", "fe80::1 ::1 std::string 2001:db8::beef ## title"),
+    ],
+)
+def test_no_log_of_a_pipeline_obeys_a_text(text: str, shown: str) -> None:
+    """The sign that begins a command is escaped, wherever a line may break; addresses stay as they are."""
+    assert printable(text) == shown

@@ -46,6 +46,12 @@ FORMATS: dict[str, Format] = {
         shows_running=True,
     ),
     "json": Format("json_document", "report.json", "everything, as in result.json; of several runs a list", True),
+    "markdown": Format("markdown", "report.md", "for a pull request and a step's summary, below 1 MiB", True),
+    "junit": Format("junit", "junit.xml", "a case for each objective, for Jenkins, GitLab and others", True),
+    "openmetrics": Format("openmetrics", "metrics.txt", "numbers and verdicts for Prometheus and GitLab", True),
+    "prometheus": Format(
+        "prometheus_text", "metrics.prom", "the same for node_exporter's textfile collector and Pushgateway", True
+    ),
 }
 
 

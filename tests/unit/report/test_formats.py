@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hostile_text import HOSTILE, hostile_run
 from made_runs import Made, plan
 
 from chaoskit.errors import RefusedError, SpecError
@@ -50,12 +50,6 @@ def written(name: str, sources: Sequence[Source]) -> bytes:
     return file.getvalue()
 
 
-@pytest.fixture(scope="module", params=HOSTILE.values(), ids=list(HOSTILE))
-def hostile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """A run in which everything is one hostile text."""
-    return load(hostile_run(tmp_path_factory.mktemp("hostile"), request.param))
-
-
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
     """One run of each kind."""
@@ -80,8 +74,7 @@ def test_no_reader_obeys_what_a_server_said(name: str, hostile: Source) -> None:
     if FORMATS[name].is_text:
         said = document.decode()
         assert not {sign for sign in set(said) - {"\n", " "} if unicodedata.category(sign)[0] in "CZ"}
-        assert "\n::" not in said
-        assert "<script>alert" not in said or name in ("console", "json")
+        assert not re.search(r"^\s*::\w+.*::|##\w*\[", said, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", FORMATS)
