@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the experiments or the game-day of the INPUT_* variables, and writes summary, annotations and outputs.
+# Runs the experiments or the game-day of the INPUT_* variables, and writes summary and outputs.
 #
 # Inputs are data: they are never parts of a command's text. What chaoskit prints can quote a server, so the runner is
 # told to obey no workflow command in it. Exits with 0 whatever the verdict: the artifact is kept first, and then the
@@ -91,13 +91,7 @@ run() { # the run directory, the words
     elif [ "$code" != 0 ]; then
         summarise_text "$(tail --lines 40 "$said")"
     fi
-    annotate "$1"
     rm -f "$said"
-}
-
-annotate() { # from the run directory
-    [ "$INPUT_ANNOTATIONS" = true ] && [ -d "$1" ] || return 0
-    chaoskit report "$1" --annotations github 2>/dev/null | grep -E '^::(error|warning|notice) ' || true
 }
 
 find_files() { # of INPUT_EXPERIMENTS
