@@ -188,8 +188,8 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
         folder.mkdir(exist_ok=True)
         (folder / unit.name).write_text(unit.read_text().replace("/opt/chaoskit/bin/chaoskit", str(BIN / "chaoskit")))
 
-    for unit in ("chaoskit-gameday@nightly.timer", "chaoskit-gameday@other.service"):
-        words = ["systemd-analyze", "verify", "--man=no", f"./{unit}"]
+    for name in ("chaoskit-gameday@nightly.timer", "chaoskit-gameday@other.service"):
+        words = ["systemd-analyze", "verify", "--man=no", f"./{name}"]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
     service = "./chaoskit-gameday@.service"
