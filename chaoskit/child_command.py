@@ -6,8 +6,10 @@ the caller's standard input but what it is given; an interruption of the caller 
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chaoskit import programs
@@ -36,9 +38,12 @@ class Ended:
         return lines[-1] if lines else f"chaoskit ended with exit code {self.code}"
 
 
-def run(*words: str, given: str = "") -> Ended:
-    """Run `chaoskit WORDS` with this standard input, to its end. Raises RefusedError where it cannot be started."""
-    child = start(*words)
+def run(*words: str, given: str = "", variables: Mapping[str, str] | None = None) -> Ended:
+    """Run `chaoskit WORDS` to its end, with this standard input, and these variables beside the caller's.
+
+    Raises RefusedError where it cannot be started.
+    """
+    child = start(*words, variables=variables)
     try:
         out, err = child.communicate(given.encode())
     except BaseException:
@@ -48,7 +53,7 @@ def run(*words: str, given: str = "") -> Ended:
     return Ended(code, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
-def start(*words: str) -> subprocess.Popen[bytes]:
+def start(*words: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start `chaoskit WORDS`, with pipes. It has a session of its own: a Ctrl-C at the terminal is the caller's."""
     try:
         return subprocess.Popen(
@@ -57,6 +62,7 @@ def start(*words: str) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            env={**os.environ, **(variables or {})},
         )
     except FileNotFoundError as error:
         raise RefusedError(f"{error.filename} is not installed; sudo apt-get install util-linux") from error

@@ -1,4 +1,4 @@
-"""Assembles the command line from one module per command, which imports its work when called."""
+"""Assembles the command line."""
 
 from __future__ import annotations
 
@@ -9,28 +9,13 @@ import typer
 
 from chaoskit import __version__
 from chaoskit.cli.command import Command
+from chaoskit.cli.commands import COMMANDS
 from chaoskit.cli.completion import install, show
 from chaoskit.cli.conduct import conduct
-from chaoskit.cli.doctor import doctor
 from chaoskit.cli.double_dash import CommandWithDoubleDash
 from chaoskit.cli.exec import exec
-from chaoskit.cli.explain import explain
 from chaoskit.cli.group import Group
-from chaoskit.cli.init import init
-from chaoskit.cli.inject import inject
 from chaoskit.cli.kernel import app as kernel
-from chaoskit.cli.plan import plan
-from chaoskit.cli.pmtu import pmtu
-from chaoskit.cli.probe import probe
-from chaoskit.cli.report import report
-from chaoskit.cli.restore import restore
-from chaoskit.cli.run import run
-from chaoskit.cli.schema import schema
-from chaoskit.cli.serve import serve
-from chaoskit.cli.shell import shell
-from chaoskit.cli.status import status
-from chaoskit.cli.up import up
-from chaoskit.cli.validate import validate
 from chaoskit.terminal import say
 
 EXIT_CODES = """Exit codes: 0 objectives met, or none given; 1 an objective not met; 2 invalid file or options; 3
@@ -48,9 +33,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for one in (init, run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore, shell, up):
+for one in COMMANDS:
     app.command(cls=Command)(one)
-app.command(cls=Command)(explain)
 app.command(cls=CommandWithDoubleDash)(exec)
 app.command(cls=Command, hidden=True)(conduct)
 app.add_typer(kernel, name="kernel")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chaoskit.cli.access_options import AccessOptions
+from chaoskit.cli.history_option import HistoryOption
 from chaoskit.cli.load_options import LoadOptions
 from chaoskit.cli.namespace_options import Container, Netns, Pid, enter_chosen
 from chaoskit.cli.option_groups import with_groups
@@ -34,6 +35,7 @@ def probe(
     capture: Annotated[bool, typer.Option("--capture", help="Keep packet headers, to tell whose a stall was.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of arrival times and prompts.")] = 0,
     out: Annotated[Path | None, typer.Option(help="New directory for the raw records.")] = None,
+    history: HistoryOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
 ) -> None:
     """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive timestamps."""
@@ -61,4 +63,4 @@ def probe(
         telemetry=receiver(telemetry),
         capture=capture,
     )
-    raise typer.Exit(measure_and_show(measured, out, json))
+    raise typer.Exit(measure_and_show(measured, out, json, history))

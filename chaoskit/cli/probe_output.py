@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chaoskit.cli.history_option import open_history
 from chaoskit.execution.interrupts import say_if_interrupted
 from chaoskit.terminal import complain, say_json
 
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from chaoskit.spec.workload import Workload
 
 
-def measure_and_show(probe: ProbeOnly, out: Path | None, as_document: bool) -> int:
-    """Measure, with the records in `out`, and show the result. Returns the exit code."""
+def measure_and_show(probe: ProbeOnly, out: Path | None, as_document: bool, history: Path | None) -> int:
+    """Measure, with the records in `out`, add the result to the history, and show it. Returns the exit code."""
     from chaoskit.report.probe_progress import ProbeProgress
 
+    kept = open_history(history)
     with ProbeProgress(probe.all_requests) as progress:
-        result = probe.measure(out, progress.show)
+        result = probe.measure(out, progress.show, kept.keep if kept is not None else None)
     show(result, probe.workload, as_document)
     return result.exit_code
 

@@ -11,10 +11,13 @@ from chaoskit.report.formats import FORMATS
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix or suite.")],
     format: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(FORMATS)}.")] = "console",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it there; - is standard output.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of csv and parquet: this table alone, such as tokens.")
     ] = None,
 ) -> None:
     """Show the result of a run. It is computed from the records in RUNDIR; the exit code is the run's.
@@ -22,8 +25,13 @@ def report(
     Several runs are one document where the format holds several; the exit code is the worst.
     """
     from chaoskit.analysis.matrix import worst_exit_code
-    from chaoskit.cli.report_output import load, show
+    from chaoskit.analysis.suite_result import is_suite_folder
+    from chaoskit.cli.report_output import load, require_table, show
+    from chaoskit.cli.suite_report import report_suite
 
+    if any(map(is_suite_folder, runs)):
+        raise typer.Exit(report_suite(runs, format, out))
+    require_table(format, table)
     sources = load(runs, format)
-    show(sources, format, out)
+    show(sources, format, out, table)
     raise typer.Exit(worst_exit_code({source.found.exit_code for source in sources}))

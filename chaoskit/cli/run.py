@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.cli.history_option import HistoryOption
 from chaoskit.cli.substrate_names import ClockName, SubstrateName
 
 
@@ -38,6 +39,7 @@ def run(
         bool, typer.Option("--verify-repeatable", help="Run twice and compare every byte.")
     ] = False,
     report: Annotated[str, typer.Option(metavar="NAME,...", help="Write reports into the run directory.")] = "",
+    history: HistoryOption = None,
 ) -> None:
     """Run an experiment and print its verdict. The run directory keeps all records.
 
@@ -57,7 +59,7 @@ def run(
     loaded = load_variants(file, parse_settings(set_ or []))
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     most = time_until_decided(until_decided, max_time)
-    options = RunOptions.of(loaded, where, out, most, verify_repeatable, reports)
+    options = RunOptions.of(loaded, where, out, most, verify_repeatable, reports, history)
     if loaded.axes and variant is None:
         raise typer.Exit(run_series(loaded, options))
     raise typer.Exit(run_single(loaded.named(variant), options))

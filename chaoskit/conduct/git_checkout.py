@@ -46,6 +46,18 @@ def checkout(folder: Path) -> Checkout | None:
     return None
 
 
+def branch(tree: Checkout) -> str | None:
+    """The branch that HEAD names; None when it names a commit."""
+    named = _REFERENCE.fullmatch(_read(tree.git / "HEAD", _MOST).strip())
+    name = named[1].decode() if named else ""
+    return name.removeprefix("refs/heads/") if name.startswith("refs/heads/") else None
+
+
+def common(git: Path) -> Path:
+    """The directory that a linked worktree shares with the others, where the configuration is; else `git` itself."""
+    return git / _read(git / "commondir", _MOST).strip().decode(errors="replace")
+
+
 def is_modified(tree: Checkout, file: Path, content: bytes) -> bool | None:
     """Whether the file is not what git has of it, staged changes included: changed since, or never added."""
     try:
@@ -65,8 +77,7 @@ def _commit(git: Path) -> str | None:
     named = _REFERENCE.fullmatch(head)
     if named is None or b".." in named[1]:
         return None
-    common = _read(git / "commondir", _MOST).strip().decode(errors="replace")
-    for place in (git, git / common):
+    for place in (git, common(git)):
         commit = _read(place / named[1].decode(), _MOST).strip()
         if _COMMIT.fullmatch(commit):
             return commit.decode()

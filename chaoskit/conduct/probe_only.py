@@ -78,8 +78,15 @@ class ProbeOnly:
     telemetry: Telemetry | None = None
     capture: bool = False
 
-    def measure(self, out: Path | None, watch: Callable[[DriveProgress], None]) -> Result:
+    def measure(
+        self,
+        out: Path | None,
+        watch: Callable[[DriveProgress], None],
+        keep: Callable[[Result, Path], None] | None = None,
+    ) -> Result:
         """Send the requests, and analyse the responses. The records stay in `out`, a new directory, or are deleted.
+
+        `keep` gets the result, and where the records are, before that.
 
         Ctrl-C and `max_time` end the requests; the result is about what was received until then. So is that of a
         drive that was refused midway. Raises SpecError for a comparison of nothing, RefusedError for a drive that was
@@ -141,7 +148,10 @@ class ProbeOnly:
             from chaoskit.analysis.analyse import analyse  # numpy starts threads, before which processes must be forked
 
             result = analyse(run)
-            return result if out else result.model_copy(update={"run": ""})
+            result = result if out else result.model_copy(update={"run": ""})
+            if keep is not None:
+                keep(result, run)
+            return result
 
     @property
     def all_requests(self) -> int:

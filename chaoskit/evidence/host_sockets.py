@@ -24,7 +24,8 @@ MOST = 2000  # sockets of one host in one sample
 _CHANGES = ("state", "bytes_received", "bytes_sent", "bytes_acked", "total_retrans")
 _KEPT = (
     *("state", "last_data_recv", "last_data_sent", "bytes_received", "bytes_sent", "bytes_acked"),
-    *("unacked", "notsent_bytes", "retransmits", "total_retrans", "rtt", "snd_mss", "pmtu", "options"),
+    *("unacked", "notsent_bytes", "retransmits", "total_retrans", "rtt", "snd_cwnd", "snd_mss", "pmtu"),
+    *("lost", "options"),
 )
 _Key = tuple[int, str, int]
 

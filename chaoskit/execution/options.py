@@ -11,6 +11,7 @@ from chaoskit.analysis.result import Result
 from chaoskit.clock import wall
 from chaoskit.conduct.provenance import collect
 from chaoskit.errors import RefusedError
+from chaoskit.history.adding import History
 from chaoskit.records.directory import create, create_next, kept_records
 from chaoskit.report.result_json import write_result
 from chaoskit.spec.matrix import Variants
@@ -25,7 +26,8 @@ class RunOptions:
 
     `is_named`: the directory was given, and must be new or empty. One that was not gets a number if it exists.
     `provenance` is what the run is made with: the content of `provenance.json`. With `max_time` a run ends when its
-    objectives are decided, or after it. `reports` are the formats to write into the directory.
+    objectives are decided, or after it. `reports` are the formats to write into the directory. Each
+    result is added to the `history`, if there is one.
     """
 
     substrate: SubstrateOptions
@@ -35,6 +37,7 @@ class RunOptions:
     provenance: str
     max_time: Duration | None = None
     reports: tuple[str, ...] = ()
+    history: History | None = None
 
     @classmethod
     def of(
@@ -45,15 +48,26 @@ class RunOptions:
         max_time: Duration | None = None,
         is_verified: bool = False,
         reports: tuple[str, ...] = (),
+        history: Path | None = None,
     ) -> RunOptions:
-        """Those of a run of this file, in `out` or in runs/NAME-TIME."""
+        """Those of a run of this file, in `out` or in runs/NAME-TIME; `history` is a file or its directory.
+
+        Raises SpecError and RefusedError where that cannot be written.
+        """
         directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{date_in_name()}"
         made_with = collect(loaded.file, loaded.text)
-        return cls(substrate, directory, out is not None, is_verified, made_with, max_time, reports)
+        kept = History.opened(history, Path(loaded.file)) if history is not None else None
+        return cls(substrate, directory, out is not None, is_verified, made_with, max_time, reports, kept)
 
     def create(self, files: dict[str, str]) -> Path:
         """Create the directory with these files. Raises RefusedError."""
         return (create if self.is_named else create_next)(self.directory, files)
+
+    def keep(self, result: Result, directory: Path) -> None:
+        """Write result.json, and a row of the history if there is one."""
+        save(result, directory)
+        if self.history is not None:
+            self.history.keep(result, directory)
 
 
 def date_in_name() -> str:

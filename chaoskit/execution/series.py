@@ -11,7 +11,7 @@ from chaoskit.conduct.planning import prepare
 from chaoskit.errors import EXIT_UNDECIDED, RefusedError
 from chaoskit.execution.interrupts import InterruptHandler, say_if_interrupted
 from chaoskit.execution.job import Job, watch
-from chaoskit.execution.options import RunOptions, names_records, save
+from chaoskit.execution.options import RunOptions, names_records
 from chaoskit.execution.single import differs, files
 from chaoskit.records.directory import EXPERIMENT, conclude, create
 from chaoskit.report import matrix
@@ -38,7 +38,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
         for variant, plan, (substrate, _) in zip(variants.each, plans, substrates, strict=True):
             job = Job(plan, substrate, create(top / variant.name, files(variant, plan, options.provenance)))
             _run_variant(job, screen, interrupts, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
-            rows.append(_row(variant, top))
+            rows.append(_row(variant, top, options))
             screen.print(matrix.variant_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
             if rows[-1].status == "finished" and options.is_verified and not interrupts.received:
                 codes.add(EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else 0)
@@ -63,10 +63,10 @@ def _run_variant(job: Job, screen: Screen, interrupts: InterruptHandler, label: 
             conclude(job.directory, "refused", str(error))
 
 
-def _row(variant: Variant, top: Path) -> VariantResult:
+def _row(variant: Variant, top: Path, options: RunOptions) -> VariantResult:
     found = variant_result(variant, top)
     if found.result is not None:
-        save(found.result, top / variant.name)
+        options.keep(found.result, top / variant.name)
     return found
 
 

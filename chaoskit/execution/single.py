@@ -35,7 +35,7 @@ def run_single(variant: Variant, options: RunOptions) -> int:
             code = watch(job, screen, interrupts)
         result = analyse(job.directory)
         console.render(result, screen)
-        save(result, job.directory)
+        options.keep(result, job.directory)
     say_if_interrupted(result.outcome.status, job.directory, is_shown=screen.file.isatty())
     if options.is_verified and result.outcome.status == "finished":
         with InterruptHandler() as interrupts:
@@ -53,7 +53,7 @@ def run_silently(variant: Variant, options: RunOptions, interrupts: InterruptHan
         with names_records(job.directory):
             watch(job, None, interrupts)
             result = analyse(job.directory)
-            save(result, job.directory)
+            options.keep(result, job.directory)
             write_reports(options.reports, job.directory, result)
     finally:
         release(job.directory)

@@ -19,7 +19,7 @@ from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.server import HOUR
 from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
-from chaoskit.units import Duration
+from chaoskit.units import Duration, Share
 
 _LARGEST_FILE = 1 << 20  # bytes of a file that an option names
 _DISTRIBUTIONS = {
@@ -79,6 +79,14 @@ def duration(option: str, text: str, least: Duration = Duration(10**6), most: Du
     if not least <= found <= most:
         raise SpecError(f"--{option}: {text} is out of bounds; {least} to {most}")
     return found
+
+
+def share(option: str, text: str) -> float:
+    """The share that an option gives, as a part of 1. Raises SpecError."""
+    try:
+        return Share.parse(text) / Share.largest
+    except ValueError as error:
+        raise SpecError(f"--{option}: {error}") from None
 
 
 def time_until_decided(is_until: bool, max_time: str | None) -> Duration | None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import get_args
 
+from chaoskit.analysis.tables.table import TableSchema
+from chaoskit.analysis.tables.table_columns import SCHEMAS
 from chaoskit.records import jsonl, model
 from chaoskit.records.model import Event, Record, SocketRead
 from chaoskit.report.definitions import table as definitions_table
@@ -30,6 +32,21 @@ TYPES = {
 def record_files() -> str:
     """A section for each `*.jsonl` of a run: what a line is, and its fields."""
     return "\n".join(_record_section(kind) for kind in get_args(Record))
+
+
+def tables() -> str:
+    """A section for each table of a run: what a row is, and its columns."""
+    return "\n".join(_table_section(schema) for schema in SCHEMAS)
+
+
+def _table_section(schema: TableSchema) -> str:
+    lines = [
+        f"| `{name}` | {kind}{', may lack' if may_lack else ''} | {unit} | {meaning} |"
+        for name, kind, unit, meaning, may_lack in schema.columns
+    ]
+    return "\n".join(
+        (f"### `{schema.name}`\n\n{schema.row}\n", "| column | type | unit | |", "|---|---|---|---|", *lines, "")
+    )
 
 
 def result_numbers() -> str:

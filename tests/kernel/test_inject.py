@@ -6,16 +6,21 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+import yaml
 from commands import started, typed
 from lab import as_nobody, run, wait_for
 
+from chaoskit import child_command
 from chaoskit.kernel.linux import LinuxKernel
 
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "chaostoolkit" / "slow-path.yaml"
 TO = ("--to", "127.0.0.1:8000", "--down", "delay 40ms")
 
 
@@ -187,3 +192,33 @@ def test_without_rights_it_says_what_helps() -> None:
             assert remedy in said
 
     assert as_nobody(attempt) == 0
+
+
+def test_chaos_toolkit_measures_behind_a_fault_and_restores(
+    home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its example injects under a lease and measures; without a rollback the control ends the lease before its time."""
+    place, server = tmp_path_factory.mktemp("chaos"), child_command.start("serve", "--port", "0")
+    assert server.stdout is not None
+    url = server.stdout.readline().decode().split()[0]
+    experiment = yaml.safe_load(EXAMPLE.read_text())
+    kept = ("title", "description", "configuration", "secrets", "controls", "method")
+    (place / "experiment.json").write_text(json.dumps({name: experiment[name] for name in kept}))
+
+    options = ["--no-version-check", "--no-log-file", "--settings", "none.yaml"]
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "chaos"), *options, "run", "experiment.json"],
+        cwd=place,
+        env={**os.environ, "ENDPOINT": url, "ENDPOINT_KEY": "none", "CHAOSKIT_STATE": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    child_command.stop(server)
+
+    assert done.returncode == 0, done.stderr
+    injected, measured = json.loads((place / "journal.json").read_text())["run"]
+    assert injected["output"]["said"][-1].endswith(f"chaoskit restore {injected['output']['lease']} ends it earlier")
+    assert measured["output"]["ttft"]["p50_ms"] > 80  # a handshake and a request, each there and back
+    assert not list((home / "leases").glob("*"))

@@ -69,7 +69,7 @@ def _reached(command: str) -> set[Path]:
     waiting = [HOUSE / "cli" / f"{command}.py"]
     while waiting:
         path = waiting.pop()
-        if path not in found and path.exists():
+        if path not in found and path.exists() and path != HOUSE / "__init__.py":  # which imports when it is asked to
             found.add(path)
             waiting += _next(path)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 import re
 import runpy
 import subprocess
@@ -94,6 +95,18 @@ def test_the_wheel_holds_the_program_and_nothing_else(wheel: Path) -> None:
         "entry_points.txt",
         "licenses/LICENSE",
     }
+
+
+def test_chaos_toolkit_discovers_what_is_installed(wheel: Path, tmp_path: Path) -> None:
+    """`chaos discover chaoskit` finds the actions and probes of the installed package."""
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    chaos = [str(Path(sys.executable).parent / "chaos"), "--no-version-check", "--no-log-file"]
+    words = ["--settings", "none.yaml", "discover", "--no-install", "--discovery-path", "found.json", "chaoskit"]
+    variables = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path / "installed"), "HOME": str(tmp_path)}
+    subprocess.run([*chaos, *words], cwd=tmp_path, env=variables, check=True, capture_output=True)
+
+    found = json.loads((tmp_path / "found.json").read_text())["activities"]
+    assert {each["mod"] for each in found} == {"chaoskit.chaostoolkit.actions", "chaoskit.chaostoolkit.probes"}
 
 
 def test_an_index_is_told_what_it_shows(wheel: Path) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the experiments or the game-day of the INPUT_* variables, and writes summary and outputs.
+# Runs the experiments or the game-day of the INPUT_* variables, and writes summary, annotations and outputs.
 #
 # Inputs are data: they are never parts of a command's text. What chaoskit prints can quote a server, so the runner is
 # told to obey no workflow command in it. Exits with 0 whatever the verdict: the artifact is kept first, and then the
@@ -86,12 +86,33 @@ run() { # the run directory, the words
     echo "::$fence::"
     echo "::endgroup::"
     codes+=("$code")
+    [ "$2" != gameday ] || [ ! -e "$1/gameday.json" ] || report_gameday "$1"
     if [ -s "$report" ]; then
         summarise_file "$report"
-    elif [ "$code" != 0 ]; then
+    elif [ "$code" != 0 ] && [ ! -e "$1/gameday.json" ]; then
         summarise_text "$(tail --lines 40 "$said")"
     fi
+    annotate "$1"
     rm -f "$said"
+}
+
+annotate() { # from the run directory, or the game-day's folder
+    [ "$INPUT_ANNOTATIONS" = true ] && [ -d "$1" ] || return 0
+    chaoskit report "$1" --format github 2>/dev/null | grep -E '^::(error|warning|notice) ' || true
+}
+
+# The reports of a game-day. What has no such format for one has no file; the exit code is the game-day's.
+report_gameday() { # the folder
+    local format file
+    for format in ${INPUT_REPORTS//,/ }; do
+        case $format in
+        markdown) file=report.md ;;
+        junit) file=junit.xml ;;
+        *) file=report.$format ;;
+        esac
+        chaoskit report "$1" --format "$format" --out "$1/$file" >/dev/null 2>&1 || true
+    done
+    [ -s "$1/report.md" ] || summarise_text "$(chaoskit report "$1" 2>/dev/null || true)"
 }
 
 find_files() { # of INPUT_EXPERIMENTS
@@ -147,7 +168,7 @@ case $INPUT_ARTIFACT in
 esac
 
 if [ -n "$INPUT_GAMEDAY" ]; then
-    run "$top/gameday" gameday --out "$top/gameday" "${reports[@]}" "${args[@]}" "$INPUT_GAMEDAY"
+    run "$top/gameday" gameday --out "$top/gameday" "${args[@]}" "$INPUT_GAMEDAY"
 else
     # A mistake in the last file is told before the first one runs for minutes.
     run "$top/validate" validate "${files[@]}"

@@ -71,6 +71,15 @@ class Table:
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]
 
+    def mask(self, name: str) -> NDArray[np.bool_] | None:
+        """Where a column lacks a number; None for one that never does."""
+        column = self.columns[name]
+        return np.ma.getmaskarray(column) if isinstance(column, np.ma.MaskedArray) else None
+
+    def data(self, name: str) -> NDArray[Any]:
+        """A column as a plain array, with any number where one lacks."""
+        return np.ma.getdata(self.columns[name])
+
     def __len__(self) -> int:
         return len(self.columns[self.schema.columns[0].name])
 

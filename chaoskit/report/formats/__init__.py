@@ -18,6 +18,7 @@ from chaoskit.errors import RefusedError, SpecError
 
 if TYPE_CHECKING:  # the table is a part of the help
     from chaoskit.report.formats.source import Source
+    from chaoskit.report.formats.table_files import TableFormat
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Format:
     """How a format is written. `file` is its name in a run directory, `help` one line about it.
 
     `library` is a module that it needs, and the extra that has it: `("pyarrow", "tables")`. Only a format that
-    `shows_running` is written of a run that has not ended.
+    `shows_running` is written of a run that has not ended. One that `has_tables` is a folder of files, or an archive of
+    them; `file` is the folder, and its module's `FORMAT` says how one table is written.
     """
 
     module: str
@@ -35,6 +37,7 @@ class Format:
     is_text: bool = True
     library: tuple[str, str] | None = None
     shows_running: bool = False
+    has_tables: bool = False
 
 
 FORMATS: dict[str, Format] = {
@@ -52,10 +55,43 @@ FORMATS: dict[str, Format] = {
     "prometheus": Format(
         "prometheus_text", "metrics.prom", "the same for node_exporter's textfile collector and Pushgateway", True
     ),
+    "github": Format("github", "annotations.txt", "annotations of a pull request, for the log of a step", True),
+    "gitlab": Format("gitlab", "gl-code-quality-report.json", "the same for a merge request: Code Quality", True),
+    "otlp": Format("otlp", "metrics.otlp.json", "histograms with OpenTelemetry's GenAI names, for a collector", True),
+    "chaostoolkit": Format("chaostoolkit_journal", "chaostoolkit.json", "a journal of Chaos Toolkit"),
+    "csv": Format(
+        "csv_tables",
+        "tables-csv",
+        "tables of streams, tokens, stalls, phases, TCP, queues and hops: a file for each",
+        holds_several=True,
+        is_text=False,
+        has_tables=True,
+    ),
+    "parquet": Format(
+        "parquet_tables",
+        "tables-parquet",
+        "the same tables with types and units, for pandas, DuckDB, Polars",
+        holds_several=True,
+        is_text=False,
+        library=("pyarrow", "tables"),
+        has_tables=True,
+    ),
+    "perfetto": Format(
+        "perfetto",
+        "trace.json.gz",
+        "every token, stall, phase and TCP sample in time, for ui.perfetto.dev and chrome://tracing",
+        is_text=False,
+    ),
+    "png": Format(
+        "png_plots", "plots.png", "the main plots as a picture", is_text=False, library=("matplotlib", "plots")
+    ),
+    "svg": Format("svg_plots", "plots.svg", "the same as a drawing", is_text=False, library=("matplotlib", "plots")),
 }
 
 
 class _Writer(Protocol):
+    FORMAT: TableFormat
+
     def write(self, source: Source, file: BinaryIO) -> None:
         """Write the report of one run."""
 
@@ -82,10 +118,17 @@ def chosen(names: Iterable[str]) -> tuple[str, ...]:
 
 def write(name: str, sources: Sequence[Source], file: BinaryIO) -> None:
     """Write these runs in this format. Raises SpecError for damaged records, and OSError."""
-    row = FORMATS[name]
-    writer = cast("_Writer", import_module(f"{__name__}.{row.module}"))
-    if row.holds_several:
-        writer.write_all(sources, file)
+    if FORMATS[name].holds_several:
+        _writer(name).write_all(sources, file)
     else:
         (source,) = sources
-        writer.write(source, file)
+        _writer(name).write(source, file)
+
+
+def table_format(name: str) -> TableFormat:
+    """How this format, which has tables, writes one."""
+    return _writer(name).FORMAT
+
+
+def _writer(name: str) -> _Writer:
+    return cast("_Writer", import_module(f"{__name__}.{FORMATS[name].module}"))

@@ -1,4 +1,4 @@
-"""Puts a report into a file, into a run directory, or on standard output.
+"""Puts a report into a file, a folder, a run directory, or on standard output.
 
 Rules: a file is replaced whole, and keeps its former content until then; it gets the mode of any new file. Nothing goes
 to standard output before the whole report is made. A symbolic link is replaced, not followed.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -18,37 +18,89 @@ from typing import BinaryIO, cast
 
 from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import Result
+from chaoskit.analysis.tables.table_columns import SCHEMAS
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.folder import display_path, why_not_written
-from chaoskit.report.formats import FORMATS, source, write
+from chaoskit.report.formats import FORMATS, source, table_format, write
 from chaoskit.report.formats.source import Source
+from chaoskit.report.formats.table_files import write_tables
 from chaoskit.terminal import complain, say_bytes
 
 _IN_MEMORY = 32 << 20  # bytes
 _BLOCK = 1 << 20
 
 
-def write_file(name: str, sources: Sequence[Source], path: Path) -> None:
-    """Write this report into a new file, or in the place of one.
+def write_file(name: str, sources: Sequence[Source], path: Path, table: str | None = None) -> None:
+    """Write this report, or one table of it, into a new file, or in the place of one.
 
     Raises SpecError where it can be no file, and RefusedError when it cannot be written; nothing is left behind then.
     """
-    _require_file(path, FORMATS[name].file)
-    draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.new")
+    usual_name = f"{table}{table_format(name).suffix}" if table else FORMATS[name].file
+    replace_file(path, usual_name, lambda file: _write(name, sources, file, table))
+
+
+def replace_file(path: Path, usual_name: str, make: Callable[[BinaryIO], None]) -> None:
+    """The same for what `make` writes."""
+    _require_file(path, usual_name)
+    with _translated(path), _drafts([path]) as (file,):
+        make(file)
+
+
+def write_folder(name: str, sources: Sequence[Source], folder: Path) -> None:
+    """Write each table of this format into a file of this folder, which is made if it is missing. Raises likewise."""
+    form = table_format(name)
+    if folder.exists() and not folder.is_dir():
+        raise SpecError(f"{folder} is no folder, and {name} is a file for each table; give another -o")
+    if not folder.exists() and not folder.parent.is_dir():
+        raise SpecError(f"cannot write {folder}: there is no folder {folder.parent}; make it: mkdir -p {folder.parent}")
+    is_new = not folder.exists()
     try:
-        try:
-            with draft.open("xb") as file:
-                write(name, sources, cast("BinaryIO", file))
+        with _translated(folder):
+            folder.mkdir(exist_ok=True)
+            paths = {schema.name: folder / f"{schema.name}{form.suffix}" for schema in SCHEMAS}
+            with _drafts([*paths.values()]) as files:
+                write_tables(form, sources, dict(zip(paths, files, strict=True)))
+    except BaseException:
+        with suppress(OSError):
+            if is_new:
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _drafts(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
+    """New files that take the places of these when all are written, and vanish when anything fails."""
+    drafts = [path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.new") for path in paths]
+    try:
+        with ExitStack() as opened:
+            files = [opened.enter_context(draft.open("xb")) for draft in drafts]
+            yield cast("list[BinaryIO]", files)
+            for file in files:
                 file.flush()
                 os.fsync(file.fileno())
+        for draft, path in zip(drafts, paths, strict=True):
             draft.replace(path)
-        finally:
+    finally:
+        for draft in drafts:
             with suppress(OSError):
                 draft.unlink()
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise RefusedError(
             f"cannot write {display_path(path)}: {why_not_written(path, error)}; give another -o"
         ) from error
+
+
+def _write(name: str, sources: Sequence[Source], file: BinaryIO, table: str | None) -> None:
+    if table is None:
+        write(name, sources, file)
+    else:
+        write_tables(table_format(name), sources, {table: file})
 
 
 def _require_file(path: Path, name: str) -> None:
@@ -65,13 +117,22 @@ def _require_file(path: Path, name: str) -> None:
         raise SpecError(f"cannot write {path}: there is no folder {path.parent}; make it: mkdir -p {path.parent}")
 
 
-def write_output(name: str, sources: Sequence[Source], is_terminal: bool) -> None:
-    """Write this report to standard output. Raises SpecError for a binary one on a terminal."""
-    if is_terminal and not FORMATS[name].is_text:
-        raise SpecError(f"{name} is no text for a terminal; write -o {FORMATS[name].file}")
+def write_output(name: str, sources: Sequence[Source], is_terminal: bool, table: str | None = None) -> None:
+    """Write this report, or one table of it, to standard output. Raises SpecError for a binary one on a terminal."""
+    form = table_format(name) if table else None
+    file_name, is_text = (
+        (f"{table}{form.suffix}", form.is_text) if form else (FORMATS[name].file, FORMATS[name].is_text)
+    )
+    if is_terminal and not is_text:
+        raise SpecError(f"{name} is no text for a terminal; write -o {file_name}")
+    put_out(lambda file: _write(name, sources, file, table))
+
+
+def put_out(make: Callable[[BinaryIO], None]) -> None:
+    """Write what `make` writes to standard output, once it is whole. Raises RefusedError."""
     try:
         with SpooledTemporaryFile(_IN_MEMORY) as file:
-            write(name, sources, cast("BinaryIO", file))
+            make(cast("BinaryIO", file))
             file.seek(0)
             say_bytes(iter(partial(file.read, _BLOCK), b""))
     except OSError as error:
@@ -85,6 +146,7 @@ def write_reports(names: Sequence[str], run: Path, found: Result | MatrixResult)
     whole = source.of(run, found)
     for name in names:
         try:
-            write_file(name, [whole], run / FORMATS[name].file)
+            put = write_folder if FORMATS[name].has_tables else write_file
+            put(name, [whole], run / FORMATS[name].file)
         except (SpecError, RefusedError) as error:
             complain(f"no {FORMATS[name].file}: {error}")

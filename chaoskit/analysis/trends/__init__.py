@@ -1,0 +1,1 @@
+"""What the results of many runs tell together: states, change points, verdicts that flap."""

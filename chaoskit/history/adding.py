@@ -1,0 +1,143 @@
+"""Adds runs to a history file: those that end now, and run directories from before."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from os.path import lexists
+from pathlib import Path
+
+from chaoskit.analysis import matrix
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.provenance import load_provenance
+from chaoskit.analysis.result import Result
+from chaoskit.clock import wall
+from chaoskit.errors import ChaoskitError, SpecError
+from chaoskit.folder import display_path
+from chaoskit.history.checkout import Revision, revision
+from chaoskit.history.file import history_file, writing
+from chaoskit.history.rows import Origin, rows
+from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
+from chaoskit.records.directory import EXPERIMENT, OUTCOME
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import Request
+from chaoskit.records.untrusted_files import open_regular, read_whole
+from chaoskit.terminal import complain
+
+_VARIANT = re.compile(rb"# the variant (\S.*)")
+"""The first line of a variant's file, as `spec.matrix` writes it."""
+_NO_ASKING = ("chaoskit", "processes", "telemetry", "capture")
+"""What two probes may differ in and still be the same."""
+
+
+@dataclass(frozen=True)
+class History:
+    """The history file that a command writes, and the revision that its runs are made at.
+
+    `opened` makes it before the first run, so that what is wrong with the file is told before and not after.
+    """
+
+    path: Path
+    revision: Revision
+
+    @classmethod
+    def opened(cls, given: Path, measured: Path | None) -> History:
+        """The history of `--history`, for the experiment in this file or, for a probe, the current directory.
+
+        Raises SpecError and RefusedError as `history.file.writing`.
+        """
+        path = history_file(given)
+        with writing(path):
+            pass
+        folder = measured.absolute().parent if measured is not None else Path.cwd()
+        return cls(path, revision(folder, os.environ))
+
+    def keep(self, result: Result, directory: Path) -> None:
+        """Add a run with its records in this directory, or say why it is not added: it was made, and counts without."""
+        found = origin(directory, self.revision)
+        try:
+            add(self.path, [(result, found if result.run else replace(found, directory=""))])
+        except ChaoskitError as error:
+            command = f"chaoskit history add {display_path(directory)} --history {self.path}"
+            complain(f"not in the history: {error}{f'; afterwards: {command}' if result.run else ''}")
+
+
+def add(path: Path, runs: Sequence[tuple[Result, Origin]]) -> int:
+    """Add runs, or replace them by what this chaoskit computes of their records. Returns how many are new."""
+    count = 0
+    with writing(path) as connection:
+        for result, where in runs:
+            for number, (table, row) in enumerate(rows(result, where, _utc(wall()))):
+                if number == 0:
+                    count += not connection.execute("DELETE FROM runs WHERE id = ?", row[:1]).rowcount
+                connection.execute(table.insertion, row)
+    return count
+
+
+def results_in(directory: Path) -> list[tuple[Result, Origin]]:
+    """The result of a run directory, or of each variant in that of a matrix. Raises SpecError where there is none."""
+    if not matrix.is_matrix_run(directory):
+        return [(analyse(directory), origin(directory))]
+    found = [(each.result, directory / each.name) for each in matrix.load_matrix(directory).variants]
+    kept = [(result, origin(place)) for result, place in found if result is not None]
+    if not kept:
+        raise SpecError(f"no variant in {directory} was run; there is nothing to add")
+    return kept
+
+
+def origin(directory: Path, at: Revision | None = None) -> Origin:
+    """What the records in this directory tell of their run; `at` is the revision where it was seen as the run began.
+
+    Of a run from before, only the experiment file is known to be as in the commit, or not.
+    """
+    known, _ = load_provenance(directory)
+    text = read_whole(directory / EXPERIMENT) if lexists(directory / EXPERIMENT) else None
+    variant = _VARIANT.match(text) if text is not None else None
+    probe = load_probe_plan(directory) if text is None else None
+    started = known.started if known is not None and known.started else None
+    if at is None:
+        at = Revision(known.commit, None, known.is_modified) if known is not None else Revision()
+    return Origin(
+        started=_utc(started) if started else _written_at(directory / OUTCOME),
+        experiment=_digest(text) if text is not None else _digest_of_probe(probe) if probe is not None else "",
+        records=_digest_of_file(directory / FILES[Request]),
+        variant=variant[1].decode(errors="replace").strip() if variant else "",
+        file=known.file if known is not None else None,
+        commit=at.commit,
+        branch=at.branch,
+        is_dirty=at.is_dirty,
+        directory=str(display_path(directory).absolute()),
+    )
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    file = open_regular(path)
+    if file is None:
+        return ""
+    with file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()
+
+
+def _digest_of_probe(plan: ProbePlan) -> str:
+    return _digest(plan.model_dump_json(exclude=set(_NO_ASKING)).encode())
+
+
+def _utc(stamp: str) -> str:
+    """`2026-11-29T21:50:00Z` of a date with an offset."""
+    return datetime.fromisoformat(stamp).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _written_at(path: Path) -> str:
+    """When a file was written: of a run of an older chaoskit the nearest that is known."""
+    return _utc(datetime.fromtimestamp(path.stat().st_mtime if path.exists() else 0, UTC).isoformat())

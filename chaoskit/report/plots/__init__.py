@@ -1,0 +1,1 @@
+"""The main plots of a run by matplotlib: distributions, streams in time, the network in time."""

@@ -1,0 +1,135 @@
+"""The public API is what docs/api.md says, and no more."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from made_runs import Made, plan
+
+import chaoskit
+from chaoskit.analysis.analyse import analyse
+from chaoskit.execution.experiment import run_experiment
+
+TOP = Path(chaoskit.__file__).parent.parent
+PAGE = (TOP / "docs" / "api.md").read_text()
+CELLS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def made(run: Path) -> Path:
+    """A run directory with stalls in its fault."""
+    made = Made(plan(["ttft_p50 < 800ms during wifi"])).phases().many(0, 9_000, 300).many(10_000, 19_000, 300)
+    made.stream(12_000, [12_100, 12_150, 12_900], "reset", 13_500)
+    return made.counters("wifi", 900, 100, 10_000, 20_000).handshakes(500, [31, 30]).write(run)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """The directory that the cells are executed in: with a run, and the experiments."""
+    made(tmp_path / "runs" / "checkout")
+    (tmp_path / "experiments").symlink_to(TOP / "experiments")
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    yield tmp_path
+    os.chdir(before)
+
+
+def test_exported_names_are_documented() -> None:
+    """The table of names is `__all__`, and every one of them is there."""
+    table = PAGE.partition("<!-- names -->")[2].partition("<!-- end of names -->")[0]
+    documented = re.findall(r"^\| `(\w+)", table, re.MULTILINE)
+
+    assert sorted(documented) == sorted(chaoskit.__all__)
+    assert all(callable(getattr(chaoskit, name)) for name in chaoskit.__all__ if name != "__version__")
+    assert set(chaoskit.__all__) <= set(dir(chaoskit))
+
+
+def test_the_cells_of_the_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each cell runs after those before it, as in a notebook. What runs an experiment is tests/virtual's."""
+    names: dict[str, object] = {}
+
+    for cell in CELLS:
+        if "chaoskit.run(" not in cell:
+            exec(compile(cell, "docs/api.md", "exec"), names)
+
+    said = capsys.readouterr().out
+    assert "met 0" in said
+    assert "ttft_p50 < 800ms during wifi met" in said
+    assert "['baseline', 'wifi', 'recovery']" in said
+    assert (folder / "streams.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_run_is_the_function_that_virtual_time_tests() -> None:
+    """`chaoskit.run` is `run_experiment`."""
+    assert chaoskit.run is run_experiment
+
+
+def test_load(tmp_path: Path) -> None:
+    """The result and the tables of a run; both are computed once."""
+    run = chaoskit.load(made(tmp_path))
+
+    assert run.result == analyse(tmp_path) == chaoskit.analyse(tmp_path)
+    assert run.result is run.result
+    assert run.tables is run.tables
+    assert len(run.tables.streams) == run.result.overall.started
+    assert run.tables["tokens"] is run.tables.tokens
+
+
+def test_plan_is_a_function_whatever_was_imported() -> None:
+    """The package `chaoskit.plan` and the function of this name are one object."""
+    code = "import chaoskit.plan.model, chaoskit; print(chaoskit.plan('experiments/loss-first-token.yaml').name)"
+
+    said = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=True).stdout
+
+    assert said == "loss-first-token\n"
+    assert chaoskit.plan(TOP / "experiments/loss-first-token.yaml", overrides={"seed": 9}).seed == 9
+
+
+def test_import_is_light() -> None:
+    """`import chaoskit` imports none of its packages but the empty one that is also a function, and no library."""
+    code = (
+        "import chaoskit, sys; print(*sorted(name for name in sys.modules if name.startswith(('chaoskit', 'numpy'))))"
+    )
+
+    said = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=True).stdout
+
+    assert said.split() == ["chaoskit", "chaoskit.plan"]
+
+
+def test_errors_are_sentences(tmp_path: Path) -> None:
+    """No run directory, the folder of a matrix, a file that is none: the error says what to do."""
+    (tmp_path / "experiment.yaml").write_text((TOP / "experiments" / "pmtu-blackhole-long-prompt.yaml").read_text())
+    (tmp_path / "outcome.json").write_text('{"how": "finished", "detail": ""}')
+
+    with pytest.raises(chaoskit.SpecError, match="no run directory"):
+        chaoskit.load(tmp_path / "nothing")
+    with pytest.raises(chaoskit.SpecError, match=r"run directory for each variant: load\('"):
+        chaoskit.load(tmp_path)
+    with pytest.raises(chaoskit.ChaoskitError):
+        chaoskit.plan(tmp_path / "missing.yaml")
+    assert isinstance(chaoskit.analyse(tmp_path), chaoskit.MatrixResult)
+
+
+def test_a_name_that_is_not_there() -> None:
+    """As of any module."""
+    with pytest.raises(AttributeError, match="module 'chaoskit' has no attribute 'lod'"):
+        chaoskit.lod  # noqa: B018
+
+
+def test_users_are_typed(tmp_path: Path) -> None:
+    """A program that uses the API passes mypy --strict, and a wrong use of it does not."""
+    good = "import chaoskit\nrun: chaoskit.Run = chaoskit.load('x')\nn: int = len(run.tables.tokens)\n"
+    good += "plan: chaoskit.Plan = chaoskit.plan('x.yaml')\nresult: chaoskit.Result = chaoskit.run('x.yaml')\n"
+    (tmp_path / "good.py").write_text(good)
+    (tmp_path / "bad.py").write_text("import chaoskit\nchaoskit.load(3)\nchaoskit.plan('x', variants=1)\n")
+
+    words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(TOP / ".mypy_cache"), "--config-file"]
+    words += [str(TOP / "pyproject.toml"), str(tmp_path / "good.py"), str(tmp_path / "bad.py")]
+    said = subprocess.run(words, cwd=TOP, capture_output=True, text=True, check=False).stdout
+
+    assert re.findall(r"(\w+\.py:\d+): error", said) == ["bad.py:2", "bad.py:3"], said
