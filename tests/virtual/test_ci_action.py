@@ -57,7 +57,7 @@ def test_a_broken_objective_fails_the_job(kernel: uml.GuestKernel, workspace: Pa
 
     assert (job.exit_code, job.outputs["verdict"], job.outputs["exit-code"]) == (1, "broken", "1"), job.log
     (run,) = Path(job.outputs["run-directory"]).iterdir()
-    assert {"result.json", "junit.xml", "report.md"} <= {path.name for path in run.iterdir()}
+    assert {"result.json", "report.html", "junit.xml", "report.md"} <= {path.name for path in run.iterdir()}
     assert (run / "report.md").read_text() in job.summary
     assert job.used["actions/upload-artifact"]["name"] == job.outputs["artifact"] == "chaoskit-chaos-broken"
     assert job.used["actions/upload-artifact"]["path"] == job.outputs["run-directory"]
