@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaoskit.cli.doctor import doctor
 from chaoskit.cli.explain import explain
+from chaoskit.cli.gameday import gameday
 from chaoskit.cli.history import history
 from chaoskit.cli.init import init
 from chaoskit.cli.inject import inject
@@ -23,6 +24,7 @@ from chaoskit.cli.validate import validate
 COMMANDS = (
     init,
     run,
+    gameday,
     plan,
     validate,
     schema,

@@ -12,7 +12,7 @@ from chaoskit.terminal import say_json
 
 
 def plan(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (YAML).")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file or suite (YAML).")],
     variant: Annotated[
         str | None, typer.Option(metavar="NAME", help="Variant of the matrix. Default: the first.")
     ] = None,
@@ -27,12 +27,22 @@ def plan(
 ) -> None:
     """Show what a run would change. Includes what the kernel rounds, and the duration. Changes nothing."""
     from chaoskit.conduct.planning import prepare
+    from chaoskit.errors import SpecError
+    from chaoskit.gameday.planned import show_plan
+    from chaoskit.gameday.preparation import Place
     from chaoskit.report import plan, variants
     from chaoskit.report.screen import Screen
     from chaoskit.report.undecidable import note_undecidable
     from chaoskit.spec.matrix import load_variants
     from chaoskit.spec.options import time_until_decided
+    from chaoskit.spec.suite_load import is_suite_file, load_suite
 
+    if is_suite_file(file):
+        if variant or until_decided or max_time or all_:
+            raise SpecError(f"{file} is a suite, which has these options in it: chaoskit plan {file}")
+        suite = load_suite(file)
+        show_plan(suite, suite.runs, Place(), json)
+        return
     loaded = load_variants(file)
     chosen = loaded.each[0] if loaded.axes and variant is None else loaded.named(variant)
     found = prepare(chosen.experiment, max_time=time_until_decided(until_decided, max_time))

@@ -11,7 +11,7 @@ from chaoskit.report.formats import FORMATS
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix or suite.")],
     format: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(FORMATS)}.")] = "console",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it there; - is standard output.")
@@ -25,8 +25,12 @@ def report(
     Several runs are one document where the format holds several; the exit code is the worst.
     """
     from chaoskit.analysis.matrix import worst_exit_code
+    from chaoskit.analysis.suite_result import is_suite_folder
     from chaoskit.cli.report_output import load, require_table, show
+    from chaoskit.cli.suite_report import report_suite
 
+    if any(map(is_suite_folder, runs)):
+        raise typer.Exit(report_suite(runs, format, out))
     require_table(format, table)
     sources = load(runs, format)
     show(sources, format, out, table)

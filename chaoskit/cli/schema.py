@@ -11,6 +11,7 @@ from chaoskit.terminal import say_json
 
 def schema(
     result: Annotated[bool, typer.Option("--result", help="That of result.json instead.")] = False,
+    suite: Annotated[bool, typer.Option("--suite", help="That of suite files instead.")] = False,
 ) -> None:
     """Print the JSON Schema of experiment files. For editors, such as those with yaml-language-server."""
     import json
@@ -20,6 +21,6 @@ def schema(
 
         say_json(json.dumps(result_schema(), indent=2))
     else:
-        from chaoskit.spec.json_schema import experiment_schema
+        from chaoskit.spec.json_schema import experiment_schema, suite_schema
 
-        say_json(json.dumps(experiment_schema(), indent=2))
+        say_json(json.dumps(suite_schema() if suite else experiment_schema(), indent=2))

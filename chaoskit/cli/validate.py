@@ -1,4 +1,4 @@
-"""`chaoskit validate FILE...`: checks experiment files."""
+"""`chaoskit validate FILE...`: checks experiment and suite files."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from typing import Annotated
 import typer
 
 
-def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Experiment files.")]) -> None:
-    """Check experiment files. Each error gives file, line, and what was expected."""
+def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Experiment files, or suites.")]) -> None:
+    """Check experiment files and suites. Each error gives file, line, and what was expected."""
     from chaoskit.conduct.file_check import check
     from chaoskit.errors import SpecError
+    from chaoskit.gameday.planned import check_suite
     from chaoskit.report.screen import say_wrapped
     from chaoskit.spec.matrix import load_variants
+    from chaoskit.spec.suite_load import is_suite_file
     from chaoskit.units import counted
 
     errors = []
     for file in files:
         try:
+            if is_suite_file(file):
+                say_wrapped(*check_suite(file))
+                continue
             found = check([variant.experiment for variant in load_variants(file).each])
         except SpecError as error:
             errors.append(str(error))

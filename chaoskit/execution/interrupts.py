@@ -6,14 +6,20 @@ import signal
 import threading
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from chaoskit.records.directory import kept_records
-from chaoskit.substrate.running import Running
 from chaoskit.terminal import complain
 
 if TYPE_CHECKING:
     from chaoskit.analysis.result import RunStatus
+
+
+class Interruptible(Protocol):
+    """What can be interrupted: a running command, or several."""
+
+    def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
+        """Send it a signal, as a terminal does with Ctrl-C. Does nothing if it has ended."""
 
 
 class InterruptHandler:
@@ -24,7 +30,8 @@ class InterruptHandler:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
-        self._running: Running | None = None
+        self.count = 0
+        self._running: Interruptible | None = None
 
     def __enter__(self) -> InterruptHandler:
         is_main = threading.current_thread() is threading.main_thread()
@@ -40,9 +47,10 @@ class InterruptHandler:
 
     def _receive(self, sign: int, _frame: FrameType | None) -> None:
         self.received = signal.Signals(sign)
+        self.count += 1
         self.forward_to(self._running)
 
-    def forward_to(self, running: Running | None) -> None:
+    def forward_to(self, running: Interruptible | None) -> None:
         """Interrupt this from now on; a signal that was received before is passed on at once."""
         self._running = running
         if running is not None and self.received is not None:

@@ -37,12 +37,7 @@ def create(run: Path, files: dict[str, str]) -> Path:
     Raises SpecError when it is not empty, RefusedError when it is owned by another user or cannot be written.
     """
     try:
-        with _make_folder(run) as folder:
-            folder.require_own()
-            if folder.names():
-                raise SpecError(
-                    f"{display_path(run)} is not empty, and a run is never written over; give another --out"
-                )
+        with claim(run) as folder:
             for name, text in files.items():
                 _write(folder, name, text.encode())
             _write(
@@ -52,11 +47,29 @@ def create(run: Path, files: dict[str, str]) -> Path:
                 fcntl.flock(folder.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return pinned(folder)
     except OSError as error:
-        raise _cannot_write(run, error) from error
+        raise cannot_write(run, error) from error
+
+
+def claim(run: Path) -> Folder:
+    """The directory, made with its parents, or empty and the effective user's. Raises as `create`, and OSError."""
+    folder = _make_folder(run)
+    try:
+        folder.require_own()
+        if folder.names():
+            raise SpecError(f"{display_path(run)} is not empty, and a run is never written over; give another --out")
+    except BaseException:
+        folder.close()
+        raise
+    return folder
 
 
 def create_next(run: Path, files: dict[str, str]) -> Path:
     """As `create`, with a number after the name when a directory of that name exists: runs of the same second."""
+    return create(make_next(run), files)
+
+
+def make_next(run: Path) -> Path:
+    """A new directory, with a number after its name when one of that name exists. Raises RefusedError."""
     for number in range(1, _MAX_SAME_NAME):
         place = run if number == 1 else run.with_name(f"{run.name}-{number}")
         try:
@@ -65,12 +78,13 @@ def create_next(run: Path, files: dict[str, str]) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise _cannot_write(place, error) from error
-        return create(place, files)
+            raise cannot_write(place, error) from error
+        return place
     raise RefusedError(f"{display_path(run)} exists with {_MAX_SAME_NAME - 1} numbers after it; give another --out")
 
 
-def _cannot_write(run: Path, error: OSError) -> RefusedError:
+def cannot_write(run: Path, error: OSError) -> RefusedError:
+    """The error for a directory that cannot be made or written."""
     reason = why_not_written(run, error)
     return RefusedError(f"cannot write the run directory {display_path(run)}: {reason}; give another --out")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from chaoskit.errors import SpecError
 
 _PACKAGE = Path(__file__).parents[1]
+_SUITE = "gameday.yaml"
 _QUESTION = re.compile(r"^question: (.+)$", re.MULTILINE)
 
 
@@ -54,7 +55,7 @@ def example_command(name: str) -> str:
 def _files() -> Iterator[Path]:
     installed = _PACKAGE / "experiments"
     folder = installed if installed.is_dir() else _PACKAGE.parent / "experiments"
-    return folder.rglob("*.yaml")
+    return (path for path in folder.rglob("*.yaml") if path.name != _SUITE)
 
 
 def example_path(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Draws the JSON Schema of experiment files, for editors.
+"""Draws the JSON Schema of experiment files and suites, for editors.
 
 It accepts what the loader accepts, as far as JSON Schema can say it.
 An editor reads YAML 1.2, in which `http: 2` is a number and `model: on` a text; the loader takes every scalar as its
@@ -16,20 +16,29 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from chaoskit import __version__
 from chaoskit.faults.schema import SpecModel, text_of
 from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.suite import Suite
 from chaoskit.units import Duration, Frequency, Quantity, Rate, Share, Size
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 QUANTITIES = {kind.noun for kind in (Duration, Rate, Size, Share, Frequency)}
-ID = f"urn:chaoskit:experiment:{__version__}"
 
 
 def experiment_schema() -> dict[str, Any]:
     """The JSON Schema of an experiment file."""
-    drawn = Experiment.model_json_schema(by_alias=True, schema_generator=_Drawer)
+    return _drawn(Experiment, "experiment")
+
+
+def suite_schema() -> dict[str, Any]:
+    """The JSON Schema of a suite file."""
+    return _drawn(Suite, "suite")
+
+
+def _drawn(model: type[SpecModel], noun: str) -> dict[str, Any]:
+    drawn = model.model_json_schema(by_alias=True, schema_generator=_Drawer)
     units: dict[str, Any] = {}
     shared = {key: _shared(part, units) for key, part in drawn.items()}
     shared["$defs"] = {**units, **shared["$defs"]}
-    return {"$schema": DIALECT, "$id": ID, **shared, "title": "chaoskit experiment"}
+    return {"$schema": DIALECT, "$id": f"urn:chaoskit:{noun}:{__version__}", **shared, "title": f"chaoskit {noun}"}
 
 
 def _shared(part: Any, units: dict[str, Any]) -> Any:

@@ -31,6 +31,8 @@ from chaoskit.spec.misnamed_files import meant_instead
 from chaoskit.spec.named_files import beside, missing_files
 from chaoskit.spec.yaml_errors import describe_yaml_error
 
+SUITE_KEY = "experiments"
+"""The key that a suite has, and an experiment has not."""
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
 _NULLS = ("", "~", "null", "Null", "NULL")
 _EXAMPLES = {
@@ -54,6 +56,11 @@ class DocumentKind:
 
 EXPERIMENT = DocumentKind("an experiment", "name: and question:", "let chaoskit init write one")
 INJECTION = DocumentKind("an injection", "to:, down: and for:", "take what chaoskit status --json prints")
+
+
+def is_suite(words: dict[str, Any]) -> bool:
+    """Whether a document with these keys is a suite of experiments."""
+    return SUITE_KEY in words and "timeline" not in words
 
 
 def load(path: Path) -> Experiment:

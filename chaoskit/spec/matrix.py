@@ -31,6 +31,7 @@ from chaoskit.spec.load import (
     Location,
     describe_errors,
     dotted_path,
+    is_suite,
     parse_document,
     read_text,
     to_yaml,
@@ -97,11 +98,13 @@ def load_variants(path: Path, overrides: Mapping[str, Any] | None = None) -> Var
 def parse_variants(text: str, name: str, overrides: Mapping[str, Any] | None = None) -> Variants:
     """As `load_variants`, for a text that messages call `name`."""
     document = parse_document(text, name, EXPERIMENT)
+    if is_suite(document.words):
+        raise SpecError(f"{name} is a suite of experiments: chaoskit gameday {name}")
     if not overrides:
         return _read(document, text, name)
     document = overridden(document, overrides)
     with naming(overrides):
-        return _read(document, f"# {written(overrides)} set\n{to_yaml(document.words)}", name)
+        return _read(document, f"# {' '.join(written(overrides).split())} set\n{to_yaml(document.words)}", name)
 
 
 def _read(document: Document, text: str, name: str) -> Variants:

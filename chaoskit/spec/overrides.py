@@ -7,6 +7,8 @@ What a matrix varies cannot be replaced.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +19,8 @@ from chaoskit.spec.key_lines import MATRIX
 from chaoskit.spec.load import Document, DocumentKind, Location, parse_document
 from chaoskit.spec.matrix_axes import resolve
 
+_NULLS = ("", "~", "null")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./%+-]*")
 _VALUE = DocumentKind("a value", "key: value", "write for example 4/s")
 
 
@@ -29,7 +33,7 @@ def parse_settings(options: Sequence[str]) -> dict[str, Any]:
             raise SpecError(f"--set: found {option!r}, expected KEY=VALUE, such as workload.request-rate=4/s")
         if key in found:
             raise SpecError(f"--set: {key} is given twice; keep one")
-        is_yaml = value.startswith(("{", "["))
+        is_yaml = value.startswith(("{", "[")) or value in _NULLS
         found[key] = parse_document(f"value: {value}", f"--set {key}", _VALUE).words["value"] if is_yaml else value
     return found
 
@@ -71,17 +75,25 @@ def naming(values: Mapping[str, Any]) -> Iterator[None]:
 
 def written(values: Mapping[str, Any]) -> str:
     """The values on one line: workload.request-rate=4/s, seed=7."""
-    return ", ".join(f"{key}={_flow(_as_text(value))}" for key, value in values.items())
+    return ", ".join(words_of(values))
 
 
-def _flow(value: Any) -> str:
+def words_of(values: Mapping[str, Any]) -> list[str]:
+    """The same as values of --set, one word each."""
+    return [f"{key}={_flow(_as_text(value), is_inside=False)}" for key, value in values.items()]
+
+
+def _flow(value: Any, is_inside: bool = True) -> str:
+    """A value in YAML's flow style; a text within another value is quoted unless it is plain."""
     match value:
         case dict():
-            return f"{{{', '.join(f'{key}: {_flow(below)}' for key, below in value.items())}}}"
+            return f"{{{', '.join(f'{_flow(key)}: {_flow(below)}' for key, below in value.items())}}}"
         case list():
             return f"[{', '.join(map(_flow, value))}]"
+        case None:
+            return "null"
         case _:
-            return "null" if value is None else " ".join(str(value).split())
+            return str(value) if not is_inside or _PLAIN.fullmatch(str(value)) else json.dumps(str(value))
 
 
 def _as_text(value: Any) -> Any:

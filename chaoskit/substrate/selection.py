@@ -22,13 +22,13 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.rights import require_net_admin
 from chaoskit.plan.model import InterfacePlan, Plan
 from chaoskit.plan.obstacles import kernel_obstacle
-from chaoskit.substrate import guest_memory, uml
+from chaoskit.substrate import guest_memory
 from chaoskit.substrate.here import Here
 from chaoskit.substrate.uml import GuestKernel, Uml
+from chaoskit.substrate.virtual_time import VIRTUAL, find, has_virtual_time
 from chaoskit.units import Size
 
 Substrate = Here | Uml
-VIRTUAL = "virtual-time"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def decide(
     if options.clock == "virtual":
         needs = needs | {VIRTUAL}
     lacking = facts.lacks(needs)
-    virtual = options.clock != "real" and isinstance(guest, GuestKernel) and guest.features >= needs | {VIRTUAL}
+    virtual = options.clock != "real" and has_virtual_time(needs, guest)
     if not _needs_guest(options) and not lacking and not (virtual and options.substrate == "auto"):
         return Here(), f"in this kernel, {facts.kernel}, which has {', '.join(sorted(needs)) or 'all it needs'}"
     answers = "; ".join(dict.fromkeys(facts.missing.get(feature, feature) for feature in lacking))
@@ -156,11 +156,3 @@ def decide(
 
 def _needs_guest(options: SubstrateOptions) -> bool:
     return options.substrate == "uml" or options.kernel is not None or options.clock == "virtual"
-
-
-def find(kernel: Path | None) -> GuestKernel | str:
-    """The guest kernel to boot, or a sentence with the reason why there is none."""
-    try:
-        return uml.find(kernel)
-    except RefusedError as error:
-        return str(error)

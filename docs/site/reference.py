@@ -34,6 +34,7 @@ from chaoskit.spec.injection import Injection
 from chaoskit.spec.metrics import TABLE
 from chaoskit.spec.objectives import parse
 from chaoskit.spec.sample_size import sample_sizes
+from chaoskit.spec.suite import Suite
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FREE_FORM = ("timeline", "objectives", "matrix")  # keys whose values the page explains in prose
@@ -96,6 +97,11 @@ def metric_families() -> str:
 def experiment_keys() -> str:
     """A table for each mapping of an experiment file."""
     return "\n".join(_tables(Experiment, ()))
+
+
+def suite_keys() -> str:
+    """The same of a suite file."""
+    return "\n".join(_tables(Suite, ()))
 
 
 def injection_keys() -> str:

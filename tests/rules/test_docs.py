@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import shipped
 from pages import PAGES, TOP, Page, blocks
 
 from chaoskit.cli.app import EXIT_CODES
@@ -120,7 +121,7 @@ def test_every_experiment_is_listed() -> None:
     """The table of the included experiments is complete, and names no other."""
     listed = set(re.findall(r"\]\(\.\./experiments/([\w/-]+\.yaml)\)", (DOCS / "experiment-files.md").read_text()))
 
-    assert listed == {str(path.relative_to(TOP / "experiments")) for path in (TOP / "experiments").rglob("*.yaml")}
+    assert listed == {str(path.relative_to(TOP / "experiments")) for path in shipped.FILES}
 
 
 def test_every_key_is_explained() -> None:

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import shipped
+
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Comparison, Result
 from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.stage import EdgeStage
 
-FILES = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+FILES = [path for path in shipped.FILES if path.parent == shipped.FOLDER]
 
 
 def is_one_in_a_lab(path: Path) -> bool:

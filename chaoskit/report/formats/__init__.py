@@ -48,6 +48,9 @@ FORMATS: dict[str, Format] = {
         holds_several=True,
         shows_running=True,
     ),
+    "html": Format(
+        "html_page", "report.html", "one page for a browser, with pictures; it loads nothing", shows_running=True
+    ),
     "json": Format("json_document", "report.json", "everything, as in result.json; of several runs a list", True),
     "markdown": Format("markdown", "report.md", "for a pull request and a step's summary, below 1 MiB", True),
     "junit": Format("junit", "junit.xml", "a case for each objective, for Jenkins, GitLab and others", True),
@@ -55,6 +58,9 @@ FORMATS: dict[str, Format] = {
     "prometheus": Format(
         "prometheus_text", "metrics.prom", "the same for node_exporter's textfile collector and Pushgateway", True
     ),
+    "github": Format("github", "annotations.txt", "annotations of a pull request, for the log of a step", True),
+    "gitlab": Format("gitlab", "gl-code-quality-report.json", "the same for a merge request: Code Quality", True),
+    "otlp": Format("otlp", "metrics.otlp.json", "histograms with OpenTelemetry's GenAI names, for a collector", True),
     "chaostoolkit": Format("chaostoolkit_journal", "chaostoolkit.json", "a journal of Chaos Toolkit"),
     "csv": Format(
         "csv_tables",

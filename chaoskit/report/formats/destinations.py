@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -35,9 +35,15 @@ def write_file(name: str, sources: Sequence[Source], path: Path, table: str | No
 
     Raises SpecError where it can be no file, and RefusedError when it cannot be written; nothing is left behind then.
     """
-    _require_file(path, f"{table}{table_format(name).suffix}" if table else FORMATS[name].file)
+    usual_name = f"{table}{table_format(name).suffix}" if table else FORMATS[name].file
+    replace_file(path, usual_name, lambda file: _write(name, sources, file, table))
+
+
+def replace_file(path: Path, usual_name: str, make: Callable[[BinaryIO], None]) -> None:
+    """The same for what `make` writes."""
+    _require_file(path, usual_name)
     with _translated(path), _drafts([path]) as (file,):
-        _write(name, sources, file, table)
+        make(file)
 
 
 def write_folder(name: str, sources: Sequence[Source], folder: Path) -> None:
@@ -119,9 +125,14 @@ def write_output(name: str, sources: Sequence[Source], is_terminal: bool, table:
     )
     if is_terminal and not is_text:
         raise SpecError(f"{name} is no text for a terminal; write -o {file_name}")
+    put_out(lambda file: _write(name, sources, file, table))
+
+
+def put_out(make: Callable[[BinaryIO], None]) -> None:
+    """Write what `make` writes to standard output, once it is whole. Raises RefusedError."""
     try:
         with SpooledTemporaryFile(_IN_MEMORY) as file:
-            _write(name, sources, cast("BinaryIO", file), table)
+            make(cast("BinaryIO", file))
             file.seek(0)
             say_bytes(iter(partial(file.read, _BLOCK), b""))
     except OSError as error:

@@ -42,12 +42,13 @@ class Run:
 class Source:
     """A run directory, or that of a matrix, and what was found in it.
 
-    `command` repeats the run; `experiment_text` is the experiment file as it was, of which a probe has none.
+    `command` repeats the run; `file` is its experiment file and `experiment_text` that as it was. A probe has none.
     """
 
     path: Path
     found: Result | MatrixResult
     command: str
+    file: str = ""
     experiment_text: str | None = None
 
     @property
@@ -91,20 +92,30 @@ def of(path: Path, found: Result | MatrixResult) -> Source:
     """The same where the result was computed already."""
     file = read_whole(path / EXPERIMENT)
     text = None if file is None else file.decode(errors="backslashreplace")
-    return Source(path, found, _command(path, found, text), text)
+    place = _file(path, found, text)
+    return Source(path, found, _command(path, found, place), place, text)
 
 
-def _command(path: Path, found: Result | MatrixResult, text: str | None) -> str:
+def _first(found: Result | MatrixResult) -> Result | None:
+    return found if isinstance(found, Result) else next(iter(found.results), None)
+
+
+def _file(path: Path, found: Result | MatrixResult, text: str | None) -> str:
+    """The experiment file as it was given, or the copy in the run directory where no other file has this text."""
+    first = _first(found)
+    made = first.provenance if first is not None else None
+    is_made = text is not None and _MADE.match(text) is not None
+    return made.file if made is not None and made.file and not is_made else str(display_path(path) / EXPERIMENT)
+
+
+def _command(path: Path, found: Result | MatrixResult, file: str) -> str:
     """What to type to repeat it."""
-    first = found if isinstance(found, Result) else next(iter(found.results), None)
-    probe = load_probe_plan(path) if text is None else None
+    first = _first(found)
+    probe = load_probe_plan(path)
     if probe is not None:
         words = ["chaoskit", "probe", probe.url, "--requests", str(probe.requests), "--seed", str(probe.seed)]
         words += [word for each in probe.objectives for word in ("--objective", each.text)]
         return _line(words) + f"  # {PROBE} has the other options"
-    made = first.provenance if first else None
-    is_made = text is not None and _MADE.match(text) is not None
-    file = made.file if made is not None and made.file and not is_made else str(display_path(path) / EXPERIMENT)
     words = ["chaoskit", "run", file]
     if first is not None and first.clock == "virtual":
         words += ["--clock", "virtual"]

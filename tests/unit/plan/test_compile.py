@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import shipped
 from made_runs import plan as made_plan
 
 from chaoskit.knobs import Knob, Netem, Sysctl
@@ -16,7 +17,7 @@ from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec.load import parse
 from chaoskit.spec.matrix import load_variants
 
-EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").rglob("*.yaml"))
+EXPERIMENTS = shipped.FILES
 DOWN, UP = Knob("qdisc", "router", "to-client"), Knob("qdisc", "router", "ifb-client")
 FILE = """\
 name: x

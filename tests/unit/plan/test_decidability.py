@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import shipped
 from decidable_files import ENDPOINT, LAB, Words, advice, applied, warned
 
 from chaoskit.plan.compile import compile_plan
@@ -21,7 +22,7 @@ from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.options import objectives, workload
 from chaoskit.units import Duration
 
-FILES = sorted((Path(__file__).parents[3] / "experiments").rglob("*.yaml"))
+FILES = shipped.FILES
 
 
 def joint(base: Words, *sentences: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import shipped
 
 from chaoskit.errors import SpecError
 from chaoskit.knobs import Netem, Route
@@ -18,7 +19,7 @@ from chaoskit.spec.stage import InterfaceStage
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 LABS = {
     f"{path.stem} {variant.name}".strip(): variant.experiment
-    for path in sorted(EXPERIMENTS.rglob("*.yaml"))
+    for path in shipped.FILES
     for variant in load_variants(path).each
     if not isinstance(variant.experiment.stage, InterfaceStage) and variant.experiment.client.tcp_keepalive is None
 }

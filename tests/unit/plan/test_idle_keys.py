@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import shipped
 
 from chaoskit.conduct.file_check import check
 from chaoskit.plan.compile import compile_plan
@@ -154,7 +155,7 @@ def test_a_model_that_takes_no_request_is_told(engine: str, told: str) -> None:
 
 def test_no_file_of_the_project_has_an_idle_key() -> None:
     """All their variants."""
-    for file in sorted(EXPERIMENTS.rglob("*.yaml")):
+    for file in shipped.FILES:
         experiments = [variant.experiment for variant in load_variants(file).each]
         for each in (each for each in experiments if not isinstance(each.stage, InterfaceStage)):
             told = compile_plan(each).warnings

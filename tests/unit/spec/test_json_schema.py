@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import shipped
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,7 +97,7 @@ def test_defaults_are_written_as_in_a_file() -> None:
     assert dict(_properties(SCHEMA))["token-interval"]["default"] == "20ms"
 
 
-@pytest.mark.parametrize("path", sorted(EXPERIMENTS.rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", shipped.FILES, ids=lambda path: path.stem)
 def test_every_included_experiment_is_valid(path: Path) -> None:
     """As an editor reads it."""
     assert [error.message for error in VALIDATOR.iter_errors(yaml.safe_load(path.read_text()))] == []
@@ -121,7 +122,7 @@ BASES = [
     yaml.safe_load(text)
     for text in (
         GOOD,
-        *(path.read_text() for path in sorted(EXPERIMENTS.rglob("*.yaml"))),
+        *(path.read_text() for path in shipped.FILES),
         """
 name: every-key
 question: How?

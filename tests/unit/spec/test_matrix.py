@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import shipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec.load import EXPERIMENT, parse, parse_document, to_yaml
 from chaoskit.spec.matrix import Variants, load_variants, parse_variants
 
-EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").rglob("*.yaml"))
+EXPERIMENTS = shipped.FILES
 GOOD = """\
 name: sizes
 question: Which sizes?

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import shipped
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.spec.examples import example, example_lines, questions
@@ -14,7 +15,7 @@ from chaoskit.spec.new_file import NewFile, write
 from chaoskit.spec.stage import EdgeStage, InterfaceStage
 
 FOLDER = Path(__file__).parents[3] / "experiments"
-FILES = sorted(FOLDER.rglob("*.yaml"), key=lambda path: path.stem)
+FILES = sorted(shipped.FILES, key=lambda path: path.stem)
 
 
 def test_every_included_experiment_is_found_with_its_question() -> None:

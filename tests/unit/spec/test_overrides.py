@@ -8,7 +8,7 @@ import pytest
 
 from chaoskit.errors import SpecError
 from chaoskit.spec.matrix import parse_variants
-from chaoskit.spec.overrides import parse_settings
+from chaoskit.spec.overrides import parse_settings, words_of
 
 FILE = """\
 name: small
@@ -81,6 +81,21 @@ def test_options_are_keys_and_values() -> None:
         "workload.headers": {"x-a": "b=c"},
         "objectives": ["ttft_p50 < 1s"],
         "question": "a=b",
+    }
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"seed": 7, "timeline.1": {"wifi": "9s"}},
+        {"objectives": ["ttft_p50 < 1s", "ttft_p95 during wifi < 2x baseline, always: so"], "server": None},
+        {"workload.headers": {"x-a": 'b="c", d', "x y": "null"}},
+    ],
+)
+def test_what_was_set_is_written_as_options_that_set_the_same(values: dict[str, Any]) -> None:
+    """So that a person can repeat a run of a suite."""
+    assert parse_settings(words_of(values)) == {
+        key: str(value) if isinstance(value, int) else value for key, value in values.items()
     }
 
 

@@ -9,8 +9,9 @@ import pytest
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
 from chaoskit.substrate.here import Here
-from chaoskit.substrate.selection import VIRTUAL, SubstrateOptions, choose, decide, in_brief, on_interface
+from chaoskit.substrate.selection import SubstrateOptions, choose, decide, in_brief, on_interface
 from chaoskit.substrate.uml import GuestKernel, Uml
+from chaoskit.substrate.virtual_time import VIRTUAL
 
 NEEDS = frozenset({"namespaces", "veth", "netem"})
 ABLE = Facts(kernel="6.8.0", root=True, features=NEEDS)

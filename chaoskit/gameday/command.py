@@ -1,0 +1,74 @@
+"""Runs a suite as the command line asks: prepares its folder, runs it, and shows its result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit.analysis.suite_result import SuiteResult
+from chaoskit.clock import RealClock
+from chaoskit.conduct.sudo_caller import caller
+from chaoskit.execution.interrupts import InterruptHandler
+from chaoskit.execution.options import date_in_name
+from chaoskit.gameday.folder import GamedayFolder, latest
+from chaoskit.gameday.preparation import Place, check_commands, prepare
+from chaoskit.gameday.run import Gameday, Surroundings, first_summary, restore_interrupted
+from chaoskit.report import suite
+from chaoskit.report.screen import Screen
+from chaoskit.report.suite_progress import SuiteProgress
+from chaoskit.spec.load import read_text
+from chaoskit.spec.suite_load import SUITE, LoadedSuite, SuiteRun
+from chaoskit.substrate.selection import SubstrateOptions
+
+FOLDERS = Path("gamedays")
+
+
+@dataclass(frozen=True)
+class GamedayOptions:
+    """Options of the command: where runs run, its folder, whether it is resumed, how many at once, and how quiet."""
+
+    where: SubstrateOptions
+    out: Path | None
+    is_resumed: bool
+    jobs: int | None
+    is_quiet: bool
+
+
+def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayOptions) -> int:
+    """Run the suite and show its result. Returns the exit code."""
+    user = caller(os.environ, os.geteuid())
+    check_commands(loaded, user)
+    prepared = prepare(runs, place_of(options.where))
+    folder, former = _folder(loaded, options)
+    jobs = options.jobs or len(os.sched_getaffinity(0))
+    screen = Screen()
+    with folder, InterruptHandler() as interrupts:
+        if former is not None:
+            restore_interrupted(prepared, former)
+        summary = first_summary(loaded, prepared, former)
+        count = sum(run.state == "waiting" for run in summary.runs)
+        with SuiteProgress(count, jobs, None if options.is_quiet else screen) as progress:
+            around = Surroundings(folder, jobs, user, RealClock(), interrupts, progress)
+            found = Gameday(loaded, prepared, summary, around).run()
+        shown = found.model_copy(update={"folder": str(options.out or folder.path)})
+    suite.render(shown, screen)
+    return found.exit_code
+
+
+def place_of(options: SubstrateOptions) -> Place:
+    """Where labs run by these options."""
+    words = ["--substrate", options.substrate, "--clock", options.clock]
+    words += ["--kernel", str(options.kernel)] if options.kernel is not None else []
+    words += ["--guest-memory", str(options.memory)] if options.memory is not None else []
+    return Place(options.kernel, options.clock != "real" and options.substrate != "here", tuple(words))
+
+
+def _folder(loaded: LoadedSuite, options: GamedayOptions) -> tuple[GamedayFolder, SuiteResult | None]:
+    """The folder, and the summary of a suite that is resumed."""
+    name = loaded.suite.name
+    if options.is_resumed:
+        return GamedayFolder.resume(options.out or latest(FOLDERS, name), loaded.fingerprint)
+    place = options.out or FOLDERS / f"{name}-{date_in_name()}"
+    return GamedayFolder.create(place, options.out is not None, read_text(loaded.file, SUITE)), None

@@ -1,0 +1,108 @@
+"""Prepares the runs of a suite: compiles them, and finds out which may run side by side.
+
+Rule: it changes nothing, and starts nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit import file_trust, programs
+from chaoskit.conduct.file_check import FileCheck, check
+from chaoskit.conduct.sudo_caller import Caller
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.plan.until_decided import with_rounds
+from chaoskit.spec.overrides import words_of
+from chaoskit.spec.stage import InterfaceStage
+from chaoskit.spec.suite_load import LoadedSuite, SuiteRun
+from chaoskit.substrate.virtual_time import find, has_virtual_time
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run whose experiments compile. `is_virtual`: it may run beside others; all others are alone.
+
+    `words` are those of `chaoskit run` but for its --out; `found` has the warnings.
+    """
+
+    run: SuiteRun
+    found: FileCheck
+    is_virtual: bool
+    words: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """That of the run."""
+        return self.run.name
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it has objectives."""
+        return any(plan.objectives or any(other.objectives for other in plan.workloads) for plan in self.found.plans)
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The options that enter the network namespaces of its interfaces; () for a lab."""
+        stages = (each.experiment.stage for each in self.run.variants.each)
+        return tuple(dict.fromkeys(each.namespace_option for each in stages if isinstance(each, InterfaceStage)))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where labs run: in virtual time if `allowed` and the guest kernel has it; `words` are options of `run`."""
+
+    kernel: Path | None = None
+    allowed: bool = True
+    words: tuple[str, ...] = ()
+
+
+def prepare(runs: Sequence[SuiteRun], place: Place) -> tuple[PreparedRun, ...]:
+    """All of them. Raises SpecError, with the name of the run, for what cannot be compiled."""
+    guest = find(place.kernel) if place.allowed else "not asked for"
+    prepared = []
+    for run in runs:
+        chosen = run.variants.each if run.variant is None else (run.variants.named(run.variant),)
+        try:
+            for each in chosen if run.until_decided is not None else ():
+                with_rounds(each.experiment, run.until_decided or each.experiment.timeline[0].length)
+            found = check([each.experiment for each in chosen])
+        except SpecError as error:
+            raise SpecError(f"{run.name}: {error}") from None
+        is_lab = not any(isinstance(each.experiment.stage, InterfaceStage) for each in chosen)
+        needs = frozenset(need for plan in found.plans for need in plan.needs)
+        is_virtual = is_lab and has_virtual_time(needs, guest)
+        prepared.append(PreparedRun(run, found, is_virtual, (*_words(run), *(place.words if is_lab else ()))))
+    return tuple(prepared)
+
+
+def _words(run: SuiteRun) -> tuple[str, ...]:
+    """Of `chaoskit run`, which do the same by hand."""
+    words = [str(run.file), *(["--variant", run.variant] if run.variant is not None else [])]
+    words += [word for each in words_of(run.overrides) for word in ("--set", each)]
+    if run.until_decided is not None:
+        words += ["--until-decided", "--max-time", str(run.until_decided)]
+    return tuple(words)
+
+
+def check_commands(loaded: LoadedSuite, user: Caller | None) -> None:
+    """Raises RefusedError where others could change a command that would run, or a program is not there.
+
+    `user` is whom the commands run as, None for this process's own. A program with a path may be made by an earlier
+    command, and is looked at when it is started.
+    """
+    commands = loaded.suite.commands
+    if not commands:
+        return
+    uid = os.geteuid() if user is None else user.uid
+    if weakness := file_trust.weakness(loaded.file, uid):
+        remedy = weakness.remedy or f"chown {uid} {loaded.file}"
+        raise RefusedError(
+            f"the commands of {loaded.file} are not run, because others could change them: {weakness.reason}; {remedy}"
+        )
+    for command in commands:
+        name = command.run[0]
+        if "/" not in name and programs.find(name) is None:
+            raise RefusedError(f"{loaded.file}: there is no program {name} for {list(command.run)}; install it")

@@ -1,0 +1,318 @@
+"""Runs the prepared runs of a suite to their end, an interruption, or a condition that ends it early.
+
+Rules: the summary is written after every change; runs in virtual time share the processors, every other run is alone;
+runs begin in their order. A signal interrupts what runs, which restores everything; then the commands at the end of the
+suite run, and the summary says what was not.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaoskit import programs
+from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult, SuiteStatus, as_json, ended, read_reason
+from chaoskit.clock import Clock, wall
+from chaoskit.conduct.sudo_caller import Caller
+from chaoskit.errors import RefusedError
+from chaoskit.execution.interrupts import InterruptHandler
+from chaoskit.gameday.child import ChildRun, run_command_line
+from chaoskit.gameday.folder import GamedayFolder
+from chaoskit.gameday.hooks import CommandRunner
+from chaoskit.gameday.preparation import PreparedRun
+from chaoskit.gameday.schedule import Condition, abort_reason, may_begin, shortage
+from chaoskit.report.suite_progress import Pace, SuiteProgress
+from chaoskit.spec.suite import Event, SuiteCommand
+from chaoskit.spec.suite_load import LoadedSuite
+from chaoskit.terminal import complain
+
+_NOTHING_RUN: tuple[SuiteStatus, str] = "aborted", "a command before the first run failed"
+_VERDICTS = (0, 1, 5)
+_INTERRUPTED = (130, 137, 143)  # by SIGINT, SIGKILL, SIGTERM
+_TICK = 100_000_000  # ns
+_NS = 10**9
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a suite runs with. `user` is whom its commands run as; `command_line` is that of a run into a directory."""
+
+    folder: GamedayFolder
+    jobs: int
+    user: Caller | None
+    clock: Clock
+    interrupts: InterruptHandler
+    progress: SuiteProgress
+    command_line: Callable[[tuple[str, ...], Path], tuple[str, ...]] = run_command_line
+
+
+def first_summary(loaded: LoadedSuite, prepared: Iterable[PreparedRun], former: SuiteResult | None) -> SuiteResult:
+    """The summary before the first run. What ended with a verdict in a `former` part stays, the rest waits."""
+    kept = {run.name: run for run in former.runs if _is_kept(run)} if former is not None else {}
+    rows = {each.name: kept.get(each.name) or _waiting(each) for each in prepared}
+    suite = loaded.suite
+    return SuiteResult(
+        name=suite.name,
+        owner=suite.owner or "",
+        file=str(loaded.file),
+        fingerprint=loaded.fingerprint,
+        started=former.started if former is not None else wall(),
+        seconds=former.seconds if former is not None else 0.0,
+        fail_on=suite.fail_on,
+        runs=tuple((kept | rows).values()) if former is not None else tuple(rows.values()),
+    )
+
+
+def _is_kept(run: SuiteRunResult) -> bool:
+    """Whether a resumed suite does not run it again: an error has decided nothing."""
+    return run.outcome is not None and run.outcome != "error"
+
+
+def _waiting(prepared: PreparedRun) -> SuiteRunResult:
+    run = prepared.run
+    return SuiteRunResult(
+        name=run.name,
+        file=str(run.file),
+        variant=run.variant,
+        owner=run.owner,
+        hypothesis=run.hypothesis,
+        expect=run.expect,
+        is_judged=prepared.is_judged,
+        planned_s=run.length / _NS,
+    )
+
+
+class Gameday:
+    """One call of `chaoskit gameday`."""
+
+    def __init__(
+        self, loaded: LoadedSuite, prepared: Iterable[PreparedRun], summary: SuiteResult, around: Surroundings
+    ) -> None:
+        self._loaded, self._suite, self._around = loaded, loaded.suite, around
+        self._prepared = {each.name: each for each in prepared}
+        self._rows = {run.name: run for run in summary.runs}
+        self._summary = summary
+        self._waiting = [self._prepared[run.name] for run in summary.runs if run.state == "waiting"]
+        self._children: dict[str, ChildRun] = {}
+        self._errors: list[str] = []
+        self._begun = around.clock.now()
+        self._before, self._exit_code = summary.seconds, summary.exit_code
+        directory = loaded.file.absolute().parent
+        self._commands = CommandRunner(
+            directory, around.folder.folder, around.user, around.clock, around.interrupts, self._tick
+        )
+
+    def run(self) -> SuiteResult:
+        """Run it. Returns the summary of its end.
+
+        Raises RefusedError when the summary cannot be written; nothing runs any more then.
+        """
+        around = self._around
+        around.interrupts.forward_to(self)
+        try:
+            self._write()
+            why = self._failure(self._suite.before)
+            if why:
+                self._errors.append(f"before: {why}")
+            status, detail = self._to_the_end() if not why else _NOTHING_RUN
+            if failed := self._failure(self._suite.after, CHAOSKIT_EXIT_CODE=str(self._current().exit_code)):
+                self._errors.append(f"after: {failed}")
+            if around.interrupts.received is not None:
+                status, detail = "interrupted", around.interrupts.received.name
+            self._summary = ended(self._current(), status, detail)
+            around.folder.write(self._summary)
+            for run in self._summary.runs:
+                if run.state in ("not-run", "interrupted"):
+                    around.progress.end(run)
+        finally:
+            around.interrupts.forward_to(None)
+            self._end_children()
+        self._notify("end")
+        return self._summary
+
+    def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
+        """Pass a signal on to every run."""
+        for child in list(self._children.values()):
+            child.interrupt(sign)
+
+    def _to_the_end(self) -> tuple[SuiteStatus, str]:
+        """Begin and await runs until none is left, or something ends the suite. Returns how it ended."""
+        why = ""
+        while self._children or (self._waiting and not why):
+            if self._around.interrupts.received is not None:
+                why = why or "interrupted"
+            why = why or abort_reason(self._suite.abort, self._condition())
+            if not why and self._waiting:
+                why = self._begin_next()
+            self._end_late()
+            self._collect()
+            self._tick()
+            self._around.clock.sleep_until(self._around.clock.now() + _TICK)
+        return ("aborted", why) if why else ("finished", "")
+
+    def _begin_next(self) -> str:
+        """Begin the next run, if it may begin now. Returns why the suite is ended, or ""."""
+        prepared = self._waiting[0]
+        if not may_begin(prepared.is_virtual, self._running(), self._around.jobs):
+            return ""
+        left = None if self._suite.budget is None else self._suite.budget - self._elapsed()
+        if missing := shortage(prepared, left, self._suite.budget):
+            self._waiting.pop(0)
+            self._set(prepared.name, state="not-run", reason=missing)
+            self._around.progress.end(self._rows[prepared.name])
+            return ""
+        if self._suite.abort.unless is not None:
+            if failed := self._commands.run(self._suite.abort.unless, self._variables()):
+                return f"the condition failed: {failed}"
+            if self._around.interrupts.received is not None:
+                return ""
+        self._waiting.pop(0)
+        self._begin(prepared)
+        return ""
+
+    def _begin(self, prepared: PreparedRun) -> None:
+        name, folder = prepared.name, self._around.folder
+        folder.set_aside(name)
+        self._around.progress.begin(name, prepared.run.length)
+        self._set(name, state="running", started=wall(), directory=name, code=None, reason="")
+        if failed := self._failure(prepared.run.before, prepared):
+            self._finish(prepared, RefusedError.exit_code, f"before: {failed}", 0.0)
+            return
+        out = folder.path / name
+        self._children[name] = ChildRun(
+            self._around.command_line(prepared.words, out), out, folder.lock, self._around.clock
+        )
+
+    def _end_late(self) -> None:
+        """Interrupt what runs when the budget is used up."""
+        if self._suite.budget is not None and self._elapsed() > self._suite.budget:
+            for child in self._children.values():
+                child.end(f"interrupted, because the budget of {self._suite.budget} was used up")
+
+    def _collect(self) -> None:
+        """Take in the runs that have ended."""
+        for name, child in list(self._children.items()):
+            code = child.poll()
+            if code is None:
+                continue
+            said = child.close()
+            del self._children[name]
+            seconds = (self._around.clock.now() - child.started) / _NS
+            if code in _INTERRUPTED and (child.why or self._around.interrupts.received is not None):
+                self._set(name, state="interrupted", reason=child.why or "interrupted", seconds=seconds)
+                continue
+            found = read_reason(child.out)
+            reason = found if code in _VERDICTS and found else said or found
+            self._finish(self._prepared[name], code, reason, seconds)
+
+    def _finish(self, prepared: PreparedRun, code: int, reason: str, seconds: float) -> None:
+        """Record the end of a run, after its commands."""
+        has_records = (self._around.folder.path / prepared.name).is_dir()
+        ended = {"code": code, "reason": reason, "seconds": seconds, "directory": prepared.name if has_records else ""}
+        done = self._rows[prepared.name].model_copy(update={"state": "ended", **ended})
+        failed = self._failure(prepared.run.after, prepared, done)
+        if failed and code in _VERDICTS:
+            done = done.model_copy(update={"code": RefusedError.exit_code, "reason": f"after: {failed}"})
+        elif failed:
+            done = done.model_copy(update={"reason": f"{reason}; after: {failed}"})
+        self._rows[prepared.name] = done
+        self._write()
+        self._around.progress.end(done)
+        code = self._current().exit_code
+        if code != self._exit_code:
+            self._exit_code = code
+            self._notify("change")
+
+    def _failure(
+        self,
+        commands: Iterable[SuiteCommand],
+        prepared: PreparedRun | None = None,
+        done: SuiteRunResult | None = None,
+        **more: str,
+    ) -> str:
+        """Run these commands until one fails. Returns why it failed, or ""."""
+        variables = {**self._variables(prepared, done), **more}
+        failures = (self._commands.run(each, variables) for each in commands)
+        return next(filter(None, failures), "")
+
+    def _variables(self, prepared: PreparedRun | None = None, done: SuiteRunResult | None = None) -> dict[str, str]:
+        found = {"CHAOSKIT_SUITE": self._suite.name, "CHAOSKIT_GAMEDAY": str(self._around.folder.path)}
+        if prepared is not None:
+            found |= {
+                "CHAOSKIT_RUN": prepared.name,
+                "CHAOSKIT_RUN_DIRECTORY": str(self._around.folder.path / prepared.name),
+                "CHAOSKIT_EXPECT": prepared.run.expect,
+                "CHAOSKIT_OWNER": prepared.run.owner,
+            }
+        if done is not None:
+            found |= {"CHAOSKIT_EXIT_CODE": str(done.code), "CHAOSKIT_OUTCOME": done.outcome or ""}
+        return found
+
+    def _notify(self, event: Event) -> None:
+        """Tell it, if that is asked for. A failure of the command is no failure of the suite."""
+        command = self._suite.notify
+        if command is None or event not in command.on:
+            return
+        variables = {**self._variables(), "CHAOSKIT_EVENT": event}
+        if failed := self._commands.run(command, variables, as_json(self._current())):
+            complain(f"not notified: {failed}")
+
+    def _set(self, name: str, **changed: Any) -> None:
+        self._rows[name] = self._rows[name].model_copy(update=changed)
+        self._write()
+
+    def _current(self) -> SuiteResult:
+        now = {"seconds": self._before + self._elapsed() / _NS, "errors": tuple(self._errors)}
+        return self._summary.model_copy(update={**now, "runs": tuple(self._rows.values())})
+
+    def _write(self) -> None:
+        self._around.folder.write(self._current())
+
+    def _elapsed(self) -> int:
+        return self._around.clock.now() - self._begun
+
+    def _running(self) -> list[bool]:
+        """Whether each run under way is in virtual time."""
+        return [self._prepared[name].is_virtual for name in self._children]
+
+    def _condition(self) -> Condition:
+        failures = [run.failure for run in self._rows.values()]
+        return Condition(failures.count("broken"), failures.count("error"))
+
+    def _tick(self) -> None:
+        self._around.progress.tick([(name, self._pace(run)) for name, run in self._rows.items()])
+
+    def _pace(self, run: SuiteRunResult) -> Pace:
+        child, prepared = self._children.get(run.name), self._prepared.get(run.name)
+        elapsed = self._around.clock.now() - child.started if child is not None else round(run.seconds * _NS)
+        return Pace(round(run.planned_s * _NS), elapsed, prepared is None or prepared.is_virtual, run.state)
+
+    def _end_children(self) -> None:
+        """After an error of this process: interrupt what runs, and wait until it has restored everything."""
+        for child in self._children.values():
+            child.interrupt()
+        for child in self._children.values():
+            while child.poll() is None:
+                self._around.clock.sleep_until(self._around.clock.now() + _TICK)
+            child.close()
+        self._children.clear()
+
+
+def restore_interrupted(prepared: Iterable[PreparedRun], former: SuiteResult) -> None:
+    """Restore what a killed run on a real interface may have left. Raises RefusedError where that fails."""
+    names = {run.name for run in former.runs if run.state in ("interrupted", "running")}
+    options = {each: None for one in prepared if one.name in names for each in one.namespaces}
+    for option in options:
+        _restore(option)
+
+
+def _restore(option: str) -> None:
+    done = subprocess.run(
+        [*programs.python("chaoskit", "restore", *option.split())], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise RefusedError(f"what an interrupted run left was not restored: {done.stderr.strip()}")
