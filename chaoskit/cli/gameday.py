@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.cli.history_option import HistoryOption
 from chaoskit.cli.substrate_names import ClockName, SubstrateName
 
 
@@ -32,6 +33,7 @@ def gameday(
     clock: Annotated[
         ClockName, typer.Option(help="virtual: waits take no real time, and labs run side by side.")
     ] = ClockName.AUTO,
+    history: HistoryOption = None,
 ) -> None:
     """Run a suite of experiments, and print one verdict. Its folder has a run directory for each.
 
@@ -50,4 +52,4 @@ def gameday(
     if plan:
         show_plan(loaded, runs, place_of(where))
         return
-    raise typer.Exit(run_gameday(loaded, runs, GamedayOptions(where, out, resume, jobs, quiet)))
+    raise typer.Exit(run_gameday(loaded, runs, GamedayOptions(where, out, resume, jobs, quiet, history)))

@@ -20,6 +20,7 @@ _MEANINGS = {
     "up": "start-lab compose keep forward publish",
     "inject": "add toxic tc netem set fault chaos impair",
     "init": "new create generate scaffold example examples",
+    "compare": "diff versus vs regression ab",
     "report": "results result analyze analyse summary",
     "pmtu": "mtu traceroute tracepath path-mtu",
     "plan": "dry-run preview",

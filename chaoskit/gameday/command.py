@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from chaoskit.analysis.suite_result import SuiteResult
@@ -12,9 +13,11 @@ from chaoskit.clock import RealClock
 from chaoskit.conduct.sudo_caller import caller
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.execution.options import date_in_name
+from chaoskit.gameday.child import run_command_line
 from chaoskit.gameday.folder import GamedayFolder, latest
 from chaoskit.gameday.preparation import Place, check_commands, prepare
 from chaoskit.gameday.run import Gameday, Surroundings, first_summary, restore_interrupted
+from chaoskit.history.adding import History
 from chaoskit.report import suite
 from chaoskit.report.screen import Screen
 from chaoskit.report.suite_progress import SuiteProgress
@@ -27,13 +30,17 @@ FOLDERS = Path("gamedays")
 
 @dataclass(frozen=True)
 class GamedayOptions:
-    """Options of the command: where runs run, its folder, whether it is resumed, how many at once, and how quiet."""
+    """Options of the command: where runs run, its folder, whether it is resumed, how many at once, and how quiet.
+
+    Each run is added to the `history`, if there is one.
+    """
 
     where: SubstrateOptions
     out: Path | None
     is_resumed: bool
     jobs: int | None
     is_quiet: bool
+    history: Path | None = None
 
 
 def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayOptions) -> int:
@@ -41,6 +48,8 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
     user = caller(os.environ, os.geteuid())
     check_commands(loaded, user)
     prepared = prepare(runs, place_of(options.where))
+    if options.history is not None:
+        History.opened(options.history, loaded.file)
     folder, former = _folder(loaded, options)
     jobs = options.jobs or len(os.sched_getaffinity(0))
     screen = Screen()
@@ -50,7 +59,8 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
         summary = first_summary(loaded, prepared, former)
         count = sum(run.state == "waiting" for run in summary.runs)
         with SuiteProgress(count, jobs, None if options.is_quiet else screen) as progress:
-            around = Surroundings(folder, jobs, user, RealClock(), interrupts, progress)
+            command_line = partial(run_command_line, history=options.history)
+            around = Surroundings(folder, jobs, user, RealClock(), interrupts, progress, command_line)
             found = Gameday(loaded, prepared, summary, around).run()
         shown = found.model_copy(update={"folder": str(options.out or folder.path)})
     suite.render(shown, screen)
