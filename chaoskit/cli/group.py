@@ -21,6 +21,7 @@ _MEANINGS = {
     "inject": "add toxic tc netem set fault chaos impair",
     "init": "new create generate scaffold example examples",
     "report": "results result analyze analyse summary",
+    "history": "trend trends log regressions flaky past",
     "pmtu": "mtu traceroute tracepath path-mtu",
     "plan": "dry-run preview",
     "explain": "why blame story tell trace",
