@@ -20,6 +20,7 @@ _MEANINGS = {
     "up": "start-lab compose keep forward publish",
     "inject": "add toxic tc netem set fault chaos impair",
     "init": "new create generate scaffold example examples",
+    "compare": "diff versus vs regression ab",
     "report": "results result analyze analyse summary",
     "history": "trend trends log regressions flaky past",
     "pmtu": "mtu traceroute tracepath path-mtu",
