@@ -1,4 +1,4 @@
-"""Makes tests of a suite file: each of its runs is a test, which passes when the run ended as the suite expects.
+"""Makes tests of a suite file: each of its runs is a test, which passes if it ended as expected.
 
 The suite runs as a whole, by `chaoskit gameday`, with its commands, order and budget: once, when the first of its
 selected tests begins, and with the selected runs alone.

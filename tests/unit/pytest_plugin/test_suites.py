@@ -38,7 +38,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     entries = "".join(f"  - {{file: made.yaml, name: {name}, expect: {ends[name][1]}}}\n" for name in ends)
     (folder / "gameday.yaml").write_text(f"name: weekly\nexperiments:\n{entries}")
     runs = tuple(
-        SuiteRunResult(name=name, file="made.yaml", expect=expect, state="ended", code=code, reason=f"why {name}")  # type: ignore[arg-type]
+        SuiteRunResult(name=name, file="made.yaml", expect=expect, state="ended", code=code, reason=f"why {name}")
         for name, (code, expect) in ends.items()
     )
     found = SuiteResult(
