@@ -106,6 +106,8 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/open_loop.py
 	@$(PYTHON_IN) tests/bench/capacity.py --seconds 5
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/analysis.py
+	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/reports.py
+	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/html_page.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/apply_vs_tc.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/netem_truth.py
 	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) tests/bench/neighbours.py

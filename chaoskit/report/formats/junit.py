@@ -19,7 +19,7 @@ from chaoskit.report.formats.source import Run, Source
 from chaoskit.report.headline import headline, reason, what_broke
 from chaoskit.report.screen import Screen
 from chaoskit.spec.objectives import phase_of
-from chaoskit.terminal import printable, printable_lines, shortened
+from chaoskit.terminal import printable_begin, printable_lines
 
 _MOST_LINE, _MOST_TEXT = 2000, 200_000  # characters
 _WIDTH = 100
@@ -135,7 +135,7 @@ def _as_shown(result: Result) -> str:
 
 
 def _line(text: str) -> str:
-    return shortened(printable(text), _MOST_LINE)
+    return printable_begin(text, _MOST_LINE)
 
 
 def _text(text: str) -> str:
