@@ -9,7 +9,7 @@ import typer
 
 from chaoskit import __version__
 from chaoskit.cli.command import Command
-from chaoskit.cli.commands import COMMANDS
+from chaoskit.cli.command_list import COMMANDS
 from chaoskit.cli.completion import install, show
 from chaoskit.cli.conduct import conduct
 from chaoskit.cli.double_dash import CommandWithDoubleDash

@@ -17,6 +17,7 @@ from chaoskit.gameday.preparation import Place, check_commands, prepare
 from chaoskit.gameday.run import Gameday, Surroundings, first_summary, restore_interrupted
 from chaoskit.report import suite
 from chaoskit.report.screen import Screen
+from chaoskit.report.suite_documents import DOCUMENTS, write_documents
 from chaoskit.report.suite_progress import SuiteProgress
 from chaoskit.spec.load import read_text
 from chaoskit.spec.suite_load import SUITE, LoadedSuite, SuiteRun
@@ -27,20 +28,21 @@ FOLDERS = Path("gamedays")
 
 @dataclass(frozen=True)
 class GamedayOptions:
-    """Options of the command: where runs run, its folder, whether it is resumed, how many at once, and how quiet."""
+    """Options of the command. `reports`: formats, of each run, and of the suite those that it has."""
 
     where: SubstrateOptions
     out: Path | None
     is_resumed: bool
     jobs: int | None
     is_quiet: bool
+    reports: tuple[str, ...] = ()
 
 
 def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayOptions) -> int:
     """Run the suite and show its result. Returns the exit code."""
     user = caller(os.environ, os.geteuid())
     check_commands(loaded, user)
-    prepared = prepare(runs, place_of(options.where))
+    prepared = prepare(runs, place_of(options.where, options.reports))
     folder, former = _folder(loaded, options)
     jobs = options.jobs or len(os.sched_getaffinity(0))
     screen = Screen()
@@ -54,15 +56,17 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
             found = Gameday(loaded, prepared, summary, around).run()
         shown = found.model_copy(update={"folder": str(options.out or folder.path)})
     suite.render(shown, screen)
+    write_documents([name for name in options.reports if name in DOCUMENTS], shown, folder.path)
     return found.exit_code
 
 
-def place_of(options: SubstrateOptions) -> Place:
+def place_of(options: SubstrateOptions, reports: tuple[str, ...] = ()) -> Place:
     """Where labs run by these options."""
     words = ["--substrate", options.substrate, "--clock", options.clock]
     words += ["--kernel", str(options.kernel)] if options.kernel is not None else []
     words += ["--guest-memory", str(options.memory)] if options.memory is not None else []
-    return Place(options.kernel, options.clock != "real" and options.substrate != "here", tuple(words))
+    every = ("--report", ",".join(reports)) if reports else ()
+    return Place(options.kernel, options.clock != "real" and options.substrate != "here", tuple(words), every)
 
 
 def _folder(loaded: LoadedSuite, options: GamedayOptions) -> tuple[GamedayFolder, SuiteResult | None]:
