@@ -53,7 +53,7 @@ def print_sections(parts: Sequence[RenderableType], console: Console) -> None:
 
 def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     yield _title(result)
-    yield from _numbers(result, console)
+    yield from number_tables(result, console)
     if result.objectives or any(each.objectives for each in result.workloads):
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
     if result.until_decided is not None:
@@ -69,9 +69,9 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     if result.workloads:
         yield section("Other workloads", two_columns(beside.rows(result.workloads)))
     if any(phase.metrics.failures for phase in result.phases):
-        yield section("Interrupted streams", two_columns(_failures(result.phases)))
+        yield section("Interrupted streams", two_columns(failure_rows(result.phases)))
     if any(phase.closings for phase in result.phases):
-        yield section("Who ended them", two_columns(_closings(result.phases)))
+        yield section("Who ended them", two_columns(closing_rows(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
         yield section("Stall attribution", two_columns(stall_rows(result)))
     if causes := list(other_rows(result)):
@@ -79,16 +79,16 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     if counted_rows := list(counter_rows(result.phases)):
         yield section("Kernel counters, as nstat names them", two_columns(counted_rows))
     if result.intermediaries:
-        yield section("Between client and server", two_columns(_intermediaries(result)))
+        yield section("Between client and server", two_columns(intermediary_rows(result)))
     if result.compression:
         yield section("With and without compression", side_by_side(result.compression))
     if result.models:
         yield section("Model queue", queue_tables(result.models))
     if any(phase.path_mtu for phase in result.phases):
-        yield section("Path MTU", two_columns(_path_mtu(result.phases)))
+        yield section("Path MTU", two_columns(path_mtu_rows(result.phases)))
     yield from _ttft_over_time(result, console.width)
     if any(phase.settings for phase in result.phases):
-        yield section("Faults, requested and measured", two_columns(_faults(result)))
+        yield section("Faults, requested and measured", two_columns(fault_rows(result)))
     if result.warnings:
         yield section("Warnings", two_columns((styled("warning", "magenta"), styled(each)) for each in result.warnings))
 
@@ -108,7 +108,8 @@ def _title(result: Result) -> Text:
     return title
 
 
-def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
+def number_tables(result: Result, console: Console) -> Iterator[RenderableType]:
+    """The tables of metrics, in as much detail as the console is wide, and notes to them."""
     wide = console.options.update(width=UNBOUNDED_WIDTH)
     drawn, left_out = tables(result, lambda table: console.measure(table, options=wide).maximum, console.width)
     yield from drawn
@@ -250,7 +251,8 @@ def _objective(whose: str, verdict: ObjectiveResult, is_kept: bool) -> Text:
     return text
 
 
-def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+def failure_rows(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+    """How many streams failed in which way, and which ones."""
     for phase in phases:
         for failure in phase.metrics.failures:
             text = styled(f"{failure.count} {failure.completion}")
@@ -260,7 +262,8 @@ def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
             yield styled(phase.name), text.append(f"  ({_streams(failure.streams)}{rest})", style="dim")
 
 
-def _closings(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+def closing_rows(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+    """Who ended streams."""
     for phase in phases:
         for each in phase.closings:
             yield styled(phase.name), styled(each.sentence).append(caveat(each.confidence, each.reason), style="dim")
@@ -270,12 +273,14 @@ def _streams(numbers: Sequence[int]) -> str:
     return f"{plural(len(numbers), 'stream')} " + ", ".join(str(number) for number in numbers)
 
 
-def _intermediaries(result: Result) -> Iterator[tuple[Text, Text]]:
+def intermediary_rows(result: Result) -> Iterator[tuple[Text, Text]]:
+    """What stands between client and server."""
     for each in result.intermediaries:
         yield styled(each.kind), styled(each.sentence).append(caveat(each.confidence, each.reason), style="dim")
 
 
-def _path_mtu(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+def path_mtu_rows(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+    """What happened to full segments."""
     for phase in phases:
         for finding in phase.path_mtu:
             limit = caveat(finding.confidence, finding.reason)
@@ -303,7 +308,7 @@ def _ttft_over_time(result: Result, width: int) -> Iterator[RenderableType]:
     yield section(f"Median TTFT over time: {', '.join(filter(None, legend))}", two_columns(rows))
 
 
-def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:
+def fault_rows(result: Result) -> Iterator[tuple[Text, RenderableType]]:
     """Each phase's settings, each with the checks of its place, then the checks without a place."""
     for phase in result.phases:
         if not phase.settings:

@@ -128,7 +128,7 @@ def what_broke(result: Result, broken: ObjectiveResult) -> str:
     except ValueError:  # a sentence of an older version
         return f"{told}."
     phases = [each for each in result.phases if objective.phase in (None, each.name)]
-    return "; ".join([f"{told}{_instead_of(result, objective)}", *_whose(phases, objective.metric)]) + "."
+    return "; ".join([f"{told}{instead_of(result, objective)}", *whose(phases, objective.metric)]) + "."
 
 
 def _interval(result: Result, broken: ObjectiveResult) -> str:
@@ -138,7 +138,7 @@ def _interval(result: Result, broken: ObjectiveResult) -> str:
     return f" ({100 * result.level:.3g} %: {interval})" if is_known else ""
 
 
-def _instead_of(result: Result, objective: Objective) -> str:
+def instead_of(result: Result, objective: Objective) -> str:
     """What it was in the reference phase, where that is another one."""
     for each in result.comparisons:
         if (each.phase, each.metric) == (objective.phase, objective.metric) and each.reference is not None:
@@ -146,22 +146,26 @@ def _instead_of(result: Result, objective: Objective) -> str:
     return ""
 
 
-def _whose(phases: Sequence[PhaseResult], metric: str) -> Iterator[str]:
+def whose(phases: Sequence[PhaseResult], metric: str) -> Iterator[str]:
     """Whose the late first tokens, the stalls or the interruptions of these phases are."""
-    if metric.startswith(_FIRST_TOKEN):
-        what, found = "the lateness of first tokens", _sum(phase.first_token_causes.items() for phase in phases)
-    elif metric.startswith(_INTERRUPTED):
-        what, found = "the interruptions", _sum(phase.interruption_causes.items() for phase in phases)
-    elif metric.startswith(_STALLS):
-        what, found = "the stall time", _sum(_stall_times(phase.stall_attribution).items() for phase in phases)
-    else:
-        return
+    what, found = blame(phases, metric)
     total = sum(found.values())
     if total:
         shares = sorted(((time / total, who) for who, time in found.items()), reverse=True)
         named = [(format_value(share, "share"), _OWNERS.get(who, who)) for share, who in shares if share >= _LEAST]
         (most, owner), *others = named
         yield ", ".join([f"{most} of {what} is {owner}", *(f"{share} {who}" for share, who in others)])
+
+
+def blame(phases: Sequence[PhaseResult], metric: str) -> tuple[str, dict[str, float]]:
+    """What of these phases a metric suffers from, and how much of it each cause has; nothing of other metrics."""
+    if metric.startswith(_FIRST_TOKEN):
+        return "the lateness of first tokens", _sum(phase.first_token_causes.items() for phase in phases)
+    if metric.startswith(_INTERRUPTED):
+        return "the interruptions", _sum(phase.interruption_causes.items() for phase in phases)
+    if metric.startswith(_STALLS):
+        return "the stall time", _sum(_stall_times(phase.stall_attribution).items() for phase in phases)
+    return "", {}
 
 
 def _sum(each: Iterable[Iterable[tuple[str, float]]]) -> dict[str, float]:

@@ -56,12 +56,20 @@ def variant_line(row: VariantResult, number: int, of: int) -> Text:
 
 
 def _parts(matrix: MatrixResult, console: Console) -> Iterator[RenderableType]:
+    yield _title(matrix)
+    yield from overview(matrix, console)
+    yield two_columns(
+        [(Text("records", style="dim"), styled(matrix.run)), (_headline(matrix), styled(summary(matrix)))], indent=0
+    )
+
+
+def overview(matrix: MatrixResult, console: Console) -> Iterator[RenderableType]:
+    """The headline metrics of all variants, and the verdict on each."""
     wide = console.options.update(width=UNBOUNDED_WIDTH)
 
     def fits(table: RenderableType) -> bool:
         return console.measure(table, options=wide).maximum <= console.width
 
-    yield _title(matrix)
     phases = list(dict.fromkeys(phase.name for result in matrix.results for phase in result.phases))
     if len(phases) == 1:
         yield section(phases[0], _of_one_phase(matrix, phases[0]))
@@ -72,9 +80,6 @@ def _parts(matrix: MatrixResult, console: Console) -> Iterator[RenderableType]:
         yield section("Model queue", _queues(matrix, fits))
     yield from _notes(matrix)
     yield _verdicts(matrix)
-    yield two_columns(
-        [(Text("records", style="dim"), styled(matrix.run)), (_headline(matrix), styled(summary(matrix)))], indent=0
-    )
 
 
 def _title(matrix: MatrixResult) -> Text:

@@ -48,6 +48,9 @@ FORMATS: dict[str, Format] = {
         holds_several=True,
         shows_running=True,
     ),
+    "html": Format(
+        "html_page", "report.html", "one page for a browser, with pictures; it loads nothing", shows_running=True
+    ),
     "json": Format("json_document", "report.json", "everything, as in result.json; of several runs a list", True),
     "markdown": Format("markdown", "report.md", "for a pull request and a step's summary, below 1 MiB", True),
     "junit": Format("junit", "junit.xml", "a case for each objective, for Jenkins, GitLab and others", True),

@@ -108,7 +108,7 @@ def test_a_format_that_does_not_exist() -> None:
     """The nearest one is named; without a near one, all."""
     with pytest.raises(SpecError, match="did you mean json"):
         chosen(["console", "jsn"])
-    with pytest.raises(SpecError, match="there are console, json"):
+    with pytest.raises(SpecError, match="there are console, html, json"):
         chosen(["qqqqqq"])
 
 
