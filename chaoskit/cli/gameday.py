@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.cli.history_option import HistoryOption
 from chaoskit.cli.substrate_names import ClockName, SubstrateName
 
 
@@ -25,6 +26,7 @@ def gameday(
         str,
         typer.Option(metavar="NAME,...", help="Write reports of the suite and of each run."),
     ] = "",
+    history: HistoryOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
     substrate: Annotated[
         SubstrateName, typer.Option(help="Where labs run: this kernel, or User-Mode Linux guests.")
@@ -56,4 +58,4 @@ def gameday(
     if plan:
         show_plan(loaded, runs, place_of(where))
         return
-    raise typer.Exit(run_gameday(loaded, runs, GamedayOptions(where, out, resume, jobs, quiet, reports)))
+    raise typer.Exit(run_gameday(loaded, runs, GamedayOptions(where, out, resume, jobs, quiet, reports, history)))

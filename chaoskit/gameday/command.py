@@ -28,7 +28,7 @@ FOLDERS = Path("gamedays")
 
 @dataclass(frozen=True)
 class GamedayOptions:
-    """Options of the command. `reports`: formats, of each run, and of the suite those that it has."""
+    """Options of the command. `reports`: formats of each run, and of the suite those that it has."""
 
     where: SubstrateOptions
     out: Path | None
@@ -36,13 +36,14 @@ class GamedayOptions:
     jobs: int | None
     is_quiet: bool
     reports: tuple[str, ...] = ()
+    history: Path | None = None
 
 
 def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayOptions) -> int:
     """Run the suite and show its result. Returns the exit code."""
     user = caller(os.environ, os.geteuid())
     check_commands(loaded, user)
-    prepared = prepare(runs, place_of(options.where, options.reports))
+    prepared = prepare(runs, place_of(options.where, _words(options)))
     folder, former = _folder(loaded, options)
     jobs = options.jobs or len(os.sched_getaffinity(0))
     screen = Screen()
@@ -60,12 +61,18 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
     return found.exit_code
 
 
-def place_of(options: SubstrateOptions, reports: tuple[str, ...] = ()) -> Place:
-    """Where labs run by these options."""
+def _words(options: GamedayOptions) -> tuple[str, ...]:
+    """Options of `run` for every run."""
+    words = ["--report", ",".join(options.reports)] if options.reports else []
+    words += ["--history", str(options.history)] if options.history is not None else []
+    return tuple(words)
+
+
+def place_of(options: SubstrateOptions, every: tuple[str, ...] = ()) -> Place:
+    """Where labs run by these options; `every` are words of all runs."""
     words = ["--substrate", options.substrate, "--clock", options.clock]
     words += ["--kernel", str(options.kernel)] if options.kernel is not None else []
     words += ["--guest-memory", str(options.memory)] if options.memory is not None else []
-    every = ("--report", ",".join(reports)) if reports else ()
     return Place(options.kernel, options.clock != "real" and options.substrate != "here", tuple(words), every)
 
 

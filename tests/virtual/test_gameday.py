@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from suites import write_experiment, write_suite
@@ -45,6 +47,7 @@ def test_a_suite_is_killed_interrupted_and_ends(kernel: GuestKernel, tmp_path: P
     write_experiment(tmp_path, "far", delay="100ms")
     file, out = write_suite(tmp_path, "near.yaml", "{file: far.yaml, expect: broken}"), tmp_path / "out"
     call = words(kernel, file, "--out", out, "--jobs", "2", "--report", "junit,markdown")
+    call += ["--history", str(tmp_path / "history.sqlite3")]
 
     first = subprocess.Popen(call, stdout=subprocess.DEVNULL)
     until(lambda: (out / "near").is_dir() and bool(read(out / "near", Phase)))
@@ -64,6 +67,9 @@ def test_a_suite_is_killed_interrupted_and_ends(kernel: GuestKernel, tmp_path: P
     assert [(run.name, run.outcome) for run in found.runs] == [("near", "met"), ("far", "broken")]
     assert all(json.loads((out / name / "result.json").read_text())["clock"] == "virtual" for name in ("near", "far"))
     assert all((out / place).is_file() for place in ("junit.xml", "report.md", "near/junit.xml", "far/report.md"))
+    with closing(sqlite3.connect(tmp_path / "history.sqlite3")) as history:
+        kept = history.execute("SELECT name FROM runs WHERE verdict IN ('met', 'broken')").fetchall()
+    assert {name for (name,) in kept} == {"near", "far"}
     assert "PASSED   all 2 runs as expected: 1 broken, 1 met" in last.stdout
     assert not [pid for pid in Path("/proc").iterdir() if pid.name.isdecimal() and str(out) in _command_line(pid)]
 
