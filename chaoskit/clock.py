@@ -21,8 +21,6 @@ TICK = 100_000_000
 
 _SECOND = 1_000_000_000
 _ABSOLUTE = 1  # TIMER_ABSTIME
-_READ = 256  # ns, what reading the clock takes in virtual time: TIMER_MULTIPLIER, arch/um/kernel/time.c
-_SOON = 8  # reads
 
 now = time.monotonic_ns  # called directly in the hot paths of probe and server
 cpu = time.process_time_ns
@@ -96,26 +94,13 @@ def begin_alike(clock: Clock) -> None:
     Each clock read takes 256 ns there, so that the environment, the place of files and what is imported decide when a
     program gets here; what begins now, and the kernel's timers that it starts, must not depend on them.
     """
+    begin_at(clock, (clock.now() // _SECOND + 1) * _SECOND)
+
+
+def begin_at(clock: Clock, stamp: int) -> None:
+    """In virtual time, wait for `stamp`: what begins then is the same however long a step before it took."""
     if is_virtual():
-        clock.sleep_until((clock.now() // _SECOND + 1) * _SECOND)
-
-
-def use_up_remainder(clock: Clock, stamp: int) -> None:
-    """In virtual time, at `stamp`, make the part of the time that no clock shows the same in all runs.
-
-    The kernel counts ns, and its clock shows multiples of 256. An idle kernel goes on to ns 1 + D after a timer that
-    is D ns ahead by the shown time (itimer_next_event, arch/um/kernel/time.c), so that a rest stays, grows with each
-    timer, and decides which of the later ones are 256 ns late. A sleep that ends two ns before a multiple takes 1 from
-    the rest, and is late when nothing is left.
-    """
-    if not is_virtual():
-        return
-    clock.sleep_until(stamp)
-    for _ in range(_READ):
-        stamp = (now() // _READ + _SOON) * _READ - 2
-        _sleep_until(stamp)
-        if now() - stamp > 2 + _READ:
-            return
+        clock.sleep_until(stamp)
 
 
 def wall() -> str:

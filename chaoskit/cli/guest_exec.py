@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaoskit import crash_report, processor_order
 from chaoskit.cli.main import run_program
-from chaoskit.clock import RealClock, begin_alike, next_tick, use_up_remainder
+from chaoskit.clock import RealClock, begin_alike, begin_at, next_tick
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.conduct.user_command import Command
@@ -47,7 +47,7 @@ def main(folder: Path) -> int:
 
     def begin() -> None:
         (folder / "begun").touch()
-        use_up_remainder(clock, next_tick(clock.now()))
+        begin_at(clock, next_tick(clock.now()))
 
     code = in_guest(setup, command, workspace, Visit(job["place"], folder / "run", begin))
     keep = os.open(folder / "changed", os.O_RDONLY | os.O_DIRECTORY) if job["keep"] else None

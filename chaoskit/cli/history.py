@@ -60,7 +60,7 @@ def history(
 ) -> None:
     """Show how results changed over many runs. Trends, change points, verdicts that flap.
 
-    run and probe write the history with --history; `history add RUNDIR...` takes runs that were made before.
+    run, gameday and probe write the history with --history; `history add RUNDIR...` takes runs that were made before.
     """
     from chaoskit.cli.history_views import Judged, add_runs, show
     from chaoskit.errors import SpecError

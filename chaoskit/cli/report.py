@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from chaoskit.report.formats import FORMATS
+from chaoskit.report.formats import FORMATS, format_of
 
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix or suite.")],
-    format: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(FORMATS)}.")] = "console",
+    format: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"{', '.join(FORMATS)}. Default: that of FILE's ending, or console."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it there; - is standard output.")
     ] = None,
@@ -29,9 +32,10 @@ def report(
     from chaoskit.cli.report_output import load, require_table, show
     from chaoskit.cli.suite_report import report_suite
 
+    name = format or format_of(out.name if out else "")
     if any(map(is_suite_folder, runs)):
-        raise typer.Exit(report_suite(runs, format, out))
-    require_table(format, table)
-    sources = load(runs, format)
-    show(sources, format, out, table)
+        raise typer.Exit(report_suite(runs, name, out))
+    require_table(name, table)
+    sources = load(runs, name)
+    show(sources, name, out, table)
     raise typer.Exit(worst_exit_code({source.found.exit_code for source in sources}))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import crash_report
-from chaoskit.clock import Clock, next_tick, use_up_remainder
+from chaoskit.clock import Clock, begin_at, next_tick
 from chaoskit.conduct import lease_scope, signals
 from chaoskit.conduct.capture_process import capture_of_run
 from chaoskit.conduct.hosts.states import HostsKernel
@@ -174,7 +174,7 @@ class Conductor:
             hosts = hosts_of(setup, kernel, self.run, self.clock)
             knobs.hosts = hosts
             try:
-                use_up_remainder(self.clock, next_tick(self.clock.now()))
+                begin_at(self.clock, next_tick(self.clock.now()))
                 hosts.start()
                 self._run(kernel, knobs, journal, check)
                 receiver.await_last()

@@ -14,7 +14,7 @@ from itertools import cycle
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chaoskit.clock import TICK, Clock, next_tick, now, use_up_remainder
+from chaoskit.clock import TICK, Clock, begin_at, next_tick, now
 from chaoskit.conduct.lab_hosts import root
 from chaoskit.conduct.worker import Worker
 from chaoskit.errors import RefusedError
@@ -59,7 +59,7 @@ class Probes:
             self._workers.append(self._others[-1])
             os.close(reader)
         start = self._measured()
-        use_up_remainder(self._clock, start - TICK)
+        begin_at(self._clock, start - TICK)
         for _, writer in pipes:
             os.write(writer, str(start).encode())
             os.close(writer)

@@ -15,6 +15,7 @@ from chaoskit.execution.options import date_in_name
 from chaoskit.gameday.folder import GamedayFolder, latest
 from chaoskit.gameday.preparation import Place, check_commands, prepare
 from chaoskit.gameday.run import Gameday, Surroundings, first_summary, restore_interrupted
+from chaoskit.history.adding import History
 from chaoskit.report import suite
 from chaoskit.report.screen import Screen
 from chaoskit.report.suite_documents import DOCUMENTS, write_documents
@@ -44,6 +45,8 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
     user = caller(os.environ, os.geteuid())
     check_commands(loaded, user)
     prepared = prepare(runs, place_of(options.where, _words(options)))
+    if options.history is not None:
+        History.opened(options.history, loaded.file)
     folder, former = _folder(loaded, options)
     jobs = options.jobs or len(os.sched_getaffinity(0))
     screen = Screen()

@@ -15,6 +15,7 @@ from chaoskit.analysis import matrix
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.provenance import load_provenance
 from chaoskit.analysis.result import Result
+from chaoskit.analysis.suite_result import is_suite_folder, load_suite_result
 from chaoskit.clock import wall
 from chaoskit.errors import ChaoskitError, SpecError
 from chaoskit.folder import display_path
@@ -79,7 +80,10 @@ def add(path: Path, runs: Sequence[tuple[Result, Origin]]) -> int:
 
 
 def results_in(directory: Path) -> list[tuple[Result, Origin]]:
-    """The result of a run directory, or of each variant in that of a matrix. Raises SpecError where there is none."""
+    """The results in a run directory, that of a matrix, or a suite's folder. Raises SpecError where there is none."""
+    if is_suite_folder(directory):
+        places = [directory / run.directory for run in load_suite_result(directory).runs if run.directory]
+        return [each for place in places for each in results_in(place)]
     if not matrix.is_matrix_run(directory):
         return [(analyse(directory), origin(directory))]
     found = [(each.result, directory / each.name) for each in matrix.load_matrix(directory).variants]

@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import math
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,15 +17,16 @@ from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.trends.points import PastRun
 from chaoskit.analysis.trends.tracks import JudgedTrack
 from chaoskit.analysis.trends.trend import Change, Trend
+from chaoskit.report.formats.csv_tables import cell
+from chaoskit.report.markdown_text import bounded, code, prose, table
 from chaoskit.report.trends import change_sentence, flapping_sentence, past_line, plot, state, subject
-from chaoskit.terminal import printable
+from chaoskit.units import counted
 
 _RUN = (
     *("name", "variant", "experiment", "clock", "started", "commit", "branch", "is_dirty", "chaoskit", "kernel"),
     *("status", "verdict"),
 )
 _POINT = ("label", "metric", "unit", "value", "low", "high", "never", "n", "state")
-_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def as_json(found: Sequence[JudgedTrack], tolerance: float) -> str:
@@ -48,37 +48,35 @@ def as_csv(found: Sequence[JudgedTrack]) -> str:
 
 def as_markdown(found: Sequence[JudgedTrack], tolerance: float) -> str:
     """A table for each current track, and what changed in it."""
-    parts = [part for each in found if each.track.is_current for part in _section(each, tolerance)]
-    parts += [f"_{_escaped(past_line(each))}_" for each in found if not each.track.is_current]
-    return "\n\n".join(parts)
+    parts = [
+        (prose(subject(each.track.newest)), part)
+        for each in found
+        for part in (_section(each, tolerance) if each.track.is_current else [f"_{prose(past_line(each))}_"])
+    ]
+    return bounded(parts)
 
 
 def _section(each: JudgedTrack, tolerance: float) -> Iterator[str]:
     runs = each.track.runs
-    yield f"### {_escaped(subject(runs[-1]))}"
-    commit, verdict = _escaped(runs[-1].short_commit), _escaped(runs[-1].verdict)
-    yield f"{len(runs)} runs, the newest of {runs[-1].started} at {commit}: **{verdict}**"
+    yield f"### {prose(subject(runs[-1]))}"
+    started, commit, verdict = map(prose, (runs[-1].started, runs[-1].short_commit, runs[-1].verdict))
+    yield f"{counted(len(runs), 'run')}, the newest of {started} at {commit}: **{verdict}**"
     if each.trends:
-        lines = ["| | runs | trend | now | |", "|---|--:|---|--:|---|"]
-        for trend in each.trends:
-            series = trend.series
-            now = format_value(series.points[-1].value, series.subject.unit)
-            cells = (
-                _escaped(series.subject.label),
-                str(len(series.points)),
-                _escaped(plot(trend)),
-                _escaped(now),
-                state(trend),
-            )
-            lines.append(f"| {' | '.join(cells)} |")
-        yield "\n".join(lines)
+        yield table(["", "runs", "trend", "now", ""], map(_cells, each.trends))
     worse = {id(change) for _, change in each.regressions(tolerance)}
     for trend in each.trends:
         for change in trend.changes:
             sign = "**Regression:** " if id(change) in worse else ""
-            yield f"{sign}{_escaped(change_sentence(trend.series, change))}"
+            yield f"{sign}{prose(change_sentence(trend.series, change))}"
     for flapping in each.flapping:
-        yield _escaped(flapping_sentence(flapping))
+        yield prose(flapping_sentence(flapping))
+
+
+def _cells(trend: Trend) -> tuple[str, ...]:
+    """A row of the table."""
+    series = trend.series
+    now = format_value(series.points[-1].value, series.subject.unit)
+    return (prose(series.subject.label), str(len(series.points)), code(plot(trend, mark="¦")), prose(now), state(trend))
 
 
 def _track(each: JudgedTrack, tolerance: float) -> dict[str, Any]:
@@ -153,11 +151,5 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return str(int(value))
-    text = printable(value) if isinstance(value, str) else str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(("=", "+", "-", "@")) else text
-
-
-def _escaped(text: str) -> str:
-    """One line that Markdown takes as text."""
-    return _PUNCTUATION.sub(r"\\\1", printable(text))
+        return str(value).lower()
+    return cell(value) if isinstance(value, str) else str(value)

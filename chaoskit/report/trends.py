@@ -109,18 +109,21 @@ def flapping_sentence(found: Flapping) -> str:
     return f"the verdict flaps: {verdicts}, of the same file at commit {found.newest.commit[:8]}"
 
 
-def plot(trend: Trend, width: int = _PLOT) -> str:
-    """A character for each run, higher for a larger value, `!` for never, `|` before each change; merged if many."""
+def plot(trend: Trend, mark: str = "|") -> str:
+    """A character for each run, higher for a larger value, `!` for never, and a mark before each change.
+
+    Of many runs several are one character.
+    """
     points = trend.series.points
     starts = {change.after.identity for change in trend.changes}
-    step = -(-len(points) // width)
+    step = -(-len(points) // _PLOT)
     ends = scale_of(each.value for each in points) or (1.0, 1.0)
     drawn = ""
     for first in range(0, len(points), step):
         group = points[first : first + step]
         middle = sorted(each.value for each in group)[(len(group) - 1) // 2]
         is_start = any(each.run.identity in starts for each in group)
-        drawn += ("|" if is_start else "") + level(middle, ends)
+        drawn += (mark if is_start else "") + level(middle, ends)
     return drawn
 
 

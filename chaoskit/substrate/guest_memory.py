@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ OPTION = "--guest-memory"
 _SMALLEST = Size.parse("256MiB")  # an experiment with few streams takes 120 MiB
 _PANIC = "deadlocked on memory"  # mm/oom_kill.c
 _MOST_NAMES, _LONGEST_LIST = 3, 4096
+_ADDR_NO_RANDOMIZE, _UNCHANGED = 0x0040000, 0xFFFFFFFF  # personality(2)
+_libc = ctypes.CDLL(None)
 
 
 def parse(text: str | None) -> Size | None:
@@ -30,6 +33,15 @@ def parse(text: str | None) -> Size | None:
     if size > (there := os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")):
         raise RefusedError(f"{OPTION} {text} is more than the {there / 1e9:.1f} GB of this machine: give it less")
     return size
+
+
+def place_without_chance() -> None:
+    """Begin the memory of what this process executes next at the same address each time; a container may forbid it.
+
+    The kernel's tables also cover what lies between its program and its memory: up to 1 GB, by chance. What is left,
+    and so its limits of TCP's memory, would differ from run to run.
+    """
+    _libc.personality(_libc.personality(_UNCHANGED) | _ADDR_NO_RANDOMIZE)
 
 
 def folder(size: int, candidates: tuple[str, ...]) -> str:

@@ -43,6 +43,7 @@ MODULES = Path("/usr/lib/uml/modules")  # where Debian's user-mode-linux keeps t
 LOG = "guest.log"
 NEEDS_PTRACE = "it needs ptrace, which a container may forbid: docker run --cap-add SYS_PTRACE"
 _INIT_FAILED = re.compile(r"Requested init (\S+) failed \(error -([0-9]{1,4})\)")  # init/main.c of Linux
+_EXIT_CODE_LENGTH, _MAX_EXIT_CODE = 8, 255
 SLACK = 120_000_000_000  # ns that an experiment may take longer than its plan: boot, slow imports
 OPTIONS = {
     "namespaces": ("CONFIG_NET_NS",),
@@ -161,6 +162,7 @@ class Uml:
 
         def prepare() -> None:
             guest_watchdog.start(owner, pinned, scratch.name)
+            guest_memory.place_without_chance()
             if is_confined:
                 confinement.confine(places, self.memory)
 
@@ -173,9 +175,6 @@ class Uml:
             "TMPDIR": folder if confinement.obstacle() else confinement.MEMORY_MOUNT,
             "PATH": programs.tool_path(os.environ),
         }
-
-
-_EXIT_CODE_LENGTH, _MAX_EXIT_CODE = 8, 255
 
 
 class Guest:

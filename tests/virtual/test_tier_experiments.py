@@ -17,6 +17,7 @@ import other_python
 import pytest
 import real_programs
 from clocks import known
+from variant_run import conduct
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.chains.chain_results import FailoverTimes, Requests
@@ -582,28 +583,12 @@ def test_an_experiment_shows_what_it_claims(name: str, kernel: GuestKernel, tmp_
     """All variants, in the order of the file."""
     path = real_programs.search_path(tmp_path / "bin")
     variants = [variant.name for variant in load_variants(FILES[name]).each]
-    runs = [conduct(name, variant, kernel, tmp_path / str(at), PATH=path) for at, variant in enumerate(variants)]
+    runs = [conduct(FILES[name], variant, kernel, tmp_path / str(at), PATH=path) for at, variant in enumerate(variants)]
 
     CHECKS[name]([Run(run) for run in runs])
 
     if name in REPEATING:
         elsewhere = tmp_path / "in a folder with a longer name"
         changed = other_python.ENVIRONMENT | {"PATH": f"{path}:/nowhere"}
-        again = conduct(name, variants[0], kernel, elsewhere, **changed)
+        again = conduct(FILES[name], variants[0], kernel, elsewhere, **changed)
         assert first_difference(runs[0], again) == ""
-
-
-def conduct(name: str, variant: str, kernel: GuestKernel, out: Path, **environment: str) -> Path:
-    """Run a variant in virtual time. Returns its directory."""
-    words = ["run", str(FILES[name]), "--clock", "virtual", "--kernel", str(kernel.path), "--out", str(out)]
-    words += ["--variant", variant] if variant else []
-    done = subprocess.run(
-        [sys.executable, "-m", "chaoskit", *words],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    return out

@@ -5,7 +5,8 @@ C(k)^2 / (W(k) (1 - W(k))) (Csorgo and Horvath, Limit Theorems in Change-Point A
 cuts the optimum by dynamic programming, which finds what became better again. Scores are normal quantiles of ranks
 (van der Waerden): as sharp as means where the noise is normal, indifferent to outliers, and "never" is the largest. A
 run's score and weight are permuted together (fixed seed), so that the test holds for any distribution. Found parts are
-searched again (binary segmentation, Vostrikova 1981): of series without a change a share of `alpha` is flagged.
+searched again (binary segmentation, Vostrikova 1981) and share the error rate: of series without a change a share of
+`alpha` is flagged, and of series with some in no more a change is found that is none.
 
 Rules: a state has at least `LEAST` runs, so one bad run is no change; a weight is 1 / (variance between runs + that of
 the run's own interval), by DerSimonian and Laird (1986), so that a run of few streams does not pull a state.
@@ -41,14 +42,14 @@ Floats = NDArray[np.float64]
 def change_points(values: Sequence[float], weights: Sequence[float], alpha: float = ALPHA) -> tuple[int, ...]:
     """The first run of each new state, ascending; none where all runs may be of one state. Values may be infinite."""
     found: list[int] = []
-    parts = [(max(0, len(values) - MOST), len(values))]
+    parts = [(max(0, len(values) - MOST), len(values), alpha)]
     while parts:
-        begin, end = parts.pop()
-        cuts = _cuts(np.asarray(values[begin:end], float), np.asarray(weights[begin:end], float), alpha)
+        begin, end, rate = parts.pop()
+        cuts = _cuts(np.asarray(values[begin:end], float), np.asarray(weights[begin:end], float), rate)
         if cuts:
             edges = [begin, *(begin + cut for cut in cuts), end]
             found += edges[1:-1]
-            parts += pairwise(edges)
+            parts += [(*part, rate / (len(cuts) + 1)) for part in pairwise(edges)]
     return tuple(sorted(found))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from chaoskit.errors import RefusedError, SpecError
@@ -92,6 +93,29 @@ FORMATS: dict[str, Format] = {
 }
 
 
+_OTHER_NAMES = {
+    "md": "markdown",
+    "summary": "markdown",
+    "xml": "junit",
+    "prom": "prometheus",
+    "textfile": "prometheus",
+    "pushgateway": "prometheus",
+    "metrics": "openmetrics",
+    "text": "console",
+    "txt": "console",
+    "terminal": "console",
+    "annotations": "github",
+    "codequality": "gitlab",
+    "opentelemetry": "otlp",
+    "otel": "otlp",
+    "trace": "perfetto",
+    "chrome": "perfetto",
+    "plot": "png",
+    "pandas": "parquet",
+}
+"""What else people call them."""
+
+
 class _Writer(Protocol):
     FORMAT: TableFormat
 
@@ -111,8 +135,10 @@ def chosen(names: Iterable[str]) -> tuple[str, ...]:
     for name in found:
         row = FORMATS.get(name)
         if row is None:
-            near = get_close_matches(name.lower(), FORMATS, n=1, cutoff=0.5)
-            advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(FORMATS)}"
+            near = get_close_matches(name.lower(), [*FORMATS, *_OTHER_NAMES], n=1, cutoff=0.6)
+            advice = (
+                f"did you mean {_OTHER_NAMES.get(near[0], near[0])}?" if near else f"there are {', '.join(FORMATS)}"
+            )
             raise SpecError(f"{name!r} is no format of a report; {advice}")
         if row.library is not None and find_spec(row.library[0]) is None:
             raise RefusedError(f"{name} needs {row.library[0]}: pip install 'chaoskit[{row.library[1]}]'")
@@ -126,6 +152,13 @@ def write(name: str, sources: Sequence[Source], file: BinaryIO) -> None:
     else:
         (source,) = sources
         _writer(name).write(source, file)
+
+
+def format_of(file: str) -> str:
+    """The format whose files end like this one: markdown for `a.md`. Without such an ending: console."""
+    endings = {name: "".join(PurePath(row.file).suffixes) or f".{name}" for name, row in FORMATS.items()}
+    found = [name for name, ending in endings.items() if file.endswith(ending)]
+    return max(found, key=lambda name: len(endings[name]), default="console")
 
 
 def table_format(name: str) -> TableFormat:

@@ -58,6 +58,15 @@ def test_a_change_of_two_sigma_after_ten_runs_is_found(after: int) -> None:
     assert found > 0.8
 
 
+def test_states_are_seldom_parted_once_more() -> None:
+    """Of series with one clear change at most 5 % have another one."""
+    generator = np.random.default_rng(11)
+    found = [change_points([*(generator.normal(size=30) + np.repeat([0, 8], 15))], [1] * 30) for _ in range(200)]
+
+    assert all(any(abs(at - 15) <= 1 for at in each) for each in found)
+    assert sum(len(each) > 1 for each in found) / len(found) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
+
+
 def test_evidence_counts() -> None:
     """With every other run of few streams, more changes are found when the runs' intervals say so."""
     spread = np.tile([1.0, 6.0], 10)

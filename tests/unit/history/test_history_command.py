@@ -112,7 +112,7 @@ def test_markdown_is_for_a_pull_request(slower: Path) -> None:
     """A table, and the regression in bold."""
     told = chaoskit("history", "--history", str(slower), "--format", "markdown").stdout
 
-    assert "### made\\-by\\-hand" in told
+    assert "### made-by-hand" in told
     assert re.search(r"^\| ttft\\_p50 during wifi \| 14 \|.*\| worse \|$", told, re.MULTILINE)
     assert "**Regression:** ttft\\_p50 during wifi is worse" in told
 

@@ -107,3 +107,20 @@ def test_a_probe_is_added_with_and_without_its_records(tmp_path: Path, server: s
     assert len({run["experiment"] for run in runs[:2]}) == 1
     assert runs[2]["experiment"] != runs[0]["experiment"]
     assert sorted(run["run_directory"] for run in runs) == ["", "", str(tmp_path / "out")]
+
+
+def test_a_suite_adds_every_run(tmp_path: Path, server: str) -> None:
+    """Each by itself, under its experiment's name; adding the suite's folder again changes nothing."""
+    text = asking(tmp_path, server).read_text()
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.yaml").write_text(text.replace("asking", name))
+    suite, out = tmp_path / "suite.yaml", tmp_path / "out"
+    suite.write_text("name: both\nexperiments: [first.yaml, second.yaml]\n")
+
+    done = chaoskit("gameday", str(suite), "--out", str(out), "--history", str(tmp_path), "--quiet")
+    again = chaoskit("history", "add", str(out), "--history", str(tmp_path))
+
+    path = tmp_path / "history.sqlite3"
+    assert done.returncode == 1, done.stderr
+    assert [run["name"] for run in table(path, "SELECT name FROM runs ORDER BY name")] == ["first", "second"]
+    assert again.stdout == f"0 runs added to {path}; 2 runs were there\n"

@@ -13,7 +13,7 @@ import pytest
 from made_runs import Made, plan
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.report.formats import FORMATS, chosen, write
+from chaoskit.report.formats import FORMATS, chosen, format_of, write
 from chaoskit.report.formats.source import Source, load
 
 MATRIX = """\
@@ -129,3 +129,30 @@ def test_how_to_repeat(tmp_path: Path) -> None:
 
     assert source.command == f"chaoskit run {run}/experiment.yaml"
     assert source.experiment_text == "name: x\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("a.md", "markdown"),
+        ("report.xml", "junit"),
+        ("a.json", "json"),
+        ("a.otlp.json", "otlp"),
+        ("a.json.gz", "perfetto"),
+        ("chaoskit.prom", "prometheus"),
+        ("streams.csv", "csv"),
+        ("a.txt", "console"),
+        ("Makefile", "console"),
+        ("-", "console"),
+    ],
+)
+def test_a_file_is_of_the_format_of_its_ending(file: str, name: str) -> None:
+    """The longest ending that fits."""
+    assert format_of(file) == name
+
+
+@pytest.mark.parametrize(("word", "name"), [("md", "markdown"), ("xml", "junit"), ("otel", "otlp"), ("Junit", "junit")])
+def test_another_name_is_understood(word: str, name: str) -> None:
+    """It is advised, not taken."""
+    with pytest.raises(SpecError, match=f"did you mean {name}"):
+        chosen([word])
