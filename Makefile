@@ -106,6 +106,8 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/open_loop.py
 	@$(PYTHON_IN) tests/bench/capacity.py --seconds 5
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/analysis.py
+	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/reports.py
+	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/html_page.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/apply_vs_tc.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/netem_truth.py
 	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) tests/bench/neighbours.py
@@ -118,8 +120,9 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
-coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth; prints a table, in minutes
+coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth, and comparisons of runs err; prints tables, in minutes
 	@nice -n 10 $(PYTHON_IN) tests/bench/coverage.py
+	@PYTHONPATH=tests nice -n 10 $(PYTHON_IN) tests/bench/compared_pairs.py
 
 parity: .venv/.tests .venv/.parity  ## measure the same streams with chaoskit, AIPerf and GuideLLM; prints a table
 	@$(PYTHON_IN) tests/bench/parity.py

@@ -1,4 +1,4 @@
-"""Lists what a machine can do, as found by trying, never by its kernel version.
+"""Lists what a machine can do, as found by trying; `untried` is the exception.
 
 | feature        | needed by                                            |
 |----------------|------------------------------------------------------|
@@ -26,13 +26,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Facts:
-    """`missing` has the kernel's error for each feature that it lacks."""
+    """`missing` has the kernel's error for each feature that it lacks.
+
+    `untried` are features that could not be tried, because no namespace can be made for it: they are taken as there,
+    and the kernel says at the first change what it lacks.
+    """
 
     kernel: str = ""
     root: bool = False
     user_namespaces: bool = False
     features: frozenset[str] = field(default_factory=frozenset)
     missing: dict[str, str] = field(default_factory=dict)
+    untried: frozenset[str] = frozenset()
 
     def lacks(self, needs: frozenset[str]) -> list[str]:
         """Which of `needs` this machine does not have, sorted."""

@@ -94,6 +94,11 @@ def shortened(text: str, most: int) -> str:
     return f"{words.rstrip(' ,;:') or begin} ..." if len(words) > most // 2 else f"{begin}..."
 
 
+def printable_begin(text: str, most: int) -> str:
+    """The text, or its beginning, as printable text of at most so many characters."""
+    return shortened(printable(text[: most + 1]), most)
+
+
 def ascii_only(text: str) -> str:
     """For a terminal without Unicode: chaoskit's own symbols become similar ASCII ones, all others escapes."""
     return text.translate(_PLAIN).encode("ascii", "backslashreplace").decode()

@@ -6,16 +6,19 @@ import json
 import random
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from made_runs import MS, Made, ns
 
 from chaoskit.records import tcp_info
-from chaoskit.records.jsonl import FILES, to_line
-from chaoskit.records.model import Request, ServedResponse, SocketRead, TcpInfo
+from chaoskit.records.host_records import HostSocket
+from chaoskit.records.jsonl import FILES, read, to_line
+from chaoskit.records.model import Counters, Request, ServedResponse, SocketRead, TcpInfo
+from chaoskit.records.spans import Operation, Span
 
 MIB = 1 << 20
+_HOPS: tuple[Operation, ...] = ("policy", "retrieval", "model")
 _LENGTH = 30_000  # ms that the phases of a made run last
 SOCKET = {name: 10**6 + place for place, name in enumerate(tcp_info.parse(bytes(280)))}
 SOCKET |= {"snd_mss": 1448, "advmss": 1448, "pmtu": 1500, "rcv_mss": 1448, "retransmits": 0, "lost": 0, "unacked": 0}
@@ -90,6 +93,34 @@ def write(run: Path, streams: int, tokens: int, seed: int = 1) -> int:
                 infos.write(to_line(TcpInfo(number, "start", asked + 100 * MS, SOCKET)))
                 infos.write(to_line(TcpInfo(number, "end", ended, SOCKET)))
     return streams * tokens
+
+
+def write_lab(run: Path, streams: int, tokens: int) -> int:
+    """The same of a lab with evidence: each second the sockets of its hosts and the counters of its queue, and the
+    spans of three hops for each stream."""
+    count = write(run, streams, tokens)
+    with (run / FILES[Counters]).open("a") as counters, (run / FILES[HostSocket]).open("w") as sockets:
+        for second in range(_LENGTH // 1000):
+            at, phase = ns(second * 1000), ("baseline", "wifi", "recovery")[second // 10]
+            drops, backlog = max(0, min(10, second - 10)) * 30, 40_000 * (10 <= second < 20)
+            queue = Counters(at, "router", "to-server", phase, 0, second * 900, second * 9000, drops, 0, 30, backlog)
+            counters.write(to_line(queue))
+            for port in range(30_000, 30_000 + min(streams, 200)):
+                fields = {"rtt": 30_000 + second * 10, "snd_cwnd": 10 + port % 7, "total_retrans": drops, "unacked": 2}
+                sockets.write(to_line(HostSocket(at, "server", 8000, "client", port, fields)))
+    requests = [replace(each, trace=f"{each.stream:032x}") for each in read(run, Request)]
+    (run / FILES[Request]).write_text("".join(map(to_line, requests)))
+    with (run / FILES[Span]).open("w") as spans:
+        for request in requests:
+            trace, root = f"{request.stream:032x}", f"{request.stream:015x}0"
+            spans.write(
+                to_line(Span(trace, root, None, "gateway", "chat", "workflow", request.scheduled, request.ended))
+            )
+            for place, operation in enumerate(_HOPS, 1):
+                begin = request.scheduled + place * MS
+                name = f"{request.stream:015x}{place}"
+                spans.write(to_line(Span(trace, name, root, "gateway", "call", operation, begin, begin + 9 * MS)))
+    return count
 
 
 def _request(number: int, asked: int, ended: int, tokens: int) -> Request:

@@ -208,11 +208,11 @@ def _streams_needed(objective: Objective, claim: Claim) -> int | None:
         least = max(least, math.ceil(claim.streams * size.minutes / claim.minutes))
     if size.gaps and claim.gaps:
         least = max(least, math.ceil(claim.streams * size.gaps / claim.gaps))
-    found = least if claim.streams < least else _streams_by_spread(claim)
+    found = least if claim.streams < least else streams_by_spread(claim)
     return max(found, least, claim.streams + 1) if found is not None and least <= _MAX_STREAMS else None
 
 
-def _streams_by_spread(claim: Claim) -> int | None:
+def streams_by_spread(claim: Claim) -> int | None:
     """The number at which an interval as wide as this one, but for the number of streams, excludes the bound."""
     value, low, high = claim.observed.value, claim.observed.low, claim.observed.high
     assert value is not None

@@ -11,7 +11,7 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
-from chaoskit.chaostoolkit.commands import command, run_directory, succeeding, summary, words_of
+from chaoskit.chaostoolkit.activity_results import command, run_directory, succeeding, summary, words_of
 
 __all__ = ["inject", "restore", "run_experiment"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from chaoslib.types import Secrets
 
-from chaoskit.chaostoolkit.commands import command, run_directory, summary, words_of
+from chaoskit.chaostoolkit.activity_results import command, run_directory, summary, words_of
 
 __all__ = ["probe", "verdict"]
 

@@ -10,12 +10,14 @@ import typer
 from chaoskit import __version__
 from chaoskit.cli.command import Command
 from chaoskit.cli.command_list import COMMANDS
+from chaoskit.cli.compare import compare
 from chaoskit.cli.completion import install, show
 from chaoskit.cli.conduct import conduct
 from chaoskit.cli.double_dash import CommandWithDoubleDash
 from chaoskit.cli.exec import exec
 from chaoskit.cli.group import Group
 from chaoskit.cli.kernel import app as kernel
+from chaoskit.cli.several_values import CommandWithSeveralValues
 from chaoskit.terminal import say
 
 EXIT_CODES = """Exit codes: 0 objectives met, or none given; 1 an objective not met; 2 invalid file or options; 3
@@ -35,6 +37,7 @@ app = typer.Typer(
 )
 for one in COMMANDS:
     app.command(cls=Command)(one)
+app.command(cls=CommandWithSeveralValues)(compare)
 app.command(cls=CommandWithDoubleDash)(exec)
 app.command(cls=Command, hidden=True)(conduct)
 app.add_typer(kernel, name="kernel")

@@ -55,6 +55,7 @@ COMPLETERS: dict[str, Callable[[Context], Iterable[str]]] = {
     "variant": variants,
     "example": _examples,
     "objective": _metrics,
+    "metric": _metrics,
     "protocol": _protocols,
     "script": _scripts,
     "interface": lambda _: [name for _, name in socket.if_nameindex()],

@@ -59,6 +59,7 @@ _OPTIONS = {
     "--variant": "matrix select only",
     "--endpoint": "url u target host",
     "--example": "template copy from",
+    "--history": "db database sqlite store archive trend",
     "--force": "overwrite f",
     "--source": "tarball from src",
     "--version": "V v",

@@ -1,4 +1,4 @@
-"""`chaoskit kernel build|status|remove`: manages the guest kernel that supports virtual time."""
+"""`chaoskit kernel build|status|cache|remove`: manages the guest kernel that supports virtual time."""
 
 from __future__ import annotations
 
@@ -45,6 +45,14 @@ def status() -> None:
     if used is None:
         raise RefusedError(kernel_program.own_absence())
     say(f"used: {used.path}, {used.origin}")
+
+
+@app.command(cls=Command)
+def cache() -> None:
+    """Print key and folder of the cache, for a CI that keeps it. The lines are as $GITHUB_OUTPUT takes them."""
+    from chaoskit.substrate import kernel_cache
+
+    say(f"key={kernel_cache.key()}", f"path={kernel_cache.cache()}")
 
 
 @app.command(cls=Command)

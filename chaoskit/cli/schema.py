@@ -11,6 +11,7 @@ from chaoskit.terminal import say_json
 
 def schema(
     result: Annotated[bool, typer.Option("--result", help="That of result.json instead.")] = False,
+    comparison: Annotated[bool, typer.Option("--comparison", help="That of compare --format json instead.")] = False,
     suite: Annotated[bool, typer.Option("--suite", help="That of suite files instead.")] = False,
 ) -> None:
     """Print the JSON Schema of experiment files. For editors, such as those with yaml-language-server."""
@@ -20,6 +21,10 @@ def schema(
         from chaoskit.report.result_schema import result_schema
 
         say_json(json.dumps(result_schema(), indent=2))
+    elif comparison:
+        from chaoskit.report.result_schema import comparison_schema
+
+        say_json(json.dumps(comparison_schema(), indent=2))
     else:
         from chaoskit.spec.json_schema import experiment_schema, suite_schema
 

@@ -33,10 +33,12 @@ def status(
 
     enter_chosen(netns, pid, container)
     places = state_folders(os.environ, os.geteuid())
-    outlook = read_status(places, Location.current(), clock.boottime(), lease, way_into)
+    holder = lock.holder()
+    is_unseen = holder is not None and holder.pid == 0
+    outlook = read_status(places, Location.current(), clock.boottime(), lease, way_into, is_unseen)
     if lease is None:
-        holder = str(lock.holder() or "")
-        outlook = replace(outlook, unowned=unowned_knobs(orphans.find_orphans_here(), outlook), holder=holder)
+        unowned = unowned_knobs(orphans.find_orphans_here(), outlook)
+        outlook = replace(outlook, unowned=unowned, holder=str(holder or ""))
     if json:
         say_json(as_json(outlook))
     else:

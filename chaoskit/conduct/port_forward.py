@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import struct
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
+from chaoskit.conduct.connection_channel import Channel, reset
 from chaoskit.conduct.worker import Worker
 from chaoskit.errors import RefusedError
 from chaoskit.plan.publish import Published
@@ -60,6 +60,17 @@ def start(forwards: tuple[Forward, ...], inside: AbstractContextManager[None]) -
     return worker
 
 
+def start_over(terminal: int, ports: tuple[Published, ...], inside: AbstractContextManager[None]) -> Worker:
+    """The process in a guest that connects callers of this machine, whose connections come over the terminal."""
+
+    async def work(stop: asyncio.Event) -> None:
+        channel = await Channel.over_terminal(terminal, lambda port: connect(ports[port]))
+        both = {asyncio.create_task(channel.serve()), asyncio.create_task(stop.wait())}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+
+    return Worker("port forward", inside, work)
+
+
 class _Relay:
     """Connects each caller of one port with its host."""
 
@@ -69,28 +80,30 @@ class _Relay:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One caller, to its end."""
         try:
-            there, to_there = await self._connect()
+            there, to_there = await connect(self._to)
         except OSError:  # as it is inside: nobody listens, or no answer comes
-            _reset(writer)
+            reset(writer)
             return
         both = (writer, to_there)
         try:
             await asyncio.gather(_copy(reader, to_there), _copy(there, writer))
         except OSError:
             for each in both:
-                _reset(each)
+                reset(each)
         finally:
             for each in both:
                 each.close()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        failed: OSError = ConnectionRefusedError()
-        for address in self._to.addresses:
-            try:
-                return await asyncio.open_connection(address, self._to.port, limit=_CHUNK)
-            except OSError as error:
-                failed = error
-        raise failed
+
+async def connect(to: Published) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to a port of a host, by the first of its addresses that answers. Raises OSError."""
+    failed: OSError = ConnectionRefusedError()
+    for address in to.addresses:
+        try:
+            return await asyncio.open_connection(address, to.port, limit=_CHUNK)
+        except OSError as error:
+            failed = error
+    raise failed
 
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -100,14 +113,6 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         await sink.drain()
     with suppress(OSError):
         sink.write_eof()
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """End a connection by a reset: socket(7), SO_LINGER with no time."""
-    found = writer.get_extra_info("socket")
-    with suppress(OSError):
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 def _listener(asked: Published) -> socket.socket:

@@ -5,6 +5,7 @@
 | its owner is alive                        | the owner gets SIGTERM first: it restores and prints its report    |
 | its owner is dead, stopped or too slow    | the watchdog gets SIGTERM: it kills the owner and restores         |
 | its watchdog is dead, stopped or slow too | both are killed, then the lease is restored here                   |
+| its processes are in another container    | restored once the lock is free, which those hold while they run    |
 | belongs to a running exec                 | left alone: it ends with its command                               |
 | is from an earlier boot                   | closed: what it had changed ended with that boot                   |
 | is from another machine                   | left alone, and reported with its location                         |
@@ -71,12 +72,17 @@ class Recovery:
 
         Raises RefusedError when a process works here that no lease names, or that this user may not signal.
         """
-        location, found = Location.current(), self.leases.all()
-        leases = [lease for lease in found.leases if not lease.is_running_exec]
-        for lease in leases:
-            if lease.location == location:
+        location = Location.current()
+        for lease in self.leases.all().leases:
+            if lease.location == location and not lease.is_running_exec:
                 self._end_holders(lease)
+        self.restore_abandoned()
+
+    def restore_abandoned(self) -> None:
+        """Restore what no process holds any more. Raises RefusedError, and does nothing, while one works here."""
         with Lock.take(self.lock):
+            location, found = Location.current(), self.leases.all()
+            leases = [lease for lease in found.leases if not self._is_left_to_exec(lease, location)]
             for listener in lock.untrusted_holders(self.lock):
                 self.report(f"{listener} listens on a name of chaoskit's lock, which has no effect: see ps and ss -xlp")
             for lease in leases:
@@ -84,6 +90,15 @@ class Recovery:
             for id, reason in found.broken.items():
                 self._close_unreadable(id, reason)
             self._remove_orphans()
+
+    def _is_left_to_exec(self, lease: Lease, location: Location) -> bool:
+        if lease.is_unseen_exec and lease.location == location:
+            self.report(
+                f"lease {lease.id} belongs to an exec in another container and is left alone: when that has ended, "
+                f"{sudo()} restore {lease.id}"
+            )
+            return True
+        return lease.is_running_exec
 
     def restore_one(self, id: str) -> None:
         """Restore this lease. Raises SpecError when there is none with that id, RefusedError as `restore_all`."""

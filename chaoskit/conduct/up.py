@@ -8,16 +8,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.conduct import exec, port_forward, signals
+from chaoskit.conduct import exec, lab_client, port_forward, signals
 from chaoskit.conduct.hosts.host_programs import FOLDER, Hosts
-from chaoskit.conduct.hosts.process import HostProcess
+from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.port_forward import Forward
 from chaoskit.conduct.worker import Worker
+from chaoskit.facts import Facts
+from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import Plan
+from chaoskit.plan.publish import Published
 from chaoskit.terminal import complain
-from chaoskit.topology.lab import SERVER
+from chaoskit.topology.lab import CLIENT, SERVER
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL = 0.25  # s
 
 
@@ -39,32 +42,48 @@ def up(plan: Plan, forwards: tuple[Forward, ...], run: Path, show: Callable[[Sta
         with signals.raised(), ExitStack() as stack:
             built, _ = stack.enter_context(exec.lab(plan))
             hosts = stack.enter_context(built.standing(run))
-            worker = port_forward.start(forwards, built.kernel.inside("client"))
+            worker = port_forward.start(forwards, built.kernel.inside(CLIENT))
             stack.callback(worker.stop, hosts.clock)
-            show(_standing(plan, hosts, forwards, run))
+            show(standing(plan, forwards, run))
             return 128 + _wait(hosts, worker)
     except signals.Interrupted as end:  # before it stood
         complain("interrupted")
         return 128 + end.sign
 
 
+def in_guest(setup: LabSetup, ports: tuple[Published, ...], run: Path, terminal: int, begin: Callable[[], None]) -> int:
+    """The same in a guest, whose callers come over a terminal; `begin` is called when the lab stands.
+
+    Returns when a signal comes; the guest ends with it.
+    """
+    with ExitStack() as stack:
+        kernel = stack.enter_context(LinuxKernel(Facts(features=frozenset({"netem-seed"}))))
+        for knob, setting in setup.stage:
+            kernel.write(knob, setting)
+        lab = lab_client.BuiltLab(setup, kernel, kernel.fileno(CLIENT))
+        hosts = stack.enter_context(lab.standing(run))
+        worker = port_forward.start_over(terminal, ports, kernel.inside(CLIENT))
+        stack.callback(worker.stop, hosts.clock)
+        begin()
+        return 128 + _wait(hosts, worker)
+
+
 def _wait(hosts: Hosts, worker: Worker) -> int:
     """The number of the signal that came; signals stay blocked, so that no second one disturbs the end."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    while (received := signal.sigtimedwait(_ENDING, _POLL)) is None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    while (received := signal.sigtimedwait(ENDING, _POLL)) is None:
         for sentence in hosts.deaths():
             complain(sentence)
         assert worker.is_alive, "it ends when it is stopped"
     return received.si_signo
 
 
-def _standing(plan: Plan, hosts: Hosts, forwards: tuple[Forward, ...], run: Path) -> Standing:
+def standing(plan: Plan, forwards: tuple[Forward, ...], run: Path) -> Standing:
+    """What stands of this plan once all its hosts are ready."""
     rows = []
     own = {host.name: host.spec.shown for host in plan.hosts} or {SERVER: "the reference server"}
     for attachment in plan.topology.attachments:
-        member = hosts.members.get(attachment.host)
-        program = member.program.shown if isinstance(member, HostProcess) else own.get(attachment.host, "")
-        what = "" if member is None else f"ready: {program}"
+        what = f"ready: {own[attachment.host]}" if attachment.host in own else ""
         rows.append((attachment.host, tuple(net.host for net in attachment.nets.values()), what))
     logs = run / FOLDER
     return Standing(

@@ -65,19 +65,30 @@ class Location:
 
 @dataclass(frozen=True)
 class Process:
-    """A process, told from a later one with the same pid by its start time. `started` in clock ticks after boot."""
+    """A process, told from a later one with the same pid by its start time. `started` in clock ticks after boot.
+
+    `namespace` is the PID namespace of the pid: in another container the same number is another process.
+    """
 
     pid: int
     started: int
+    namespace: str = ""
 
     @classmethod
     def of(cls, pid: int) -> Process:
         """The running process with this pid. Raises ProcessLookupError."""
-        return cls(pid, int(_stat(pid)[19]))
+        return cls(pid, int(_stat(pid)[19]), _pid_namespace())
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether its number means it here, too."""
+        return self.namespace in ("", _pid_namespace())
 
     @property
     def state(self) -> str:
-        """As ps(1) shows it: R, S, D, T for stopped; "" when it has ended."""
+        """As ps(1) shows it: R, S, D, T for stopped; "" when it has ended, or cannot be seen from here."""
+        if not self.is_visible:
+            return ""
         with suppress(ProcessLookupError):
             stat = _stat(self.pid)
             if int(stat[19]) == self.started and stat[0] not in "ZX":
@@ -89,7 +100,9 @@ class Process:
         with suppress(ProcessLookupError):
             fd = os.pidfd_open(self.pid)
             try:
-                if Process.of(self.pid) == self:  # the pidfd keeps referring to this process
+                if (
+                    self.is_visible and int(_stat(self.pid)[19]) == self.started
+                ):  # the pidfd keeps referring to this process
                     signal.pidfd_send_signal(fd, sign)
             finally:
                 os.close(fd)
@@ -122,6 +135,12 @@ class Lease:
         """Whether it belongs to a running exec, which holds no lock and restores what it changed by itself."""
         processes = (self.owner, self.watchdog)
         return self.command == "exec" and any(process is not None and process.state for process in processes)
+
+    @property
+    def is_unseen_exec(self) -> bool:
+        """Whether it belongs to an exec of another container, of which this process cannot tell whether it runs."""
+        processes = (self.owner, self.watchdog)
+        return self.command == "exec" and any(process is not None and not process.is_visible for process in processes)
 
     @property
     def location(self) -> Location:
@@ -314,10 +333,21 @@ def _parse(found: Any) -> Lease:
         datetime.fromisoformat(values[name])
     for name in ("owner", "watchdog"):
         if values.get(name) is not None:
-            values[name] = Process(int(values[name]["pid"]), int(values[name]["started"]))
+            values[name] = _process(values[name])
     if not isinstance(values["deadline"], int):
         raise TypeError
     return Lease(**values)
+
+
+def _process(found: Any) -> Process:
+    return Process(int(found["pid"]), int(found["started"]), str(found.get("namespace", "")))
+
+
+def _pid_namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return ""
 
 
 def _stat(pid: int) -> list[str]:

@@ -125,7 +125,7 @@ def untrusted_holders(name: str = NAME) -> list[Holder]:
 def describe_process(pid: int | None) -> str:
     """A process by its pid and command line."""
     if pid is None:
-        return "of another container"
+        return "in another container"
     try:
         command = Path("/proc", str(pid), "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chaoskit import file_trust
 from chaoskit.errors import ChaoskitError, RefusedError, SpecError
-from chaoskit.history.sql_tables import APPLICATION, INDEXES, TABLES, VERSION
+from chaoskit.history.sql_tables import APPLICATION, TABLES, VERSION
 
 NAME = "history.sqlite3"
 """The file in a directory."""
@@ -100,7 +100,7 @@ def _is_history(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    for statement in (*(table.statement for table in TABLES), *INDEXES):
+    for statement in (each for table in TABLES for each in table.statements):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -125,7 +125,9 @@ def _require_own(path: Path) -> None:
         return
     place = next(each for each in (path, *path.absolute().parents) if each.exists())
     if found := file_trust.weakness(place, os.geteuid(), is_parent=place != path):
-        remedy = found.remedy or "give another --history"
+        remedy = (
+            found.remedy or "give another --history, or add the run later as that user: chaoskit history add RUNDIR"
+        )
         raise RefusedError(f"{found.reason}, so chaoskit does not write {path} as root: {remedy}")
 
 

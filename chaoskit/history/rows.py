@@ -96,7 +96,7 @@ def _identity(result: Result, origin: Origin) -> str:
     """Of what was measured and when: the same however often, from wherever, and by whichever chaoskit it is added."""
     told = (result.name, result.target, result.seed, result.clock, result.kernel)
     return hashlib.sha256(json.dumps([origin.started, origin.experiment, origin.records, *told]).encode()).hexdigest()[
-        :32
+        :16
     ]
 
 

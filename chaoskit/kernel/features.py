@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +17,7 @@ from pathlib import Path
 from chaoskit import crash_report
 from chaoskit.errors import EXIT_SOFTWARE, CrashError, RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel import namespaces
+from chaoskit.kernel import namespaces, rights
 
 FEATURES = (
     "namespaces",
@@ -35,6 +36,8 @@ FEATURES = (
     "quota",
     "pids-cgroup",
 )
+_OF_LABS = frozenset({"namespaces", "veth", "pids-cgroup"})
+_SEEDS_SINCE = (6, 6)  # Linux
 _ROOT, _USER = "without a user namespace", "in a user namespace"
 
 
@@ -42,11 +45,15 @@ def detect_features() -> Facts:
     """Test every feature once. Needs no privileges, but finds more with them; takes a quarter of a second.
 
     `Facts.root` says that this process may create network namespaces, `user_namespaces` that it may do so after
-    `enter_user_namespace`. The process must have one thread. Raises RefusedError where /proc is not mounted.
+    `enter_user_namespace`. In a container with NET_ADMIN alone, which may create none, nothing is tried: what a fault
+    of an interface needs is `Facts.untried`. The process must have one thread. Raises RefusedError where /proc is not
+    mounted.
     """
     if not Path("/proc/thread-self").exists():
         raise RefusedError("/proc is not mounted, and nothing of chaoskit works without it: mount -t proc proc /proc")
     results = _in_child(_test_everything)
+    if results[_ROOT] and results[_USER] and rights.has_net_admin():
+        return _untried_facts(os.uname().release, results)
     return Facts(
         kernel=os.uname().release,
         root=not results[_ROOT],
@@ -54,6 +61,14 @@ def detect_features() -> Facts:
         features=frozenset(feature for feature in FEATURES if not results[feature]),
         missing={feature: results[feature] for feature in FEATURES if results[feature]},
     )
+
+
+def _untried_facts(release: str, results: dict[str, str]) -> Facts:
+    untried = frozenset(FEATURES) - _OF_LABS
+    if tuple(map(int, re.findall(r"[0-9]+", release)[:2])) < _SEEDS_SINCE:
+        untried -= {"netem-seed"}
+    missing = {feature: results[feature] for feature in FEATURES if feature not in untried}
+    return Facts(kernel=release, features=untried, missing=missing, untried=untried)
 
 
 def _test_everything() -> dict[str, str]:

@@ -62,8 +62,12 @@ def unshare() -> None:
 
 
 def enter(fd: int) -> None:
-    """Move the calling thread into the namespace behind `fd`. Raises RefusedError."""
-    _check(_libc.setns(fd, _NEWNET))
+    """Move the calling thread into the namespace behind `fd`. Raises RefusedError.
+
+    Where the thread is there already, nothing is done: setns(2) needs CAP_SYS_ADMIN for that, too.
+    """
+    if os.fstat(fd).st_ino != current_inode():
+        _check(_libc.setns(fd, _NEWNET))
 
 
 @contextmanager

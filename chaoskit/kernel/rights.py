@@ -48,6 +48,11 @@ def _remedy(words: str, capability: str = "NET_ADMIN") -> str:
     return f"{sudo()} {words}" if os.geteuid() else f"start the container with docker run --cap-add {capability}"
 
 
+def has_net_admin() -> bool:
+    """Whether this process may change its network namespace."""
+    return _has(_NET_ADMIN)
+
+
 def has_sys_admin() -> bool:
     """Whether this process may enter network namespaces."""
     return _has(_SYS_ADMIN)

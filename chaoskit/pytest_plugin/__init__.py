@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chaoskit.pytest_plugin.built_labs import BuildLab
     from chaoskit.pytest_plugin.fixtures import RunExperiment
 
 _MARK = "chaoskit: a test that chaoskit makes of an objective of an experiment file."
@@ -70,3 +73,11 @@ def chaoskit_run(request: pytest.FixtureRequest) -> RunExperiment:
     from chaoskit.pytest_plugin.fixtures import runner
 
     return runner(request)
+
+
+@pytest.fixture
+def chaoskit_lab(request: pytest.FixtureRequest) -> Iterator[BuildLab]:
+    """Build a lab behind a fault until the end of the test: `chaoskit_lab("experiments/gate.yaml", "wifi").url`."""
+    from chaoskit.pytest_plugin.built_labs import builder
+
+    yield from builder(request)

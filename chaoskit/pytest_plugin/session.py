@@ -18,6 +18,7 @@ class Session:
     """The options, and the runs that the session has made."""
 
     run_options: tuple[str, ...]
+    kernel_options: tuple[str, ...]
     undecided: str
     may_use_interfaces: bool
     runs: SharedRuns
@@ -38,11 +39,12 @@ def _read(config: pytest.Config) -> Session:
     if undecided not in UNDECIDED:
         raise pytest.UsageError(f"chaoskit_undecided is {undecided!r}; write one of {', '.join(UNDECIDED)}")
     clock, kernel = config.getoption("chaoskit_clock"), config.getoption("chaoskit_kernel")
-    options = [*(("--clock", clock) if clock else ()), *(("--kernel", str(Path(kernel).absolute())) if kernel else ())]
+    of_kernel = ("--kernel", str(Path(kernel).absolute())) if kernel else ()
     shared = _shared_folder(config)
     out = config.getoption("chaoskit_out")
     return Session(
-        run_options=tuple(options),
+        run_options=(*(("--clock", clock) if clock else ()), *of_kernel),
+        kernel_options=of_kernel,
         undecided=undecided,
         may_use_interfaces=config.getoption("chaoskit_interfaces"),
         runs=SharedRuns(shared / "shared", config.invocation_params.dir / out if out else shared / "runs"),

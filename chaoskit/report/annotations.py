@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from chaoskit.report.formats.source import Run, Source
 from chaoskit.report.headline import headline, what_broke, word
 from chaoskit.report.objective_lines import objective_lines
-from chaoskit.terminal import printable, shortened
+from chaoskit.terminal import printable_begin
 
 Severity = Literal["error", "warning", "notice"]
 _MOST = 1000  # characters
@@ -57,4 +57,4 @@ def _made(severity: Severity, source: Source, line: int, title: str, message: st
 
 
 def _text(text: str) -> str:
-    return shortened(printable(text), _MOST)
+    return printable_begin(text, _MOST)

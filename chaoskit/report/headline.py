@@ -48,6 +48,7 @@ _OWNERS = {
 }
 _FIRST_TOKEN = ("ttfb", "ttft", "ttf_event", "ttfo", "connect", "dns", "tls", "upload")
 _STALLS = ("itl", "tpot", "e2el", "max_gap", "stall", "recovery")
+_CHAINS = ("toolchain",)
 _INTERRUPTED = ("interruption", "goodput")
 _LEAST = 0.05  # share of a cause that is named
 
@@ -159,6 +160,10 @@ def whose(phases: Sequence[PhaseResult], metric: str) -> Iterator[str]:
 
 def blame(phases: Sequence[PhaseResult], metric: str) -> tuple[str, dict[str, float]]:
     """What of these phases a metric suffers from, and how much of it each cause has; nothing of other metrics."""
+    if metric.startswith(_CHAINS):
+        return "what slow chains took beyond the usual", _sum(_chain_times(phase) for phase in phases)
+    if metric.startswith(_FIRST_TOKEN) and (places := _sum(_late_places(phase) for phase in phases)):
+        return "the late first tokens", places
     if metric.startswith(_FIRST_TOKEN):
         return "the lateness of first tokens", _sum(phase.first_token_causes.items() for phase in phases)
     if metric.startswith(_INTERRUPTED):
@@ -166,6 +171,21 @@ def blame(phases: Sequence[PhaseResult], metric: str) -> tuple[str, dict[str, fl
     if metric.startswith(_STALLS):
         return "the stall time", _sum(_stall_times(phase.stall_attribution).items() for phase in phases)
     return "", {}
+
+
+def _chain_times(phase: PhaseResult) -> Iterator[tuple[str, float]]:
+    """What each place took longer than usual, ms."""
+    for each in phase.tiers.path if phase.tiers is not None else ():
+        if each.added_ms is not None and each.added_ms > 0:
+            yield each.place, each.added_ms
+
+
+def _late_places(phase: PhaseResult) -> Iterator[tuple[str, float]]:
+    """How many late first tokens each place explains; none where the spans explain none."""
+    found = phase.tiers.late_first_tokens if phase.tiers is not None else None
+    if found is not None and found.late > found.unknown:
+        yield from ((each.place, float(each.requests)) for each in found.causes)
+        yield "unknown", float(found.unknown)
 
 
 def _sum(each: Iterable[Iterable[tuple[str, float]]]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
-from chaoskit.terminal import printable, printable_lines, shortened
+from chaoskit.terminal import printable_begin, printable_lines
 
 _MOST_LINE, _MOST_TEXT = 2000, 200_000  # characters
 
@@ -38,7 +38,7 @@ def outcome(case: Xml.Element, kind: str, type_: str, message: str, text: str = 
 
 def attribute(text: str) -> str:
     """A text on one line, of a bounded length."""
-    return shortened(printable(text), _MOST_LINE)
+    return printable_begin(text, _MOST_LINE)
 
 
 def content(text: str) -> str:

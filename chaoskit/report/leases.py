@@ -94,17 +94,24 @@ def state_folders(environment: Mapping[str, str], uid: int) -> tuple[Path, ...]:
 
 
 def read_status(
-    folders: Iterable[Path], here: Location, now: int, only: str | None, way_into: Callable[[str], str | None]
+    folders: Iterable[Path],
+    here: Location,
+    now: int,
+    only: str | None,
+    way_into: Callable[[str], str | None],
+    is_held_unseen: bool = False,
 ) -> StatusReport:
     """Read all leases, or only one. `now` as of `clock.boottime`; `way_into` gives the option that enters a network
-    namespace. Raises SpecError when that one does not exist."""
+    namespace; `is_held_unseen`: a process of another container holds the lock of this one.
+
+    Raises SpecError when there is no such lease."""
     standings: list[LeaseStatus] = []
     unreadable: list[str] = []
     for folder in folders:
         leases = Leases(folder)
         found = leases.all()
         wanted = (lease for lease in found.leases if only in (None, lease.id))
-        standings += [_lease_status(leases, lease, here, now, way_into) for lease in wanted]
+        standings += [_lease_status(leases, lease, here, now, way_into, is_held_unseen) for lease in wanted]
         unreadable += _unread(found, only)
     if only is not None and not standings and not unreadable:
         raise SpecError(f"there is no lease {only}: chaoskit status shows all")
@@ -127,7 +134,7 @@ def unowned_knobs(knobs: Iterable[Knob], known: StatusReport) -> tuple[Knob, ...
 
 
 def _lease_status(
-    leases: Leases, lease: Lease, here: Location, now: int, way_into: Callable[[str], str | None]
+    leases: Leases, lease: Lease, here: Location, now: int, way_into: Callable[[str], str | None], is_held_unseen: bool
 ) -> LeaseStatus:
     """The lease's state, from its journal and its processes."""
     is_here = lease.namespace == here.namespace
@@ -138,6 +145,8 @@ def _lease_status(
     except RefusedError as error:
         return LeaseStatus(lease, "not restored", str(error), None, _injection(lease), is_here=is_here, way_in=way_in)
     watchdog, owner = (process.state if process else "" for process in (lease.watchdog, lease.owner))
+    if is_held_unseen and is_near and is_here and lease.watchdog is not None and not lease.watchdog.is_visible:
+        watchdog = "S"  # it holds the lock, and nobody else does
     left = lease.deadline - now if is_near else None
     state, remedy = lease_state(lease, here, left, (watchdog, owner), bool(pending), way_in)
     leftovers = tuple(leases.leftovers(lease.id))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from chaoskit.terminal import printable, shortened
+from chaoskit.terminal import printable, printable_begin
 
 MOST_BYTES = 900_000
 """GitHub takes 1 MiB of a step's summary, and shows nothing of a longer one."""
@@ -24,14 +24,14 @@ _ENDS_CODE = str.maketrans({"`": r"\x60", "|": r"\x7c"})
 
 def prose(text: str) -> str:
     """On one line, in the font of what is around it."""
-    plain = shortened(printable(text.translate(_BREAKS)), _MOST_PROSE)
+    plain = printable_begin(text.translate(_BREAKS), _MOST_PROSE)
     parts = (_MARKUP.sub(r"\\\g<0>", part.translate(_HTML)) for part in _REFERENCE.split(plain))
     return "&#8203;".join(parts)
 
 
 def code(text: str) -> str:
     """On one line, in a typewriter's font; nothing where there is no text."""
-    plain = shortened(printable(text.translate(_BREAKS)).translate(_ENDS_CODE), _MOST_CODE)
+    plain = printable_begin(text.translate(_BREAKS), _MOST_CODE).translate(_ENDS_CODE)
     return f"`{plain}`" if plain.strip() else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from chaoskit.terminal import printable
+from chaoskit.terminal import printable, shortened
 
 VERDICT_STYLES = {
     "met": "bold green",
@@ -17,12 +17,13 @@ VERDICT_STYLES = {
     "not-exercised": "bold",
     "not-measured": "magenta",
 }
+_MOST = 10_000  # characters
 _BREAKS = str.maketrans("\r\n\t", "   ")
 
 
 def safe(text: str) -> str:
-    """The text on one line, without escape sequences."""
-    return printable(text.translate(_BREAKS))
+    """The text on one line, without escape sequences; the begin of one that nobody would read to its end."""
+    return printable(shortened(text, _MOST).translate(_BREAKS))
 
 
 def styled(text: str, style: str = "") -> Text:

@@ -22,6 +22,7 @@ from chaoskit.substrate import confinement, kernel_program, uml
 from chaoskit.substrate.running import Command, log_tail
 from chaoskit.units import Duration
 
+_SETS = ("features", "untried")  # of Facts, which are lists in JSON
 LAB_FEATURES = frozenset({"namespaces", "veth", "netem"})  # the minimum for a fault in a lab
 BOOT_LIMIT = Duration.parse("60s")
 
@@ -85,15 +86,21 @@ def survey_guest(guest: uml.Uml, clock: Clock) -> Facts:
         if running.finish() != 0:
             raise RefusedError(f"the guest boots, but the survey in it failed; it logged:{log_tail(running.log)}")
         said = json.loads(answer.read_text())
-    return Facts(**said | {"features": frozenset(said["features"])})
+    return Facts(**said | {name: frozenset(said[name]) for name in _SETS})
 
 
 def features(facts: Facts) -> list[Finding]:
     """A finding for the kernel, and one for each of its features."""
     return [
         Finding("kernel", True, facts.kernel),
-        *(Finding(feature, feature in facts.features, facts.missing.get(feature, "")) for feature in FEATURES),
+        *(Finding(feature, feature in facts.features, _detail(facts, feature)) for feature in FEATURES),
     ]
+
+
+def _detail(facts: Facts, feature: str) -> str:
+    if feature in facts.untried:
+        return "not tried, because no network namespace can be created"
+    return facts.missing.get(feature, "")
 
 
 def rights(facts: Facts) -> Finding:
@@ -102,6 +109,8 @@ def rights(facts: Facts) -> Finding:
         return Finding("rights", True, "may create network namespaces as root")
     if facts.user_namespaces:
         return Finding("rights", True, "may create network namespaces inside a user namespace, without root")
+    if facts.untried:
+        return Finding("rights", True, "may change interfaces (NET_ADMIN), and create no network namespaces")
     return Finding("rights", False, facts.missing.get("namespaces", "run as root, or --substrate uml"))
 
 
@@ -152,4 +161,4 @@ def _memory(guest: uml.Uml) -> Finding:
 
 if __name__ == "__main__":
     found = detect_features()
-    Path(sys.argv[1]).write_text(json.dumps(asdict(found) | {"features": sorted(found.features)}))
+    Path(sys.argv[1]).write_text(json.dumps(asdict(found) | {name: sorted(getattr(found, name)) for name in _SETS}))

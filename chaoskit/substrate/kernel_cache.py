@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,11 @@ def cache() -> Path:
 def recipe() -> str:
     """Twelve hex digits that change with the configuration or the patch."""
     return digest(CONFIG.read_bytes(), PATCH.read_bytes())
+
+
+def key() -> str:
+    """A name for what a CI may keep of this cache: it changes with all that a kernel built here depends on."""
+    return f"chaoskit-kernel-{GENERATION}-{recipe()}-{platform.machine()}-{''.join(platform.libc_ver()) or 'libc'}"
 
 
 def digest(*parts: bytes) -> str:

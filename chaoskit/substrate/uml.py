@@ -116,26 +116,23 @@ class Uml:
             return self
         return replace(self, options=(*self.options, *virtual_time(derive(seed, "guest"))))
 
-    def launch(self, command: Command, clock: Clock, stdin: bytes = b"") -> Guest:
+    def launch(self, command: Command, clock: Clock, stdin: bytes = b"", channel: int | None = None) -> Guest:
         """Boot a guest that runs a command. Raises RefusedError if it cannot start.
 
-        The command reads `stdin`, which is never written to a file.
+        The command reads `stdin`, never written to a file; the descriptor `channel` is its second console, /dev/tty1.
         """
         encoded = binascii.b2a_base64(stdin, newline=False)
         # this process uses the folder's descriptor, the guest its path
         pinned = command.folder if descriptor(command.folder) is not None else command.folder.resolve()
         name = f".guest-{clock.now():x}"
         scratch, inside = pinned / name, command.folder.resolve() / name
-        command_line, environment, prepare = (
-            boot_line(self, inside),
-            self._environment(),
-            self._prepare((pinned, inside), command.writable),
-        )
+        command_line, environment = boot_line(self, inside, channel), self._environment()
+        prepare = self._prepare((pinned, inside), command.writable)
         try:
             scratch.mkdir(mode=0o700)
             (scratch / guest_init.EXIT).write_text(guest_init.NO_EXIT)
             (scratch / guest_init.JOB).write_text(json.dumps(asdict(_job(command, inside, self.kernel, len(encoded)))))
-            process = _boot(command_line, scratch.parent / LOG, environment | {"HOME": str(inside)}, prepare)
+            process = _boot(command_line, scratch.parent / LOG, environment | {"HOME": str(inside)}, prepare, channel)
         except subprocess.SubprocessError as error:  # in preexec_fn, of a child that could not be confined
             shutil.rmtree(scratch, ignore_errors=True)
             raise RefusedError(
@@ -312,7 +309,7 @@ def find(path: Path | None = None) -> GuestKernel:
 
 
 def _boot(
-    command_line: list[str], log: Path, environment: dict[str, str], prepare: Callable[[], None]
+    command_line: list[str], log: Path, environment: dict[str, str], prepare: Callable[[], None], given: int | None
 ) -> subprocess.Popen[bytes]:
     with log.open("ab") as console:
         process = subprocess.Popen(
@@ -323,6 +320,7 @@ def _boot(
             bufsize=0,
             env=environment,
             start_new_session=True,
+            pass_fds=() if given is None else (given,),
             preexec_fn=prepare,
         )
     _pin(process.pid)
@@ -335,7 +333,7 @@ def _conduct(run: Path, limit: int) -> Command:
     return replace(command, argv=programs.python_in_guest("chaoskit.cli.guest_conduct", str(command.folder.resolve())))
 
 
-def boot_line(substrate: Uml, scratch: Path) -> list[str]:
+def boot_line(substrate: Uml, scratch: Path, channel: int | None = None) -> list[str]:
     """The guest kernel's command line (Documentation/virt/uml, Documentation/admin-guide/kernel-parameters)."""
     init, *arguments = programs.python_as_init(guest_init.__name__, str(scratch))
     return [
@@ -348,6 +346,7 @@ def boot_line(substrate: Uml, scratch: Path) -> list[str]:
         "loglevel=2",
         "con0=fd:0,fd:1",
         "con=null",
+        *(() if channel is None else (f"con1=fd:{channel},fd:{channel}",)),
         *substrate.options,
         f"init={_quoted(init)}",
         "--",

@@ -91,6 +91,18 @@ def matrix() -> str:
         return f"$ chaoskit run {LONG_PROMPT}\n{section(said, 'TTFT p50')}"
 
 
+def compare() -> str:
+    """The same experiment with more loss; only the verdicts that somebody asks for."""
+    file, despite = "experiments/loss-first-token.yaml", ("--despite", "experiment")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, options in (("before", ()), ("after", ("--set", "faults.wifi.netem.loss.gemodel.p=8%"))):
+            words = ("chaoskit", "run", file, *options, "--clock", "virtual", "--out", f"{folder}/runs/{name}")
+            output(*words, codes=(1,))
+        said = output("chaoskit", "compare", f"{folder}/runs/before", f"{folder}/runs/after", *despite, codes=(1,))
+    said = re.sub(r"\n\nrecovery\n.*?(?=\n\nwhole run)", "", said.replace(f"{folder}/", ""), flags=re.DOTALL)
+    return f"$ chaoskit compare runs/before runs/after {' '.join(despite)}\n{said}"
+
+
 def my_gateway() -> str:
     """A gateway of somebody's own, as the page writes it down."""
     page = (TOP / "docs" / "your-service.md").read_text()
@@ -175,6 +187,7 @@ QUICK: dict[str, Callable[[], str]] = {
     "pmtu": pmtu,
     "segments": segments,
     "matrix": matrix,
+    "compare": compare,
     "my-gateway": my_gateway,
     "haystack-gateway": haystack_gateway,
     "own-gateway": own_gateway,

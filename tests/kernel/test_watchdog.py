@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -353,5 +354,53 @@ def test_what_others_left_under_our_names_is_refused_first(setup: VethNamespace)
 
     with pytest.raises(RefusedError, match=r"chaos-up already exists.*chaoskit restore"):
         setup.hold(lambda _: None)
+
+    assert setup.look() == before
+
+
+ALONE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "setpriv", "--bounding-set=-all,+net_admin")
+"""Starts a command as a container does: its own PID namespace, root's number, and of its rights NET_ADMIN alone."""
+COMMAND = (*ALONE, "--inh-caps=-all", "--no-new-privs", sys.executable, "-P", "-m", "chaoskit")
+INJECTION = ("inject", "--to", "10.9.9.2:443", "--up", "delay 20ms", "--down", "delay 30ms", "--for", "10min")
+
+
+@contextmanager
+def contained(state: Path, *words: str, until: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in a container of its own that shares this network namespace, once it has said `until`."""
+    environment = os.environ | {"CHAOSKIT_STATE": str(state)}
+    with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, env=environment, text=True) as started:
+        try:
+            assert started.stdout is not None
+            assert any(until in line for line in started.stdout)
+            yield started
+        finally:
+            kill_container(started)
+
+
+def kill_container(started: subprocess.Popen[str]) -> None:
+    """SIGKILL of its first process: the kernel kills all others in its PID namespace, whatever their session."""
+    with suppress(ProcessLookupError):
+        for pid in Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_container_that_is_killed_whole_is_put_right_by_a_watch_in_another(
+    setup: VethNamespace,
+) -> None:
+    """Owner and watchdog die at once, and the network namespace stays, as in a pod. The watch beside them leaves a
+    running injection alone, as `restore` does there, and restores a killed one."""
+    before, state = setup.look(), setup.leases.state
+    with contained(state, "restore", "--watch", until="watching") as _:
+        with contained(state, *INJECTION, until="in force until") as injection:
+            changed = setup.look()
+            time.sleep(3)
+            assert setup.look() == changed != before
+            words, environment = [*COMMAND, "restore"], os.environ | {"CHAOSKIT_STATE": str(state)}
+            refused = subprocess.run(words, env=environment, capture_output=True, text=True)
+            assert refused.returncode == 3, refused.stdout
+            assert "another chaoskit works in this network namespace, in another container" in refused.stderr
+            kill_container(injection)
+
+        assert eventually(lambda: "chaos-" not in run("ip", "link") and not lock.is_taken())
 
     assert setup.look() == before

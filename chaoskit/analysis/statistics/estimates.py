@@ -6,7 +6,7 @@ Values are in base units: ns, shares of 1, numbers per minute or second.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -58,6 +58,23 @@ class Estimates:
         self._good, self._intended = good, intended
         self._recoveries, self._missing, self.tail = recoveries, missing, tail
         self._cache: dict[tuple[str, str, str], Estimate] = {}
+
+    def at(self, tail: float) -> Estimates:
+        """The same with intervals at another level."""
+        return Estimates(self._good, self._intended, self._recoveries, self._missing, tail)
+
+    @classmethod
+    def pooled(cls, runs: Sequence[tuple[Estimates, int]]) -> Estimates:
+        """Those of several runs as of one, each with what is added to the numbers of its streams.
+
+        How long a run took to recover is of that run alone.
+        """
+        return cls(
+            frozenset(first + number for each, first in runs for number in each._good),
+            {first + number: tokens for each, first in runs for number, tokens in each._intended.items()},
+            missing={**runs[0][0]._missing, "recovery_time": "it is of each run alone"},
+            tail=runs[0][0].tail,
+        )
 
     def of(self, sample: PhaseSamples, metric: str) -> Estimate:
         """The estimate of a metric, named as in objectives."""

@@ -46,6 +46,13 @@ def replace_file(path: Path, usual_name: str, make: Callable[[BinaryIO], None]) 
         make(file)
 
 
+def write_content(content: bytes, path: Path, usual: str) -> None:
+    """Write this into a new file, or in the place of one; `usual` is what such a file is called. Raises likewise."""
+    _require_file(path, usual)
+    with _translated(path), _drafts([path]) as (file,):
+        file.write(content)
+
+
 def write_folder(name: str, sources: Sequence[Source], folder: Path) -> None:
     """Write each table of this format into a file of this folder, which is made if it is missing. Raises likewise."""
     form = table_format(name)

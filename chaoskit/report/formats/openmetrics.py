@@ -21,7 +21,7 @@ from chaoskit.analysis.summaries import LatencySummary
 from chaoskit.report.formats.metric_names import FAMILIES, LATENCIES, OBSERVED, RATES
 from chaoskit.report.formats.source import Run, Source
 from chaoskit.spec.objectives import phase_of
-from chaoskit.terminal import printable, shortened
+from chaoskit.terminal import printable_begin
 
 _MOST_LABEL = 300  # characters
 _QUANTILES = {"p50": "0.5", "p90": "0.9", "p95": "0.95", "p99": "0.99", "max": "1.0"}
@@ -60,7 +60,7 @@ class Families(Collector):
             return
         family = FAMILIES[name]
         metric = self._found.setdefault(name, Metric(name, f"{family.help}.", family.kind, family.unit))
-        shown = {key: shortened(printable(text), _MOST_LABEL) for key, text in labels.items()}
+        shown = {key: printable_begin(text, _MOST_LABEL) for key, text in labels.items()}
         metric.add_sample(name + suffix, shown, float(f"{value:.12g}"))
 
     def _add_states(self, name: str, labels: Labels, states: Sequence[str], state: str) -> None:

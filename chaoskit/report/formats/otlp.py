@@ -18,7 +18,7 @@ from chaoskit.analysis.provenance import load_provenance
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.tables.run_tables import RunTables
 from chaoskit.report.formats.source import Run, Source
-from chaoskit.terminal import ascii_json, printable, shortened
+from chaoskit.terminal import ascii_json, printable_begin
 
 _DELTA = 1
 _SECOND = 1e9
@@ -161,4 +161,4 @@ def _written(attributes: Attributes) -> list[dict[str, Any]]:
 
 
 def _text(value: str) -> str:
-    return shortened(printable(value), _MOST_TEXT)
+    return printable_begin(value, _MOST_TEXT)

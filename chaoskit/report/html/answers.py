@@ -24,6 +24,7 @@ _OWNERS = {
     "unknown": "Nobody can tell",
 }
 _IN_WORDS = {
+    "toolchain": "how long until the last answer of a chain of tools",
     "stalls_per_minute": "how often a stream fell silent, for each minute of streaming",
     "stall_ratio": "how much of the time a reader waited for text",
     "interruption_rate": "how many streams ended before they were complete",
@@ -119,10 +120,10 @@ def _whose(result: Result, found: ObjectiveResult) -> Answer | None:
     kinds = {name[len(_KIND) : -1]: part for name, part in times.items() if name.startswith(_KIND)}
     lines = [f"{_share(time, total)} of {what}"]
     lines += [f"by kind: {told}"] if (told := _shares(kinds.items(), total)) else []
-    rest = _shares(((_OWNERS[owner].lower(), part) for owner, part in others), total)
+    rest = _shares(((_OWNERS.get(owner, owner).lower(), part) for owner, part in others), total)
     lines += [f"and {rest}"] if rest else []
     lines += _confidence(phases)
-    return Answer("Whose fault", _OWNERS[most], tuple(lines))
+    return Answer("Whose fault", _OWNERS.get(most, f"{most[:1].upper()}{most[1:]}"), tuple(lines))
 
 
 def _share(part: float, total: float) -> str:

@@ -113,7 +113,7 @@ class Page:
     headline: str
     body: str
     run: RunView | None
-    overview: tuple[Block, ...]
+    overview: tuple[tuple[Block, ...], ...]
     variants: tuple[VariantView, ...]
     command: str
     experiment: str
@@ -165,9 +165,10 @@ def _page(source: Source) -> Page:
         run = _run(source.runs[0], found, "run")
         return Page(**common, kicker=_kicker(found), body="run.html", run=run, overview=(), variants=())
     drawn = [block for each in overview(found, sections.wide_console()) for block in blocks(each)]
+    groups = tuple(sections.titled(drawn))
     variants = tuple(_variants(found, source))
     kicker = f"chaoskit matrix of {counted(len(found.variants), 'variant')}: {', '.join(found.axes)}"
-    return Page(**common, kicker=kicker, body="matrix.html", run=None, overview=tuple(drawn), variants=variants)
+    return Page(**common, kicker=kicker, body="matrix.html", run=None, overview=groups, variants=variants)
 
 
 def _style(found: Result | MatrixResult) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import RenderableType
@@ -24,7 +24,7 @@ from chaoskit.report.console import (
     number_tables,
     path_mtu_rows,
 )
-from chaoskit.report.html.blocks import Block, Cell, Grid, blocks, two_columns, word_rows
+from chaoskit.report.html.blocks import Block, Cell, Grid, Lines, blocks, two_columns, word_rows
 from chaoskit.report.kernel_counters import counter_rows
 from chaoskit.report.model_queue import queue_tables
 from chaoskit.report.screen import Screen
@@ -64,6 +64,15 @@ def _in_two_lines(cell: Cell) -> Cell:
     ((text, style),) = cell.lines[0]
     number, opening, interval = text.partition(" (")
     return replace(cell, lines=(((number, style),), (("(" + interval, "interval"),))) if opening else cell
+
+
+def titled(found: Sequence[Block]) -> Iterator[tuple[Block, ...]]:
+    """Each table together with the line before it, its title; other lines alone."""
+    for before, block, after in zip([None, *found], found, [*found[1:], None], strict=False):
+        if isinstance(block, Grid):
+            yield (before, block) if isinstance(before, Lines) else (block,)
+        elif not isinstance(after, Grid):
+            yield (block,)
 
 
 def causes(result: Result) -> Iterator[Section]:

@@ -20,7 +20,7 @@ from chaoskit.terminal import shortened
 
 _WIDTH = 11.0  # inches
 _DPI = 150
-_LONGEST_TITLE = 500  # characters
+_LINE, _LONGEST_TITLE = 110, 500  # characters
 
 
 class Plot(Figure):
@@ -81,10 +81,12 @@ def whole(source: Source) -> Plot:
 
 
 def _variants(runs: Sequence[Run], title: str) -> Plot:
-    plot = Plot(figsize=(_WIDTH, 1 + 3.2 * len(runs)), layout="constrained")
+    heights = [0.6 if run.result is None else 3.2 for run in runs]
+    plot = Plot(figsize=(_WIDTH, 1 + sum(heights)), layout="constrained")
     _entitle(plot, title)
-    for part, run in zip(plot.subfigures(len(runs), squeeze=False).flat, runs, strict=True):
-        part.suptitle(plain(f"{run.variant}: {run.missing}" if run.missing else run.variant), x=0.01, ha="left")
+    for part, run in zip(plot.subfigures(len(runs), squeeze=False, height_ratios=heights).flat, runs, strict=True):
+        name = f"{run.variant}: {run.missing}" if run.missing else run.variant
+        part.suptitle(_lines(name), x=0.01, ha="left", fontsize=10)
         if run.result is not None:
             left, right = part.subplots(1, 2)
             panels.first_tokens(left, run.tables, run.result.level)
@@ -109,8 +111,11 @@ def _one(tables: RunTables, title: str, level: float) -> Plot:
 
 
 def _entitle(plot: Plot, title: str) -> None:
-    lines = wrap(plain(shortened(title, _LONGEST_TITLE)), 110)
-    plot.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=11, fontweight="bold")
+    plot.suptitle(_lines(title), x=0.01, ha="left", fontsize=11, fontweight="bold")
+
+
+def _lines(text: str) -> str:
+    return "\n".join(wrap(plain(shortened(text, _LONGEST_TITLE)), _LINE))
 
 
 def save(plot: Figure, file: BinaryIO, kind: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
 from chaoskit.analysis.formatting import format_level
@@ -20,7 +20,8 @@ from chaoskit.report.plots.styles import CAUSES, DASHES, FAULT, MARKERS, PHASES,
 from chaoskit.units import counted
 
 _MS, _SECOND = 1e6, 1e9
-_POINTS = 300  # of a curve
+_POINTS = 600  # of the curves of first tokens
+_GAP_POINTS = 120  # of those of gaps, each of which needs an interval of its own
 _LEAST_MS = 0.1  # a logarithmic axis has no zero: gaps inside one read stand here
 _FEW = 60  # streams whose tokens and stalls can be told apart
 _BUCKETS = 120  # of a run's time
@@ -33,7 +34,7 @@ def first_tokens(axes: Axes, tables: RunTables, level: float) -> None:
     reached = [times.reached for times in found.values() if len(times.reached)]
     if not reached:
         return _nothing(axes, "First token", "no first token came")
-    points = _points(np.concatenate(reached))
+    points = _points(np.concatenate(reached), _POINTS)
     curves = {name: of_times(times, points, (1 - level) / 2) for name, times in found.items()}
     labels = {name: f"{name}, {counted(times.count, 'stream')}" for name, times in found.items()}
     _curves(axes, points, curves, labels)
@@ -48,8 +49,8 @@ def gaps(axes: Axes, tables: RunTables, level: float) -> None:
     found = {name: pair for name in _names(tables) if len((pair := _gaps(tables, name))[0])}
     if not found:
         return _nothing(axes, "Gaps between tokens", "there are no gaps")
-    each = [points_of(np.maximum(lengths / _MS, _LEAST_MS), _POINTS) for lengths, _ in found.values()]
-    points = _points(np.concatenate(each))
+    each = [points_of(np.maximum(lengths / _MS, _LEAST_MS), _GAP_POINTS) for lengths, _ in found.values()]
+    points = _points(np.concatenate(each), _GAP_POINTS)
     tail = (1 - level) / 2
     curves = {name: of_gaps(lengths, owners, points * _MS, tail) for name, (lengths, owners) in found.items()}
     _curves(axes, points, curves, {name: f"{name}, {counted(len(pair[0]), 'gap')}" for name, pair in found.items()})
@@ -90,7 +91,8 @@ def streams(axes: Axes, tables: RunTables) -> None:
             (one, row), (other, _) = segment
             axes.text((one + other) / 2, row, cause[0].upper(), fontsize=6, ha="center", va="bottom", color=color)
     _legend_of_causes(axes, tables)
-    axes.set_ylim(len(rows) or 1, -1)
+    axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
+    axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_ylabel("streams, as they were scheduled")
     _time_axis(axes, tables)
 
@@ -105,7 +107,8 @@ def network_panels(tables: RunTables) -> Iterator[tuple[str, str, dict[str, tupl
     yield "Round trip, ms", "points", _samples(tcp["at_ns"], tcp["rtt_us"], 1 / 1000, trips)
     windows = {name: (tcp["seen_by"] == name) & _known(tcp["cwnd"]) for name in sorted(senders)}
     yield "Congestion window, segments", "points", _samples(tcp["at_ns"], tcp["cwnd"], 1, windows)
-    yield "Segments sent again", "bars", {name: _growth(tables, name) for name in sorted(senders)}
+    again = {name: _growth(tables, name) for name in sorted(senders)}
+    yield "Segments sent again", "bars", {name: pair for name, pair in again.items() if pair[1].any()}
     names = [f"{place} {name}".strip() for place, name in zip(queues["place"], queues["name"], strict=True)]
     is_qdisc = queues["kind"] == "qdisc"
     of_queue = {name: (np.array(names, dtype=object) == name) & is_qdisc for name in dict.fromkeys(names)}
@@ -175,7 +178,7 @@ def _time_axis(axes: Axes, tables: RunTables) -> None:
 
 def _curves(axes: Axes, points: NDArray[np.float64], curves: dict[str, Ecdf], labels: dict[str, str]) -> None:
     for (name, curve), color, dash in zip(curves.items(), cycle(PHASES), cycle(DASHES)):
-        if curve.low is not None and curve.high is not None:
+        if curve.low is not None and curve.high is not None and (curve.low.any() or (curve.high < 1).any()):
             axes.fill_between(points, curve.low, curve.high, step="post", color=color, alpha=0.15, linewidth=0)
         axes.step(points, curve.share, where="post", color=color, linestyle=dash, label=plain(labels[name]))
     axes.set_xscale("log")
@@ -185,7 +188,7 @@ def _curves(axes: Axes, points: NDArray[np.float64], curves: dict[str, Ecdf], la
     axes.set_xlim(points[0], points[-1])
     axes.set_ylim(0, 1.01)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
 
 
 def _nothing(axes: Axes, title: str, why: str) -> None:
@@ -217,9 +220,9 @@ def _gaps(tables: RunTables, phase: str) -> tuple[NDArray[Any], NDArray[Any]]:
     return np.ma.getdata(tokens["gap_ns"])[here], tokens["stream"][here]
 
 
-def _points(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _points(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     """With one below the first, so that each curve begins at 0."""
-    found = points_of(np.maximum(values, _LEAST_MS), 2 * _POINTS)
+    found = points_of(np.maximum(values, _LEAST_MS), most)
     return np.concatenate(([found[0] * 0.9], found, [found[-1] * 1.1]))
 
 

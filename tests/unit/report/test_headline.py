@@ -8,8 +8,10 @@ import pytest
 from made_runs import Made, plan
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.chains.chain_results import LateCause, LateFirstTokens, PathShare, PhaseTiers
+from chaoskit.analysis.findings import Evidence
 from chaoskit.analysis.result import PhaseResult, Result, StallAttribution
-from chaoskit.report.headline import headline, word
+from chaoskit.report.headline import headline, whose, word
 
 
 def result(tmp_path: Path, *objectives: str) -> Result:
@@ -83,3 +85,25 @@ def test_a_run_that_was_stopped(tmp_path: Path) -> None:
 
     assert word(found) == "INTERRUPTED"
     assert headline(found).startswith("after 30 s (SIGINT); so far: broken, ttft_p50 < 1ms: 100 ms.")
+
+
+def test_a_chain_is_slow_for_a_place(tmp_path: Path) -> None:
+    """Of a chain of hops the places that took longer than usual are named; of late first tokens those of the spans."""
+    paths = tuple(
+        PathShare(place=place, host="tools", cause="", mean_ms=added, share=0.5, usual_ms=0.0, added_ms=added)
+        for place, added in (("network gateway–tools", 300.0), ("tools", 100.0), ("model", -5.0))
+    )
+    causes = (LateCause(place="tools", host="tools", cause="", requests=8, mean_ms=200.0, streams=(1,)),)
+    late = LateFirstTokens(late=10, beyond_ms=150.0, causes=causes, unknown=2, evidence=Evidence(file="", count=10))
+    found = attributed(
+        result(tmp_path, "ttft_p50 < 200ms during wifi"),
+        "wifi",
+        tiers=PhaseTiers(rows=(), path=paths, late_first_tokens=late),
+        first_token_causes={"between": 1.0},
+    )
+    wifi = [each for each in found.phases if each.name == "wifi"]
+
+    assert headline(found).endswith("; 80 % of the late first tokens is tools, 20 % unknown.")
+    assert list(whose(wifi, "toolchain_p90")) == [
+        "75 % of what slow chains took beyond the usual is network gateway–tools, 25 % tools"
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -16,6 +17,7 @@ from made_runs import Made, plan
 from random_runs import random_run
 from typer.testing import CliRunner
 
+import chaoskit
 from chaoskit.analysis.tables.run_tables import load_tables
 from chaoskit.analysis.tables.table_columns import SCHEMAS
 from chaoskit.cli.app import app
@@ -221,3 +223,15 @@ def test_a_run_writes_its_tables_beside_its_records(tmp_path: Path) -> None:
     assert {path.name for path in (run / "tables-csv").iterdir()} == {f"{name}.csv" for name in NAMES}
     assert {path.name for path in (run / "tables-parquet").iterdir()} == {f"{name}.parquet" for name in NAMES}
     assert load(run).found == found
+
+
+def test_the_page_shows_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The lines for pandas in docs/reports.md read what the command above them wrote."""
+    page = (Path(chaoskit.__file__).parent.parent / "docs" / "reports.md").read_text()
+    (cell_of_page,) = re.findall(r"^```python\n(import pandas.*?)^```", page, re.MULTILINE | re.DOTALL)
+    run = random_run(3, streams=30).write(tmp_path / "run")
+    report(run, "--format", "parquet", "-o", tmp_path / "tables")
+
+    exec(compile(cell_of_page.replace('"tables/', f'"{tmp_path}/tables/'), "docs/reports.md", "exec"), {})
+
+    assert re.fullmatch(r"[\d.]+ ms\n", capsys.readouterr().out)

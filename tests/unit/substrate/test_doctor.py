@@ -50,6 +50,7 @@ def test_every_feature_has_a_finding() -> None:
     [
         (Facts(root=True, user_namespaces=True), True, "as root"),
         (Facts(user_namespaces=True), True, "user namespace"),
+        (Facts(untried=frozenset({"netem"})), True, "may change interfaces"),
         (Facts(missing={"namespaces": REFUSED}), False, REFUSED),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -111,6 +112,18 @@ def test_the_cache_lies_in_the_home(tmp_path: Path, xdg: str) -> None:
 
     assert answer.returncode == 3
     assert f"no kernel built in {tmp_path}/.cache/chaoskit/kernels: pip install" in answer.stderr
+
+
+def test_a_ci_is_told_what_to_keep(tmp_path: Path) -> None:
+    """The key names what a kernel built here depends on, one word; the folder is the cache's; both as KEY=VALUE."""
+    answer = chaoskit("kernel", "cache", environment={"XDG_CACHE_HOME": str(tmp_path)})
+
+    assert answer.returncode == 0, answer.stderr
+    told = dict(line.split("=", 1) for line in answer.stdout.splitlines())
+    assert list(told) == ["key", "path"]
+    assert kernel_cache.recipe() in told["key"]
+    assert re.fullmatch(r"[\w.-]+", told["key"])
+    assert told["path"] == str(tmp_path / "chaoskit" / "kernels")
 
 
 def test_a_kernel_that_does_not_run_is_named_with_its_remedy(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ function axis(theme, values, space) {
 
 function xAxis(spec, theme) {
   const found = axis(theme, (splits) => splits.map((each) => xLabel(spec, each)), 90);
-  return spec.log ? { ...found, splits: () => roundNumbers(spec.x[0], spec.x[spec.x.length - 1]) } : found;
+  if (!spec.log) return found;
+  return { ...found, filter: (_, splits) => splits, splits: () => roundNumbers(spec.x[0], spec.x[spec.x.length - 1]) };
 }
 
 function yAxis(spec, theme) {
@@ -77,9 +78,10 @@ function xLabel(spec, value) {
   return spec.log ? duration(value / 1000) : `${Number(value.toFixed(4))} s`;
 }
 
-/** Where a logarithmic axis has labels: at 1, 2, 5, 10, 20, ..., or over more than two decades at 1, 10, 100, ... */
+/** Where a logarithmic axis has labels: at 1, 10, 100, ..., with fewer decades also at 2 and 5, or at each digit. */
 function roundNumbers(low, high) {
-  const digits = Math.log10(high / low) > 2.2 ? [1] : [1, 2, 5];
+  const decades = Math.log10(high / low);
+  const digits = decades > 2.2 ? [1] : decades > 0.8 ? [1, 2, 5] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
   const found = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += 1) {
     found.push(...digits.map((digit) => digit * 10 ** power));

@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# Runs the experiments or the game-day of the INPUT_* variables, and writes summary, annotations and outputs.
+#
+# Inputs are data: they are never parts of a command's text. What chaoskit prints can quote a server, so the runner is
+# told to obey no workflow command in it. Exits with 0 whatever the verdict: the artifact is kept first, and then the
+# action's last step fails the job.
+set -euo pipefail
+shopt -s nullglob globstar
+
+readonly SUMMARY_LIMIT=1000000 # bytes; GitHub takes 1 MiB of each step
+readonly WORST_FIRST=(4 70 2 143 130 3 1 5 0)
+
+codes=()
+files=()
+args=()
+reports=()
+
+write_output() { echo "$1=$(one_line "$2")" >>"$GITHUB_OUTPUT"; }
+
+one_line() { printf '%s' "${1//[^[:print:]]/?}"; }
+
+# A sentence about the inputs. That is no verdict of any experiment, and always fails the job.
+reject() {
+    local sentence
+    sentence=$(one_line "chaoskit: $*")
+    echo "$sentence" >&2
+    summarise_text "$sentence"
+    INPUT_FAIL_ON=error
+    conclude 2
+}
+
+conclude() { # with this exit code
+    local verdict failed=false
+    case $1 in
+    0) verdict=met ;;
+    1) verdict=broken ;;
+    5) verdict=undecided ;;
+    *) verdict=error ;;
+    esac
+    [[ ,${INPUT_FAIL_ON// /}, != *",$verdict,"* ]] || failed=true
+    write_output exit-code "$1"
+    write_output verdict "$verdict"
+    write_output failed "$failed"
+    echo "verdict: $verdict, exit code $1"
+    exit 0
+}
+
+worst() { # of the exit codes so far
+    local each
+    for each in "${WORST_FIRST[@]}"; do
+        [[ " ${codes[*]} " != *" $each "* ]] || { echo "$each"; return; }
+    done
+    echo "${codes[0]}"
+}
+
+summarise_file() {
+    local size had
+    [ "$INPUT_SUMMARY" = true ] && [ -s "$1" ] || return 0
+    had=$(stat --format %s "$GITHUB_STEP_SUMMARY" 2>/dev/null || echo 0)
+    size=$(stat --format %s "$1")
+    if ((had + size > SUMMARY_LIMIT)); then
+        summarise_text "This report is too long for the summary: see the artifact."
+    else
+        { cat "$1"; echo; } >>"$GITHUB_STEP_SUMMARY"
+    fi
+}
+
+summarise_text() { # as it stands: nothing in it is Markdown or HTML
+    [ "$INPUT_SUMMARY" = true ] || return 0
+    {
+        echo '<pre>'
+        printf '%s\n' "$1" | tail --lines 40 | head --bytes 10000 | sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g'
+        echo '</pre>'
+    } >>"$GITHUB_STEP_SUMMARY"
+}
+
+# One chaoskit command; its exit code joins the others. What it says goes to the log, and its report into the summary;
+# where a failure has no report, what it said.
+run() { # the run directory, the words
+    local code=0 fence said=$1.log report=$1/report.md
+    fence=$(od --address-radix=n --format=x8 --read-bytes=16 /dev/urandom | tr --delete ' \n')
+    echo "::group::$(one_line "chaoskit $2 ${!#}")"
+    echo "::stop-commands::$fence"
+    chaoskit "${@:2}" 2>&1 | tee "$said" || code=${PIPESTATUS[0]}
+    echo
+    echo "::$fence::"
+    echo "::endgroup::"
+    codes+=("$code")
+    [ "$2" != gameday ] || [ ! -e "$1/gameday.json" ] || report_gameday "$1"
+    if [ -s "$report" ]; then
+        summarise_file "$report"
+    elif [ "$code" != 0 ] && [ ! -e "$1/gameday.json" ]; then
+        summarise_text "$(tail --lines 40 "$said")"
+    fi
+    annotate "$1"
+    rm -f "$said"
+}
+
+annotate() { # from the run directory, or the game-day's folder
+    [ "$INPUT_ANNOTATIONS" = true ] && [ -d "$1" ] || return 0
+    chaoskit report "$1" --format github 2>/dev/null | grep -E '^::(error|warning|notice) ' || true
+}
+
+# The reports of a game-day. What has no such format for one has no file; the exit code is the game-day's.
+report_gameday() { # the folder
+    local format file
+    for format in ${INPUT_REPORTS//,/ }; do
+        case $format in
+        markdown) file=report.md ;;
+        junit) file=junit.xml ;;
+        *) file=report.$format ;;
+        esac
+        chaoskit report "$1" --format "$format" --out "$1/$file" >/dev/null 2>&1 || true
+    done
+    [ -s "$1/report.md" ] || summarise_text "$(chaoskit report "$1" 2>/dev/null || true)"
+}
+
+find_files() { # of INPUT_EXPERIMENTS
+    local line each found IFS=
+    while read -r line || [ -n "$line" ]; do
+        line=$(printf '%s' "$line" | sed 's/^[[:space:]]*//; s/[[:space:]]*$//')
+        [ -n "$line" ] || continue
+        # shellcheck disable=SC2206  # expands globs; IFS is empty, so that a space separates nothing
+        if [ -e "$line" ]; then found=("$line"); else found=($line); fi
+        ((${#found[@]})) || reject "experiments: $line: no such file"
+        for each in "${found[@]}"; do
+            [[ $each == -* ]] && each=./$each
+            files+=("$each")
+        done
+    done <<<"$INPUT_EXPERIMENTS"
+}
+
+plain_name() { # of a file, for folders and artifacts
+    local name=${1##*/}
+    name=${name%.y*ml}
+    printf '%s' "${name//[^A-Za-z0-9_.-]/-}"
+}
+
+new_directory() { # for a file's run
+    local name place
+    name=$(plain_name "$1")
+    place=$top/$name
+    local number=2
+    while [ -e "$place" ]; do place=$top/$name-$((number++)); done
+    printf '%s' "$place"
+}
+
+top=$(mktemp -d "$RUNNER_TEMP/chaoskit-XXXXXX")
+write_output run-directory "$top"
+[ -z "$INPUT_EXPERIMENTS" ] || [ -z "$INPUT_GAMEDAY" ] || reject "give experiments or gameday, not both"
+[[ ${INPUT_FAIL_ON// /} =~ ^((broken|undecided|error)(,(broken|undecided|error))*)?$ ]] ||
+    reject "fail-on: $INPUT_FAIL_ON: of broken, undecided and error, separated by commas"
+find_files
+if [ -n "$INPUT_GAMEDAY" ]; then
+    [ -f "$INPUT_GAMEDAY" ] || reject "gameday: $INPUT_GAMEDAY: no such file"
+    first=$INPUT_GAMEDAY
+elif ((${#files[@]})); then
+    first=${files[0]}
+else
+    reject "give experiments, one file a line, or gameday"
+fi
+words=$(printf '%s' "$INPUT_ARGS" | xargs -r printf '%s\n') || reject "args: $INPUT_ARGS: an open quote"
+[ -z "$words" ] || mapfile -t args <<<"$words"
+[ -z "$INPUT_REPORTS" ] || reports=(--report "$INPUT_REPORTS")
+case $INPUT_ARTIFACT in
+"*") write_output artifact "chaoskit-$(plain_name "${GITHUB_JOB:-job}")-$(plain_name "$first")" ;;
+*) write_output artifact "${INPUT_ARTIFACT//[^A-Za-z0-9 _.-]/-}" ;;
+esac
+
+if [ -n "$INPUT_GAMEDAY" ]; then
+    run "$top/gameday" gameday --out "$top/gameday" "${args[@]}" "$INPUT_GAMEDAY"
+else
+    # A mistake in the last file is told before the first one runs for minutes.
+    run "$top/validate" validate "${files[@]}"
+    [ "${codes[0]}" = 0 ] || conclude "${codes[0]}"
+    for file in "${files[@]}"; do
+        directory=$(new_directory "$file")
+        run "$directory" run --out "$directory" "${reports[@]}" "${args[@]}" "$file"
+    done
+fi
+conclude "$(worst)"

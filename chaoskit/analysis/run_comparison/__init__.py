@@ -1,0 +1,1 @@
+"""Compares runs with one another: two releases, two settings, before and after."""

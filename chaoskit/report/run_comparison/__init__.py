@@ -1,0 +1,1 @@
+"""Shows a comparison of runs: on a terminal, as Markdown, as JUnit XML, as JSON."""

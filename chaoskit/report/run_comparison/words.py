@@ -1,0 +1,130 @@
+"""Puts a comparison of runs into words, for every format that people read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from chaoskit.analysis.formatting import (
+    ANYTHING,
+    NO_VALUE,
+    format_change,
+    format_change_interval,
+    format_interval,
+    format_value,
+)
+from chaoskit.analysis.result import Unit
+from chaoskit.analysis.run_comparison.result import (
+    ChangeVerdict,
+    ComparedRun,
+    ComparisonVerdict,
+    MetricChange,
+    RunComparison,
+)
+from chaoskit.analysis.summaries import IntervalEstimate
+from chaoskit.spec.metrics import HEADLINES
+from chaoskit.units import counted
+
+NOT_SHOWN: ChangeVerdict = "not-shown"
+_HEADLINES: dict[ComparisonVerdict, str] = {
+    "regressed": "REGRESSED",
+    "undecided": "UNDECIDED",
+    "no-worse": "NO WORSE",
+    "not-shown": "NO REGRESSION SHOWN",
+}
+_SHORT = 12  # characters of a commit
+_MOST_NAMES = 4
+
+
+def headline(verdict: ComparisonVerdict) -> str:
+    """The verdict in a word or two."""
+    return _HEADLINES[verdict]
+
+
+def label(change: MetricChange) -> str:
+    """What the metric is called in a table, and whose it is where not everybody's."""
+    return f"{HEADLINES.get(change.metric, change.metric)} {change.population}".strip()
+
+
+def place(change: MetricChange) -> str:
+    """The variant, the workload and the phase."""
+    return ", ".join(filter(None, (change.variant, change.workload, change.phase or "whole run")))
+
+
+def verdict_in_words(change: MetricChange) -> str:
+    """`no worse than 5%` of what is so within its margin."""
+    return f"no worse than {change.margin}" if change.verdict == "no-worse" else change.verdict.replace("-", " ")
+
+
+def change_in_words(change: MetricChange, is_ratio: bool | None = None) -> str:
+    """The change with its interval, as the verdict sees it: a ratio where the margin is a share of the reference."""
+    if is_ratio is None:
+        is_ratio = change.margin.endswith("%") and change.ratio.value is not None
+    if is_ratio:
+        return ratio_in_words(change)
+    found = change.difference
+    if found.value is None:
+        return NO_VALUE
+    value = (
+        format_value(found.value, change.unit) if math.isinf(found.value) else format_change(found.value, change.unit)
+    )
+    return _marked(change, value) + _interval(found, change.unit)
+
+
+def ratio_in_words(change: MetricChange) -> str:
+    """The ratio with its interval."""
+    if change.ratio.value is None:
+        return NO_VALUE
+    return _marked(change, format_value(change.ratio.value, "ratio")) + _interval(change.ratio, "ratio")
+
+
+def _marked(change: MetricChange, text: str) -> str:
+    return text if change.verdict in ("regressed", "improved", "no-worse") or not text[-1:].isalnum() else f"≈{text}"
+
+
+def _interval(found: IntervalEstimate, unit: Unit) -> str:
+    if found.low is None or found.high is None or found.low == found.high:
+        return ""
+    if unit == "ratio":
+        text = format_interval(found.low, found.high, unit)
+    else:
+        text = format_change_interval(found.low, found.high, unit) or ANYTHING
+    return f" ({text})"
+
+
+def made_with(runs: Sequence[ComparedRun]) -> str:
+    """When and with what the runs of a side were made, as far as all are alike."""
+    parts = [counted(len(runs), "run")] if len(runs) > 1 else []
+    started = sorted(each.started for each in runs if each.started)
+    if started:
+        parts.append(started[0][:16].replace("T", " "))
+    for noun, found in (
+        ("commit", {(each.commit or "")[:_SHORT] for each in runs}),
+        ("chaoskit", {each.chaoskit or "" for each in runs}),
+        ("seed", {"" if each.seed is None else str(each.seed) for each in runs}),
+    ):
+        if len(found) == 1 and (value := found.pop()):
+            parts.append(f"{noun} {value}")
+    return ", ".join(parts)
+
+
+def judged_in_words(found: RunComparison) -> str:
+    """How sure the verdicts are, of so many comparisons at once."""
+    levels = {each.level for candidate in found.candidates for each in candidate.changes if each.verdict != "no-worse"}
+    ends = [min(levels), max(levels)] if levels else []
+    told = " to ".join(dict.fromkeys(f"{100 * level:.5g} %" for level in ends))
+    intervals = f": intervals at {told}" if told else ""
+    return (
+        f"{counted(found.judged, 'comparison')} at once{intervals}, so that runs without a difference show any "
+        f"in {100 * found.error:.0f} % at most"
+    )
+
+
+def names_in_words(found: RunComparison) -> str:
+    """What objectives and tolerances name; "" where nothing does."""
+    changes = [each for candidate in found.candidates for each in candidate.changes if each.is_named]
+    names = list(dict.fromkeys(f"{each.metric}{f' during {each.phase}' if each.phase else ''}" for each in changes))
+    if not names:
+        return ""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"named by objectives or tolerances: {', '.join(names[:_MOST_NAMES])}{more}"

@@ -1,0 +1,46 @@
+"""Puts a comparison of runs on standard output or into a file, in the format that was asked for."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from chaoskit.analysis.run_comparison.result import RunComparison
+from chaoskit.report.formats.destinations import write_content
+from chaoskit.report.run_comparison import console
+from chaoskit.report.run_comparison.junit import junit
+from chaoskit.report.run_comparison.markdown import markdown
+from chaoskit.report.run_comparison.words import headline
+from chaoskit.report.screen import Screen
+from chaoskit.terminal import ascii_json, note, say_bytes, say_json
+
+_STANDARD_OUTPUT = Path("-")
+_FILES = {"console": "compare.txt", "json": "compare.json", "markdown": "compare.md", "junit": "compare.xml"}
+_WIDTH = 120  # of a file
+
+
+def show(found: RunComparison, format: str, out: Path | None = None) -> None:
+    """In this format: `console`, `json`, `markdown`, `junit`. Raises as `write_content`."""
+    if out is not None and out != _STANDARD_OUTPUT:
+        content = _text(found, format).encode(errors="backslashreplace")
+        write_content(content, out, _FILES[format])
+        note(*(f"{out}: {headline(each.verdict).lower()}: {each.reason}" for each in found.candidates))
+    elif format == "console":
+        console.render(found, Screen())
+    elif format == "json":
+        say_json(_text(found, format))
+    else:
+        say_bytes([_text(found, format).encode(errors="backslashreplace")])
+
+
+def _text(found: RunComparison, format: str) -> str:
+    match format:
+        case "json":
+            return ascii_json(found.model_dump_json(indent=1)) + "\n"
+        case "markdown":
+            return markdown(found)
+        case "junit":
+            return junit(found)
+    text = io.StringIO()
+    console.render(found, Screen(text, width=_WIDTH))
+    return text.getvalue()

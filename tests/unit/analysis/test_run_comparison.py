@@ -1,0 +1,395 @@
+"""Two runs are compared: what regressed is said, what chance does is not, and what is not comparable is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from simulated_pairs import OBJECTIVES, SAME, TEXT, WORSE, Change, Simulated, simulated
+
+from chaoskit.analysis.run_comparison.compare import compare_runs
+from chaoskit.analysis.run_comparison.directories import find, read
+from chaoskit.analysis.run_comparison.family import tails, weights
+from chaoskit.analysis.run_comparison.pairs import pairs
+from chaoskit.analysis.run_comparison.request import KINDS, request
+from chaoskit.analysis.run_comparison.result import Candidate, MetricChange, RunComparison
+from chaoskit.analysis.run_comparison.sides import Side
+from chaoskit.errors import SpecError
+from chaoskit.spec.tolerances import Tolerances
+
+_POOL = 46  # runs, of which 1,035 pairs can be made
+
+
+def compared(*runs: Path, tolerance: tuple[str, ...] = (), despite: str = "") -> RunComparison:
+    """The comparison, as the command makes it."""
+    return compare_runs(request(runs, [], [], tolerance, despite))
+
+
+def change(found: RunComparison, metric: str, phase: str = "wifi", candidate: int = 0) -> MetricChange:
+    """The change of one metric."""
+    return next(each for each in found.candidates[candidate].changes if (each.metric, each.phase) == (metric, phase))
+
+
+def shown(candidate: Candidate) -> list[str]:
+    """What is said to be different."""
+    return [each.metric for each in candidate.changes if each.verdict in ("regressed", "improved")]
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    """A run."""
+    return simulated(1).write(tmp_path / "reference")
+
+
+def test_what_became_worse_is_a_regression(reference: Path, tmp_path: Path) -> None:
+    """The metrics of the phase that became worse are flagged, those of the other are not; the exit code is 1."""
+    found = compared(reference, simulated(2, WORSE).write(tmp_path / "worse"))
+
+    verdicts = {metric: change(found, metric).verdict for metric in ("ttft_p50", "stall_ratio", "interruption_rate")}
+    assert verdicts == dict.fromkeys(verdicts, "regressed")
+    assert [each.verdict for each in found.candidates[0].changes if each.phase == "baseline"] == ["not-shown"] * 10
+    assert (found.verdict, found.exit_code) == ("regressed", 1)
+    assert found.candidates[0].reason.startswith("ttft_p50 during wifi ")
+
+
+def test_the_same_is_no_regression(reference: Path, tmp_path: Path) -> None:
+    """Another seed of the same: nothing is flagged, and the sentence says what a regression could still be."""
+    found = compared(reference, simulated(2).write(tmp_path / "same"))
+
+    assert (found.verdict, found.exit_code) == ("not-shown", 0)
+    assert "may still be" in found.candidates[0].reason
+
+
+def test_the_way_back_is_an_improvement(reference: Path, tmp_path: Path) -> None:
+    """With sides exchanged each regression is an improvement, and the intervals are mirrored."""
+    worse = simulated(2, WORSE).write(tmp_path / "worse")
+
+    there, back = compared(reference, worse), compared(worse, reference)
+
+    opposite = {"regressed": "improved", "improved": "regressed", "not-shown": "not-shown", "undecided": "undecided"}
+    for one, other in zip(there.candidates[0].changes, back.candidates[0].changes, strict=True):
+        if one.difference.value is not None and other.difference.value is not None:
+            assert other.verdict == opposite[one.verdict], one
+        if one.level == other.level and one.difference.high is not None:
+            assert other.difference.low == pytest.approx(-one.difference.high), one.metric
+
+
+def test_pairs_without_a_difference_are_flagged_in_5_percent_at_most(tmp_path: Path) -> None:
+    """Of a thousand pairs of runs of one distribution, no more show any change in any of 22 comparisons."""
+    groups = [find([simulated(seed, streams=40, tokens=12).write(tmp_path / str(seed))]) for seed in range(_POOL)]
+    sides = [Side([run for _, run in runs]) for runs in read(groups, lambda *_: None)]
+    flagged = total = 0
+
+    for one, other in combinations(sides, 2):
+        every = [pair for pair in pairs({"": one}, {"": other}, Tolerances()) if pair.can_differ]
+        parts = tails(
+            weights([pair for pair in every if pair.is_named], [pair for pair in every if not pair.is_named]),
+            lambda pair, part: pair.differs(part),
+        )
+        flagged += any(pair.differs(parts[pair]) for pair in every)
+        total += 1
+
+    assert total > 1000
+    assert flagged <= 0.05 * total
+
+
+def test_a_difference_is_found_among_many_comparisons(tmp_path: Path) -> None:
+    """A median that doubles in one phase is flagged in each of four pairs."""
+    for seed in range(4):
+        one = simulated(2 * seed, streams=100).write(tmp_path / f"{seed}-one")
+        other = simulated(2 * seed + 1, Change(latency=2), streams=100).write(tmp_path / f"{seed}-other")
+
+        assert "ttft_p50" in shown(compared(one, other).candidates[0])
+
+
+def test_the_family_by_hand() -> None:
+    """Each comparison gets its part of the error; the parts of those that differ go to the others."""
+    needs = {"a": 0.3, "b": 0.4, "c": 1.1, "d": 2.0}  # differs when it gets less than 1 / needs as its part
+
+    found = tails(dict.fromkeys(needs, 0.25), lambda each, part: part >= needs[each])
+
+    assert found == {"a": 0.25, "b": 0.25, "c": 0.25, "d": 0.25}
+    found = tails(dict.fromkeys(needs, 0.25), lambda each, part: part >= {"a": 0.2, "b": 0.33}.get(each, 2))
+    assert found == pytest.approx({"a": 0.25, "b": 1 / 3, "c": 0.5, "d": 0.5})
+    assert weights(["a", "b"], ["c"]) == {"a": 0.25, "b": 0.25, "c": 0.5}
+    assert weights([], ["c", "d"]) == {"c": 0.5, "d": 0.5}
+
+
+def test_no_worse_is_shown_by_an_interval_within_the_tolerance(tmp_path: Path) -> None:
+    """A metric whose interval lies within its margin is no worse; a narrower margin is undecided, with a number."""
+    one, other = (simulated(seed, streams=200).write(tmp_path / str(seed)) for seed in (3, 4))
+
+    wide, narrow = compared(one, other, tolerance=("ttft_p50=60%",)), compared(one, other, tolerance=("ttft_p50=2%",))
+
+    assert change(wide, "ttft_p50").verdict == "no-worse"
+    assert (wide.verdict, wide.exit_code) == ("no-worse", 0)
+    undecided = change(narrow, "ttft_p50")
+    assert undecided.verdict == "undecided"
+    assert undecided.streams_needed is not None
+    assert undecided.streams_needed > 200
+    assert "on each side would decide" in undecided.reason
+    assert (narrow.verdict, narrow.exit_code) == ("undecided", 5)
+
+
+def test_a_change_within_the_tolerance_is_no_regression(tmp_path: Path) -> None:
+    """What is surely worse, but surely by less than the margin, is no worse; beyond the margin it is a regression."""
+    one = simulated(5, streams=400).write(tmp_path / "one")
+    other = simulated(6, Change(latency=1.5), streams=400).write(tmp_path / "other")
+
+    verdicts = [
+        change(compared(one, other, tolerance=(f"ttft_p50={margin}",)), "ttft_p50").verdict
+        for margin in ("5%", "200%", "1ms", "500ms")
+    ]
+
+    assert verdicts == ["regressed", "no-worse", "regressed", "no-worse"]
+
+
+def test_a_tolerance_of_all_leaves_out_what_is_0_when_all_is_well(reference: Path, tmp_path: Path) -> None:
+    """A share of no interruptions is nothing: such a metric keeps no margin, and an amount gives it one."""
+    other = simulated(2).write(tmp_path / "other")
+
+    found = compared(reference, other, tolerance=("90%", "stall_ratio=30pp"))
+
+    assert change(found, "interruption_rate").margin == ""
+    assert change(found, "ttft_p50").margin == "90%"
+    assert change(found, "stall_ratio").verdict == "no-worse"
+
+
+def test_too_few_streams_decide_nothing(tmp_path: Path) -> None:
+    """Where no interval can exclude anything, the comparison is undecided and never passes."""
+    one, other = (simulated(seed, streams=4).write(tmp_path / str(seed)) for seed in (1, 2))
+
+    found = compared(one, other)
+
+    assert found.exit_code == 5
+    assert "streams on each side would decide" in found.candidates[0].reason
+
+
+def test_an_overloaded_client_decides_nothing(reference: Path, tmp_path: Path) -> None:
+    """A run that measured itself is named, and no change in it is flagged."""
+    slow = simulated(2, WORSE)
+    slow.made.vitals(20_000, lag=900)
+
+    found = compared(reference, slow.write(tmp_path / "slow"))
+
+    assert shown(found.candidates[0]) == []
+    assert found.exit_code == 5
+    assert "the client was too slow" in found.candidates[0].reason
+
+
+def test_another_experiment_is_refused_with_its_fields(reference: Path, tmp_path: Path) -> None:
+    """The refusal names each key that differs with both values, and what to type; then it is compared all the same."""
+    other = simulated(2, delay="90ms").write(tmp_path / "other")
+
+    with pytest.raises(SpecError) as refused:
+        compared(reference, other)
+
+    assert "--despite experiment" in str(refused.value)
+    assert "faults.wifi.netem.delay: 30ms -> 90ms" in str(refused.value)
+    (difference,) = compared(reference, other, despite="experiment").candidates[0].differences
+    assert [(each.field, each.reference, each.value) for each in difference.fields] == [
+        ("faults.wifi.netem.delay", "30ms", "90ms")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("name: simulated", "name: another"),
+        ("10s}", "10000ms}"),
+        ("seed: 2", "seed: 3"),
+        ("name:", "# a comment\nname:"),
+    ],
+)
+def test_what_does_not_matter_is_no_other_experiment(reference: Path, tmp_path: Path, before: str, after: str) -> None:
+    """A name, a seed, a comment and another spelling of the same value can be compared."""
+    other = simulated(2).write(tmp_path / "other")
+    file = other / "experiment.yaml"
+    file.write_text(file.read_text().replace(before, after))
+
+    assert compared(reference, other).candidates[0].differences == ()
+
+
+def test_without_the_file_the_plans_are_compared(reference: Path, tmp_path: Path) -> None:
+    """A run directory that lost its experiment file still tells that the fault was another one."""
+    other = simulated(2, delay="90ms").write(tmp_path / "other")
+    for run in (reference, other):
+        (run / "experiment.yaml").unlink()
+
+    with pytest.raises(SpecError, match=r"expectations\S*: 30000000 -> 90000000"):
+        compared(reference, other)
+
+
+@pytest.mark.parametrize(
+    ("machine", "kind", "sentence"),
+    [
+        ({"clock": "virtual", "kernel": "6.12"}, "clock", "ran in real time, .* in virtual time"),
+        ({"clock": "real", "kernel": "6.13"}, "kernel", "ran in kernel 6.12, .* in kernel 6.13"),
+    ],
+)
+def test_another_clock_or_kernel_is_refused(
+    reference: Path, tmp_path: Path, machine: dict[str, str], kind: str, sentence: str
+) -> None:
+    """Each is named with what it was, and can be accepted."""
+    other = simulated(2).write(tmp_path / "other")
+    (reference / "machine.json").write_text(json.dumps({"clock": "real", "kernel": "6.12"}))
+    (other / "machine.json").write_text(json.dumps(machine))
+
+    with pytest.raises(SpecError, match=sentence) as refused:
+        compared(reference, other)
+
+    assert f"--despite {kind}" in str(refused.value)
+    assert [each.kind for each in compared(reference, other, despite=kind).candidates[0].differences] == [kind]
+
+
+def test_a_killed_run_is_refused(reference: Path, tmp_path: Path) -> None:
+    """It is named, on either side, and compared as far as it came when that is wanted."""
+    killed = simulated(2)
+    killed.made.outcome = {"how": "interrupted", "detail": "killed before its outcome was recorded"}
+    run = killed.write(tmp_path / "killed")
+
+    for pair in ((reference, run), (run, reference)):
+        with pytest.raises(SpecError, match=r"killed was interrupted \(killed before its outcome"):
+            compared(*pair)
+        assert compared(*pair, despite="unfinished").exit_code == 0
+
+
+def test_a_run_with_itself_is_refused(reference: Path, tmp_path: Path) -> None:
+    """Given twice, by a link, or as a copy."""
+    link, copy = tmp_path / "link", tmp_path / "copy"
+    link.symlink_to(reference)
+    provenance = {"started": "2026-11-29T12:00:00+00:00", "time_zone": "UTC", "chaoskit": "1", "python": "3"}
+    provenance |= dict.fromkeys(("chaoskit_commit", "file", "sha256", "commit", "is_modified"))
+    (reference / "provenance.json").write_text(json.dumps(provenance | {"kernel": "6.12", "libraries": {}}))
+    shutil.copytree(reference, copy)
+
+    for other in (reference, link, copy):
+        with pytest.raises(SpecError, match="a run compared with itself says nothing"):
+            compared(reference, other)
+
+
+def test_the_same_bytes_are_told(reference: Path, tmp_path: Path) -> None:
+    """In virtual time a change that changes nothing gives the same records: that is said."""
+    again = simulated(1).write(tmp_path / "again")
+
+    assert "byte for byte" in compared(reference, again).candidates[0].remarks[0]
+
+
+def test_each_is_compared_with_the_first(reference: Path, tmp_path: Path) -> None:
+    """Of three directories two are candidates, and the exit code is that of the worst."""
+    same, worse = simulated(2).write(tmp_path / "same"), simulated(3, WORSE).write(tmp_path / "worse")
+
+    found = compared(reference, same, worse)
+
+    assert [each.verdict for each in found.candidates] == ["not-shown", "regressed"]
+    assert found.exit_code == 1
+    assert found.judged == sum(len(each.changes) for each in found.candidates)
+
+
+def test_pooled_runs_count_as_one(tmp_path: Path) -> None:
+    """Each side has the streams of all its runs; what changes too little for single runs is shown by the pools."""
+    before = [simulated(seed, SAME, streams=50).write(tmp_path / f"before-{seed}") for seed in range(4)]
+    after = [
+        simulated(10 + seed, Change(latency=1.7), streams=50).write(tmp_path / f"after-{seed}") for seed in range(4)
+    ]
+
+    single = compared(before[0], after[0])
+    pooled = compare_runs(request([], before, after, (), None))
+
+    assert change(pooled, "ttft_p50").streams > 3.5 * change(single, "ttft_p50").streams
+    assert change(pooled, "ttft_p50").verdict == "regressed"
+    assert len(pooled.reference) == len(pooled.candidates[0].runs) == 4
+
+
+def test_runs_of_one_pool_must_be_comparable(reference: Path, tmp_path: Path) -> None:
+    """A run of another experiment within a side is refused, too."""
+    others = [simulated(seed, delay=delay).write(tmp_path / delay) for seed, delay in ((2, "30ms"), (3, "90ms"))]
+
+    with pytest.raises(SpecError, match="30ms -> 90ms"):
+        compare_runs(request([], [reference, others[1]], [others[0]], (), None))
+
+
+MATRIX = TEXT.format(objectives=json.dumps(list(OBJECTIVES)), seed=1, delay="30ms") + (
+    "matrix: {faults.wifi.netem.delay: [30ms, 60ms]}\n"
+)
+
+
+def matrix(folder: Path, variants: dict[str, Simulated]) -> Path:
+    """The folder of a matrix in which these variants were run."""
+    folder.mkdir()
+    (folder / "experiment.yaml").write_text(MATRIX)
+    (folder / "outcome.json").write_text('{"how": "finished", "detail": ""}')
+    for name, run in variants.items():
+        run.write(folder / name)
+    return folder
+
+
+def test_matrices_are_compared_variant_by_variant(tmp_path: Path) -> None:
+    """Each with the one of its name; the change stands in the variant that has it."""
+    before = matrix(tmp_path / "before", {"delay=30ms": simulated(1), "delay=60ms": simulated(2, delay="60ms")})
+    after = matrix(tmp_path / "after", {"delay=30ms": simulated(3), "delay=60ms": simulated(4, WORSE, delay="60ms")})
+
+    found = compared(before, after)
+
+    assert {each.variant for each in found.candidates[0].changes if each.verdict == "regressed"} == {"delay=60ms"}
+    assert found.exit_code == 1
+
+
+def test_a_missing_variant_is_named(tmp_path: Path) -> None:
+    """What was not run in one of them cannot be judged: undecided."""
+    before = matrix(tmp_path / "before", {"delay=30ms": simulated(1), "delay=60ms": simulated(2, delay="60ms")})
+    after = matrix(tmp_path / "after", {"delay=30ms": simulated(3)})
+
+    (candidate,) = compared(before, after).candidates
+
+    assert candidate.verdict == "undecided"
+    assert "variant delay=60ms is in" in candidate.reason
+    assert any("delay=60ms was not run" in each for each in candidate.remarks)
+
+
+def test_a_matrix_and_a_run_do_not_fit(reference: Path, tmp_path: Path) -> None:
+    """The refusal says which variant to take."""
+    whole = matrix(tmp_path / "whole", {"delay=30ms": simulated(2)})
+
+    with pytest.raises(SpecError, match=r"compare it with one of the variants: chaoskit compare \S+reference \S+=30ms"):
+        compared(reference, whole)
+
+
+def test_runs_without_a_plan_are_compared(tmp_path: Path) -> None:
+    """Records alone have one phase, and the headline metrics."""
+    runs = []
+    for seed in (1, 2):
+        made = simulated(seed).made
+        made.plan, made.records = None, [each for each in made.records if type(each).__name__ != "Phase"]
+        runs.append(made.write(tmp_path / str(seed)))
+
+    found = compared(*runs)
+
+    assert {each.phase for each in found.candidates[0].changes} == {"run"}
+    assert found.exit_code == 0
+
+
+def test_goodput_of_other_objectives_is_not_judged(reference: Path, tmp_path: Path) -> None:
+    """Bounds may change between releases; what counts as good is then not the same."""
+    other = simulated(2, objectives=("ttft_p50 < 1ms during wifi",)).write(tmp_path / "other")
+
+    found = compared(reference, other)
+
+    assert "other objectives" in change(found, "goodput").reason
+    assert shown(found.candidates[0]) == []
+
+
+def test_a_result_reads_back(reference: Path, tmp_path: Path) -> None:
+    """Its JSON has finite numbers only, and is the same result again."""
+    found = compared(reference, simulated(2, WORSE).write(tmp_path / "worse"))
+
+    assert RunComparison.model_validate_json(found.model_dump_json()) == found
+    json.loads(found.model_dump_json(), parse_constant=lambda name: pytest.fail(name))
+
+
+def test_every_kind_of_difference_can_be_accepted(reference: Path, tmp_path: Path) -> None:
+    """--despite takes all of them at once."""
+    assert compared(reference, simulated(2).write(tmp_path / "b"), despite=",".join(KINDS)).exit_code == 0

@@ -1,0 +1,156 @@
+"""GitHub's action and GitLab's template, carried out in a folder: verdicts, outputs, summaries, artefacts, mistakes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from composite_action import Job, carry_out
+
+from chaoskit.substrate import uml
+
+TOP = Path(__file__).parents[2]
+ACTION = TOP / ".github" / "actions" / "chaoskit"
+PATH = f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
+FILE = """\
+name: {name}
+question: Does a stream come?
+stage: {{lab: edge}}
+workload: {{request-rate: 10/s, output-tokens: 5}}
+server: {{first-token: {{median: 20ms, p99: 30ms}}, token-interval: 5ms}}
+timeline: [{{baseline: 3s}}]
+objectives: ["{objective}"]
+seed: 1
+"""
+OBJECTIVES = {
+    "met": "interruption_rate < 50%",
+    "broken": "ttft_p50 < 1ms during baseline",
+    "undecided": "interruption_rate < 1%",
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A repository with an experiment for each verdict."""
+    folder = tmp_path / "workspace"
+    (folder / "chaos").mkdir(parents=True)
+    for name, objective in OBJECTIVES.items():
+        (folder / "chaos" / f"{name}.yaml").write_text(FILE.format(name=name, objective=objective))
+    return folder
+
+
+def use(workspace: Path, **inputs: str) -> Job:
+    """Use the action with the chaoskit and the kernel that are here."""
+    given = {name.replace("_", "-"): value for name, value in inputs.items()}
+    place = workspace.parent / "runner"
+    place.mkdir()
+    return carry_out(ACTION, {"version": "installed", **given}, place, workspace, PATH)
+
+
+def test_a_broken_objective_fails_the_job(kernel: uml.GuestKernel, workspace: Path) -> None:
+    """The exit code is chaoskit's, and reports, summary and artefact are there all the same."""
+    job = use(workspace, experiments="chaos/broken.yaml", args="--clock virtual")
+
+    assert (job.exit_code, job.outputs["verdict"], job.outputs["exit-code"]) == (1, "broken", "1"), job.log
+    (run,) = Path(job.outputs["run-directory"]).iterdir()
+    assert {"result.json", "report.html", "junit.xml", "report.md"} <= {path.name for path in run.iterdir()}
+    assert (run / "report.md").read_text() in job.summary
+    assert job.used["actions/upload-artifact"]["name"] == job.outputs["artifact"] == "chaoskit-chaos-broken"
+    assert job.used["actions/upload-artifact"]["path"] == job.outputs["run-directory"]
+    assert any(line.startswith("::error file=chaos/broken.yaml,line=7") for line in job.obeyed), job.obeyed
+
+
+def test_the_worst_of_several_counts_where_it_is_asked_for(kernel: uml.GuestKernel, workspace: Path) -> None:
+    """Lines, globs and several folders; undecided beside met is undecided, and fails only a job that wants it."""
+    job = use(
+        workspace, experiments="chaos/m*.yaml\n\n  chaos/undecided.yaml  ", args="--clock virtual", fail_on="broken"
+    )
+
+    assert (job.exit_code, job.outputs["verdict"], job.outputs["exit-code"]) == (0, "undecided", "5"), job.log
+    assert sorted(path.name for path in Path(job.outputs["run-directory"]).iterdir()) == ["met", "undecided"]
+    assert job.outputs["artifact"] == "chaoskit-chaos-met"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        ({}, "give experiments, one file a line, or gameday"),
+        ({"experiments": "chaos/met.yaml", "gameday": "g.yaml"}, "give experiments or gameday, not both"),
+        ({"experiments": "nowhere/*.yaml"}, "experiments: nowhere/*.yaml: no such file"),
+        ({"experiments": "chaos/met.yaml", "args": "--seed 'a"}, "args: --seed 'a: an open quote"),
+        ({"experiments": "chaos/met.yaml", "fail_on": "borken"}, "fail-on: borken: of broken, undecided and error"),
+        ({"gameday": "gameday.yaml"}, "gameday: gameday.yaml: no such file"),
+    ],
+)
+def test_inputs_that_make_no_sense_are_said(workspace: Path, inputs: dict[str, str], sentence: str) -> None:
+    """One sentence in log and summary, exit code 2, and nothing was run."""
+    job = use(workspace, **{"kernel": "none", "fail_on": "broken", **inputs})
+
+    assert (job.exit_code, job.outputs["verdict"]) == (2, "error"), job.log
+    assert sentence in job.log
+    assert sentence in job.summary
+    assert "::group::" not in job.log
+
+
+def test_a_mistake_in_a_file_is_told_before_the_first_run(workspace: Path) -> None:
+    """All files are validated first: 2, the line of the mistake in the summary, as text."""
+    (workspace / "chaos" / "wrong.yaml").write_text(FILE.format(name="<script>", objective="ttft_p95 < soon"))
+
+    job = use(workspace, experiments="chaos/*.yaml", kernel="none")
+
+    assert (job.exit_code, job.outputs["exit-code"]) == (2, "2"), job.log
+    assert "chaos/wrong.yaml:" in job.summary
+    assert "<script>" not in job.summary
+    assert list(Path(job.outputs["run-directory"]).iterdir()) == []
+
+
+def test_nothing_in_a_repository_is_a_command(workspace: Path) -> None:
+    """Names of files and inputs with quotes, substitutions and lines are data, for the shell and for the runner."""
+    bad = "chaos/$(touch pwned) `touch pwned`;\n::error::pwned.yaml"
+    (workspace / bad).write_text("name: [::error::pwned\n::set-output name=verdict::met")
+
+    job = use(workspace, experiments="chaos/*pwned*", kernel="none", artifact="a\nverdict=met", args="'$(touch pwned)'")
+
+    assert job.exit_code == 2, job.log
+    assert job.outputs["verdict"] == "error"
+    assert job.outputs["artifact"] == "a-verdict-met"
+    assert not list(workspace.rglob("pwned"))
+    assert [line.partition(" ")[0].strip(":") for line in job.obeyed if "group" not in line] == []
+
+
+def test_a_kernel_is_kept_by_what_it_depends_on(kernel: uml.GuestKernel, workspace: Path) -> None:
+    """The cache of the job gets key and folder of `chaoskit kernel cache`; without the input there is no cache."""
+    job = use(workspace, experiments="none", kernel_cache="true")
+
+    cached = job.used["actions/cache"]
+    assert cached["key"].startswith("chaoskit-kernel-")
+    assert kernel.path.is_relative_to(cached["path"])
+
+
+def test_gitlabs_job_keeps_what_its_template_names(kernel: uml.GuestKernel, workspace: Path) -> None:
+    """Where everybody may write, as a runner of GitLab checks out: exit code 5, which the template makes a warning, and
+    the reports at the paths that GitLab is told."""
+    _, told = yaml.safe_load_all((TOP / "docs" / "ci" / "gitlab.yml").read_text())
+    (job,) = told.values()
+    workspace.chmod(0o777)
+    (workspace / "chaos").chmod(0o777)
+    variables = {"CHAOS_EXPERIMENTS": "chaos/und*.yaml", "CHAOS_GAMEDAY": "", "CHAOS_OPTIONS": "--clock virtual"}
+    assert variables.keys() < job["variables"].keys()
+
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", "\n".join(job["script"])],
+        cwd=workspace,
+        env={"HOME": os.environ["HOME"], "PATH": PATH, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert done.returncode in job["allow_failure"]["exit_codes"]
+    reports = job["artifacts"]["reports"]
+    assert {name: len(list(workspace.glob(path))) for name, path in reports.items()} == dict.fromkeys(reports, 1)
