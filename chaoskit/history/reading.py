@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -98,6 +99,10 @@ def _past_run(row: Sequence[Any]) -> PastRun:
 
 def _chosen(runs: Sequence[PastRun], selection: Selection, path: Path, now: str) -> list[PastRun]:
     """The runs that are selected."""
+    if not runs:
+        raise SpecError(
+            f"{path} has no run yet; chaoskit history add RUNDIR --history {shlex.quote(str(path))} adds one"
+        )
     found = list(runs)
     for option, attribute in (("", "name"), ("--variant: ", "variant"), ("--branch: ", "branch")):
         wanted = getattr(selection, attribute)

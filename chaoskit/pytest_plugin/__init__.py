@@ -53,13 +53,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect an experiment file."""
+    """Collect an experiment file, and a suite file that is named on the command line."""
     if file_path.suffix not in (".yaml", ".yml"):
         return None
-    from chaoskit.pytest_plugin.recognition import is_experiment, is_named
+    from chaoskit.pytest_plugin.recognition import is_experiment, is_named, is_suite
 
     if not is_named(file_path, parent.config.getini("chaoskit_files"), parent.config.rootpath):
         return None
+    if parent.session.isinitpath(file_path) and is_suite(file_path):
+        from chaoskit.pytest_plugin.suites import SuiteFile
+
+        return SuiteFile.from_parent(parent, path=file_path)
     if not is_experiment(file_path):
         return None
     from chaoskit.pytest_plugin.collection import ExperimentFile

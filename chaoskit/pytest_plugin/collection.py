@@ -116,26 +116,58 @@ def _places(variant: Variant) -> list[Place]:
     return found or [Place(None, _NO_OBJECTIVES, lines.get(("name",)))]
 
 
-class ObjectiveTest(pytest.Item):
-    """An objective as a test. All tests of an experiment share its run. `is_real`: it is on a real interface."""
+class SharedTest(pytest.Item):
+    """A test whose run other tests share. `is_real`: it is on a real interface."""
 
-    def __init__(self, *, place: Place, wanted: Wanted, is_real: bool, **options: Any) -> None:
+    def __init__(self, *, wanted: Wanted, is_real: bool, **options: Any) -> None:
         super().__init__(**options)
         self.wanted = wanted
-        self._place, self._is_real = place, is_real
-        self._result: Result | None = None
+        self.is_real = is_real
         self.add_marker("chaoskit")
         self.add_marker(pytest.mark.xdist_group(f"{self.path}::{wanted.variant}"))
 
+    def skip_real(self) -> None:
+        """Skip it if it is on a real interface, and those were not asked for."""
+        if self.is_real and not Session.of(self.config).may_use_interfaces:
+            pytest.skip("it puts faults on a real interface of this machine: give --chaoskit-interfaces")
+
+    def judge(self, verdict: str, sentence: str) -> None:
+        """Fail, or skip what is undecided. Raises BrokenObjective and UndecidedObjective."""
+        if verdict == "broken":
+            raise BrokenObjective(sentence)
+        match Session.of(self.config).undecided:
+            case "skip":
+                pytest.skip(_one_line(sentence))
+            case "xfail":
+                pytest.xfail(_one_line(sentence))
+        raise UndecidedObjective(sentence)
+
+    def told(self, sentence: str) -> str:
+        """The sentence, with where the file is."""
+        return printable_lines(f"{sentence}\n  {self.path}")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """A sentence, where it is the run's; a traceback, where it is a mistake."""
+        if isinstance(excinfo.value, BrokenObjective | UndecidedObjective):
+            return self.told(str(excinfo.value))
+        return super().repr_failure(excinfo, style)
+
+
+class ObjectiveTest(SharedTest):
+    """An objective as a test. All tests of an experiment share its run."""
+
+    def __init__(self, *, place: Place, **options: Any) -> None:
+        super().__init__(**options)
+        self._place = place
+        self._result: Result | None = None
+
     def setup(self) -> None:
         """Have the experiment run, unless it has. What it cannot do is an error of the test, in one sentence."""
-        session = Session.of(self.config)
-        if self._is_real and not session.may_use_interfaces:
-            pytest.skip("it puts faults on a real interface of this machine: give --chaoskit-interfaces")
+        self.skip_real()
         try:
-            result = session.runs.result(self.wanted)
+            result = Session.of(self.config).runs.result(self.wanted)
         except NoResult as error:
-            pytest.fail(self._told(str(error)), pytrace=False)
+            pytest.fail(self.told(str(error)), pytrace=False)
         self._result = result
         self.user_properties += [
             ("chaoskit_run", result.run),
@@ -146,37 +178,22 @@ class ObjectiveTest(pytest.Item):
         ]
         if result.exit_code not in _DECIDED:
             detail = result.internal_error or result.outcome.detail or result.outcome.reason
-            pytest.fail(self._told(f"{result.outcome.status}: {detail}"), pytrace=False)
+            pytest.fail(self.told(f"{result.outcome.status}: {detail}"), pytrace=False)
 
     def runtest(self) -> None:
-        """Judge it. Raises BrokenObjective and UndecidedObjective."""
+        """Judge it."""
         assert self._result is not None, "it was set up"
         verdict, reason = _verdict(self._result, self._place.found_in(self._result))
         self.user_properties.append(("chaoskit_objective", verdict))
-        if verdict in ("met", "none"):
-            return
-        sentence = f"{verdict}: {self._place.name}\n  {reason}"
-        if verdict == "broken":
-            raise BrokenObjective(sentence)
-        match Session.of(self.config).undecided:
-            case "skip":
-                pytest.skip(_one_line(sentence))
-            case "xfail":
-                pytest.xfail(_one_line(sentence))
-        raise UndecidedObjective(sentence)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """A sentence, where it is the run's; a traceback, where it is a mistake."""
-        if isinstance(excinfo.value, BrokenObjective | UndecidedObjective):
-            return self._told(str(excinfo.value))
-        return super().repr_failure(excinfo, style)
+        if verdict not in ("met", "none"):
+            self.judge(verdict, f"{verdict}: {self._place.name}\n  {reason}")
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The line of the objective in its file."""
         line = self._place.line
         return self.path, None if line is None else line - 1, self.name
 
-    def _told(self, sentence: str) -> str:
+    def told(self, sentence: str) -> str:
         """The sentence, with where the records are, and where the objective stands."""
         kept = "" if self._result is None else f"\n  records: chaoskit report {self._result.run}"
         line = "" if self._place.line is None else f":{self._place.line}"

@@ -12,10 +12,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from chaoskit import child_command
 from chaoskit.errors import RefusedError
@@ -23,7 +23,9 @@ from chaoskit.records.directory import PLAN
 
 if TYPE_CHECKING:
     from chaoskit.analysis.result import Result
+    from chaoskit.analysis.suite_result import SuiteResult
 
+SUMMARY = "gameday.json"  # as of analysis.suite_result, which takes long to import
 _MOST_SAME_NAME = 1000
 
 
@@ -37,16 +39,17 @@ class NoResult(Exception):
 
 @dataclass(frozen=True)
 class Wanted:
-    """An experiment file, its variant, and the options of `chaoskit run` beside these."""
+    """An experiment file, its variant, and the options of `chaoskit run` beside these; or a suite of `gameday`."""
 
     file: Path
     variant: str = ""
     options: tuple[str, ...] = ()
+    command: Literal["run", "gameday"] = "run"
 
     @property
     def words(self) -> tuple[str, ...]:
         """The words of the command line, but for the run directory."""
-        return ("run", str(self.file), *(("--variant", self.variant) if self.variant else ()), *self.options)
+        return (self.command, str(self.file), *(("--variant", self.variant) if self.variant else ()), *self.options)
 
     @property
     def key(self) -> str:
@@ -70,14 +73,27 @@ class SharedRuns:
     def result(self, wanted: Wanted) -> Result:
         """The result of its only run, which is now if no worker has run it. Raises NoResult."""
         if wanted.key not in self._results:
-            with self._locked(wanted.key) as note:
-                if not note.exists():
-                    _write(note, self._run(wanted))
-                self._results[wanted.key] = _read(json.loads(note.read_text()))
+            self._results[wanted.key] = _read(self._note(wanted))
         found = self._results[wanted.key]
         if isinstance(found, NoResult):
             raise found
         return found
+
+    def suite(self, wanted: Wanted) -> SuiteResult:
+        """The same of a suite. Raises NoResult."""
+        from chaoskit.analysis.suite_result import load_suite_result
+
+        note = self._note(wanted)
+        if "run" not in note:
+            raise NoResult(str(note["sentence"]), int(note["code"]))
+        return load_suite_result(Path(str(note["run"])))
+
+    def _note(self, wanted: Wanted) -> dict[str, str | int]:
+        with self._locked(wanted.key) as note:
+            if not note.exists():
+                _write(note, self._run(wanted))
+            found: dict[str, str | int] = json.loads(note.read_text())
+            return found
 
     def run_alone(self, wanted: Wanted) -> Result:
         """The result of another run, shared with nobody. Raises NoResult."""
@@ -115,9 +131,10 @@ class SharedRuns:
             return {"code": error.exit_code, "sentence": str(error)}
         except OSError as error:
             return {"code": RefusedError.exit_code, "sentence": f"{error.filename}: {error.strerror}"}
-        if (run / PLAN).exists():
+        if (run / (PLAN if wanted.command == "run" else SUMMARY)).exists():
             return {"code": ended.code, "run": str(run)}
-        run.rmdir()
+        with suppress(OSError):  # there is more than was expected, and it is kept
+            run.rmdir()
         return {"code": ended.code, "sentence": ended.sentence}
 
 

@@ -46,6 +46,7 @@ _OWNERS = {
     "between": "held back in between",
     "unknown": "unknown",
 }
+OF_FIRST_TOKENS, OF_STALLS = "the lateness of first tokens", "the stall time"
 _FIRST_TOKEN = ("ttfb", "ttft", "ttf_event", "ttfo", "connect", "dns", "tls", "upload")
 _STALLS = ("itl", "tpot", "e2el", "max_gap", "stall", "recovery")
 _CHAINS = ("toolchain",)
@@ -165,11 +166,11 @@ def blame(phases: Sequence[PhaseResult], metric: str) -> tuple[str, dict[str, fl
     if metric.startswith(_FIRST_TOKEN) and (places := _sum(_late_places(phase) for phase in phases)):
         return "the late first tokens", places
     if metric.startswith(_FIRST_TOKEN):
-        return "the lateness of first tokens", _sum(phase.first_token_causes.items() for phase in phases)
+        return OF_FIRST_TOKENS, _sum(phase.first_token_causes.items() for phase in phases)
     if metric.startswith(_INTERRUPTED):
         return "the interruptions", _sum(phase.interruption_causes.items() for phase in phases)
     if metric.startswith(_STALLS):
-        return "the stall time", _sum(_stall_times(phase.stall_attribution).items() for phase in phases)
+        return OF_STALLS, _sum(_stall_times(phase.stall_attribution).items() for phase in phases)
     return "", {}
 
 

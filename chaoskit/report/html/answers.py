@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value
 from chaoskit.analysis.result import ObjectiveResult, PhaseResult, Result
-from chaoskit.report.headline import blame, reason
+from chaoskit.report.headline import OF_FIRST_TOKENS, OF_STALLS, blame, reason
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.objectives import parse as parse_objective
@@ -53,7 +53,7 @@ def answers(result: Result) -> tuple[Answer, ...]:
     """The three of them, and what the fault was; of a run in which nothing broke what it found instead."""
     broken = [each for each in result.objectives if each.verdict == "broken"]
     if not broken:
-        return (_without(result), *_faults(result))
+        return (_without(result), *_measured(result), *_faults(result))
     first, *others = broken
     rest = [f"{each.text}: {format_value(each.observed.value, each.unit)}" for each in others[: _MOST - 1]]
     left = len(others) - len(rest)
@@ -84,6 +84,18 @@ def _without(result: Result) -> Answer:
     return Answer("What broke", "It is undecided", (reason(result),))
 
 
+def _measured(result: Result) -> Iterator[Answer]:
+    """What there is to say of a run in which nothing broke."""
+    found = result.overall
+    if found.ttft.p50_ms is not None:
+        p95 = f"p95 {format_value(found.ttft.p95_ms, 'ms')}"
+        yield Answer("First token", f"{format_value(found.ttft.p50_ms, 'ms')} (median)", (p95,))
+    if found.stalls_per_minute.value is not None:
+        longer = f"gaps of more than {format_value(result.stall_threshold_ms, 'ms')}"
+        yield Answer("Stalls", format_value(found.stalls_per_minute.value, "per-minute"), (longer,))
+    yield Answer("Interrupted", f"{found.interrupted} of {counted(found.started, 'stream')}")
+
+
 def _by_how_much(result: Result, found: ObjectiveResult) -> Iterator[str]:
     objective, observed = _parsed(found), found.observed
     limit = format_value(found.bound, found.unit)
@@ -98,7 +110,8 @@ def _by_how_much(result: Result, found: ObjectiveResult) -> Iterator[str]:
         if (each.phase, each.metric) == (objective.phase, objective.metric) and each.reference is not None:
             yield f"in {result.reference}: {format_value(each.reference, each.unit)}"
     interval = format_interval(observed.low, observed.high, found.unit)
-    if observed.value is not None and observed.low != observed.high and interval != ANYTHING:
+    ends = {format_value(each, found.unit) for each in (observed.low, observed.high)}
+    if observed.value is not None and len(ends) > 1 and interval != ANYTHING:
         yield f"{100 * result.level:.3g} % interval: {interval}, over {counted(found.streams, 'stream')}"
 
 
@@ -122,7 +135,7 @@ def _whose(result: Result, found: ObjectiveResult) -> Answer | None:
     lines += [f"by kind: {told}"] if (told := _shares(kinds.items(), total)) else []
     rest = _shares(((_OWNERS.get(owner, owner).lower(), part) for owner, part in others), total)
     lines += [f"and {rest}"] if rest else []
-    lines += _confidence(phases)
+    lines += _confidence(phases, what)
     return Answer("Whose fault", _OWNERS.get(most, f"{most[:1].upper()}{most[1:]}"), tuple(lines))
 
 
@@ -136,11 +149,15 @@ def _shares(parts: Iterable[tuple[str, float]], total: float) -> str:
     return ", ".join(f"{name} {_share(part, total)}" for name, part in named)
 
 
-def _confidence(phases: Sequence[PhaseResult]) -> Iterator[str]:
-    found = dict.fromkeys(each.stall_attribution.confidence for each in phases if each.stall_attribution.stalls)
-    if list(found) == ["exact"]:
+def _confidence(phases: Sequence[PhaseResult], what: str) -> Iterator[str]:
+    """How sure that is, as far as the result says it of the stall time, and of first tokens."""
+    if what == OF_STALLS:
+        found = {each.stall_attribution.confidence for each in phases if each.stall_attribution.stalls}
+    else:
+        found = {each.first_token_confidence for each in phases if each.late_first_tokens and what == OF_FIRST_TOKENS}
+    if found == {"exact"}:
         yield "exact: by the server's own stamps"
-    elif found:
+    elif "likely" in found:
         yield "likely: by what could be seen from outside"
 
 

@@ -19,6 +19,8 @@ UPLOT_PACKAGE = (
     "sha512-KIMVnG68zvu5XXUbC4LQEPnhwOxBuLyW1AHtpm6IKTXImkbLgkMy+jabjLgSLMasNuGGzQm/ep3tOkyTxpiQIw==",
 )
 """Where uPlot is from, and the integrity that npm records of that package."""
+LICENCE = FOLDER / "vendor" / "uPlot.LICENSE"
+"""It asks to be a part of each copy."""
 SCRIPTS = (
     "vendor/uPlot.iife.min.js",
     "scripts/unpack.js",

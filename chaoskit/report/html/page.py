@@ -79,7 +79,7 @@ class RunView:
     service: tuple[Section, ...]
     machine: Block
     warnings: tuple[str, ...]
-    reference: str
+    compared: str
     distributions: tuple[Chart, ...]
     charts: tuple[Chart, ...]
     stalls: tuple[StallRow, ...]
@@ -128,6 +128,7 @@ def render(source: Source) -> Iterator[str]:
         scripts=[assets.text_of(name) for name in assets.SCRIPTS],
         styles=[assets.text_of(name) for name in assets.STYLES],
         bar_width=WIDTH,
+        licence=assets.LICENCE.read_text("utf-8"),
     )
 
 
@@ -213,7 +214,7 @@ def _run(run: Run, result: Result, key: str, has_pictures: bool = True) -> RunVi
         service=tuple(sections.service(result)),
         machine=sections.machine(result),
         warnings=result.warnings,
-        reference=result.reference,
+        compared=_compared(result),
         distributions=spread,
         charts=charts,
         stalls=tuple(_stalls(tables)),
@@ -224,6 +225,15 @@ def _run(run: Run, result: Result, key: str, has_pictures: bool = True) -> RunVi
         left_out=shown.left_out if is_drawn else "",
         data=Markup(pack(shown.header, shown.columns) if is_drawn else ""),
     )
+
+
+def _compared(result: Result) -> str:
+    """What the numbers compare."""
+    if len(result.phases) < 2 or result.phase(result.reference) is None:
+        return "Numbers"
+    has_fault = any(phase.faults for phase in result.phases)
+    reference = f"{result.reference[:1].upper()}{result.reference[1:]}"
+    return f"{reference} against {'fault' if has_fault else 'the other phases'}"
 
 
 def _objectives(result: Result) -> Iterator[ObjectiveResult]:

@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_past import run, series
 
 from chaoskit.analysis.trends.flapping import flapping
-from chaoskit.analysis.trends.points import PastRun, Point, Series, Subject
+from chaoskit.analysis.trends.points import Subject
 from chaoskit.analysis.trends.tracks import judge, tracks
 from chaoskit.analysis.trends.trend import trends
 
 GOOD, BAD = [100.0, 101.0, 99.0] * 4, [150.0, 152.0, 149.0] * 2
-TTFT = Subject("ttft_p95 during wifi", "ttft_p95", "ms")
-
-
-def run(at: int, **more: object) -> PastRun:
-    """The run of this number."""
-    made = PastRun(
-        identity=str(at),
-        started=f"2026-{1 + at // 28:02}-{1 + at % 28:02}T00:00:00Z",
-        name="wifi",
-        variant="",
-        experiment="e" * 64,
-        target="http://127.0.0.1",
-        clock="real",
-        kernel="6.12",
-        chaoskit="0.1.0",
-        commit=f"{at:040x}",
-        branch="main",
-        is_dirty=False,
-        status="finished",
-        verdict="met",
-        streams=100,
-        is_overloaded=False,
-    )
-    return replace(made, **more)  # type: ignore[arg-type]
-
-
-def series(values: Sequence[float], subject: Subject = TTFT) -> Series:
-    """A run for each value."""
-    return Series(subject, tuple(Point(run(at), value, None, None, 100) for at, value in enumerate(values)))
 
 
 def test_a_regression_is_between_two_commits() -> None:

@@ -15,6 +15,8 @@ from cli_words import LIBRARY_PHRASES, chaoskit
 from made_history import run_of, runs_of
 from made_runs import Made, plan
 
+from chaoskit.history.file import writing
+
 STEADY, SLOWER = [100.0, 104.0, 98.0, 101.0], [150.0, 152.0, 149.0]
 
 
@@ -226,6 +228,17 @@ def test_without_a_history_it_says_how_to_begin_one(tmp_path: Path) -> None:
         in told.stderr
     )
     assert not (tmp_path / "none").exists()
+
+
+def test_an_empty_history_is_told(tmp_path: Path) -> None:
+    """One whose first run was refused has tables and no rows."""
+    with writing(tmp_path / "history.sqlite3"):
+        pass
+
+    told = chaoskit("history", "--history", str(tmp_path))
+
+    assert told.returncode == 2
+    assert "has no run yet; chaoskit history add RUNDIR" in told.stderr
 
 
 def test_hostile_text_is_escaped_in_each_form(tmp_path: Path) -> None:

@@ -7,22 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.pytest_plugin.recognition import KEYS, is_experiment, is_named
+from chaoskit.pytest_plugin.recognition import KEYS, SUITE_KEYS, is_experiment, is_named, is_suite
 from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.suite import Suite
 
 TOP = Path(__file__).parents[3]
 SHIPPED = sorted((TOP / "experiments").rglob("*.y*ml"))
 
 
 def test_the_keys_are_those_of_an_experiment() -> None:
-    """The plugin knows each key of an experiment, and no other."""
+    """The plugin knows each key of an experiment and of a suite, and no other."""
     assert {field.alias for field in Experiment.model_fields.values()} == KEYS
+    assert {field.alias for field in Suite.model_fields.values()} == SUITE_KEYS
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_included_experiments_are_recognised(path: Path) -> None:
     """Every included experiment is recognised, and neither a suite nor a configuration of a proxy."""
     assert is_experiment(path) == (path.suffix == ".yaml" and path.name != "gameday.yaml")
+    assert is_suite(path) == (path.name == "gameday.yaml")
 
 
 @pytest.mark.parametrize(

@@ -294,9 +294,11 @@ def test_paper_is_white(pages: dict[int, Path], opened: Opened, tmp_path: Path) 
     page.emulate_media(media="print", color_scheme="dark")
 
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    widest = max(page.locator("canvas").evaluate_all("(all) => all.map((each) => each.clientWidth)"))
     printed = page.pdf(path=tmp_path / "report.pdf")
 
     assert background == "rgb(255, 255, 255)"
+    assert widest <= 640
     assert not page.locator(".tools").first.is_visible()
     assert printed.startswith(b"%PDF")
     assert printed.count(b"/Type /Page\n") >= 2

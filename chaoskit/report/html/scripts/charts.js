@@ -5,7 +5,10 @@ const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [4, 2], [1, 4]];
 
 /** Draws the chart that `spec` describes into `place`; with a view its time follows that of the others. */
 function drawChart(place, spec, run, view, theme) {
-  const size = () => ({ width: Math.max(200, place.clientWidth), height: innerWidth < 640 ? 190 : spec.height });
+  const size = () => ({
+    width: theme.isPrinted ? PAPER : Math.max(200, place.clientWidth),
+    height: innerWidth < 640 ? 190 : spec.height,
+  });
   const options = {
     ...size(),
     legend: { live: true },
@@ -31,7 +34,10 @@ function drawChart(place, spec, run, view, theme) {
   const chart = new uPlot(options, columns, place);
   hideEdges(place, spec);
   if (view) follow(chart, place, view);
-  theme.onChange(() => chart.redraw(false));
+  theme.onChange(() => {
+    chart.setSize(size());
+    chart.redraw(false);
+  });
   new ResizeObserver(() => chart.setSize(size())).observe(place);
   return chart;
 }

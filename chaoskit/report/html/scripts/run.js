@@ -1,6 +1,7 @@
 "use strict";
 // The streams of a run: when each was asked, its tokens, its stalls, and what can be said of them.
 
+const LITTLE = 1e-5; // seconds: times are packed in microseconds
 const CAUSES = ["server", "network", "client", "between", "unknown"];
 const LETTERS = { server: "S", network: "N", client: "C", between: "B", unknown: "?" };
 
@@ -67,7 +68,7 @@ class Run {
 
   /** Whether its first token took longer than nearly all of the phase of reference. */
   isLate(stream) {
-    return this.began(stream) - this.scheduled[stream] > this.late;
+    return this.began(stream) - this.scheduled[stream] > this.late + LITTLE;
   }
 
   stalled(stream) {

@@ -1,6 +1,8 @@
 "use strict";
 // The colours of the page, for canvases: those of page.css, light on paper whatever the screen has.
 
+const PAPER = 640; // CSS pixels that a sheet of A4 or Letter has room for
+
 class Theme {
   constructor() {
     this.listeners = [];

@@ -24,7 +24,7 @@ class Timeline {
     this.selected = null;
     this.hovered = null;
     view.onChange(() => this.later());
-    theme.onChange(() => this.draw());
+    theme.onChange(() => this.resize());
     new ResizeObserver(() => this.resize()).observe(this.canvas.parentElement);
     this.resize();
   }
@@ -63,8 +63,9 @@ class Timeline {
   }
 
   resize() {
-    const width = this.canvas.parentElement.clientWidth;
+    const width = this.theme.isPrinted ? PAPER : this.canvas.parentElement.clientWidth;
     if (!width) return;
+    this.canvas.style.width = this.theme.isPrinted ? `${PAPER}px` : "";
     const room = innerWidth < 640 ? 380 : 560;
     this.width = width;
     this.plotWidth = Math.max(50, width - GUTTER - RIGHT);
