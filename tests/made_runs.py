@@ -13,7 +13,7 @@ from pathlib import Path
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams
 from chaoskit.analysis.streams.columns import signs_of_life, token_columns
 from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.plan.model import Plan, PlannedWorkload
 from chaoskit.probe.keepalives import KeepaliveCounter
 from chaoskit.records.jsonl import FILES, to_line
 from chaoskit.records.model import (
@@ -204,3 +204,18 @@ class Made:
             with (run / FILES[type(record)]).open("a") as file:
                 file.write(to_line(record))
         return run
+
+
+def write_with_workload(run: Path) -> Path:
+    """A run with two streams, beside which another client, `upload`, had one, with a stall."""
+    made, other = Made().phases(), Made(None, outcome=None, count=1000)
+    assert made.plan is not None
+    work = PlannedWorkload(
+        name="upload", target=made.plan.target, workload=made.plan.workload, objectives=(), first=other.count
+    )
+    made.plan = made.plan.model_copy(update={"workloads": (work,)})
+    made.stream(1000, [1100, 1150])
+    made.stream(11_000, [11_100, 11_150])
+    other.stream(12_000, [12_100, 12_900])
+    other.write(run / "workloads" / "upload")
+    return made.write(run)

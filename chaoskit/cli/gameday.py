@@ -22,6 +22,11 @@ def gameday(
         int | None, typer.Option(min=1, max=64, help="Runs side by side in virtual time. Default: the processors.")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run and for how long. Runs nothing.")] = False,
+    report: Annotated[
+        str,
+        typer.Option(metavar="NAME,...", help="Write reports of the suite and of each run."),
+    ] = "",
+    history: HistoryOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
     substrate: Annotated[
         SubstrateName, typer.Option(help="Where labs run: this kernel, or User-Mode Linux guests.")
@@ -33,7 +38,6 @@ def gameday(
     clock: Annotated[
         ClockName, typer.Option(help="virtual: waits take no real time, and labs run side by side.")
     ] = ClockName.AUTO,
-    history: HistoryOption = None,
 ) -> None:
     """Run a suite of experiments, and print one verdict. Its folder has a run directory for each.
 
@@ -42,14 +46,16 @@ def gameday(
     """
     from chaoskit.gameday.command import GamedayOptions, place_of, run_gameday
     from chaoskit.gameday.planned import show_plan
+    from chaoskit.report.formats import chosen
     from chaoskit.spec.suite_load import load_suite
     from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
 
+    reports = chosen(report.split(",")) if report else ()
     loaded = load_suite(file)
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     runs = loaded.only(only or [])
     if plan:
         show_plan(loaded, runs, place_of(where))
         return
-    raise typer.Exit(run_gameday(loaded, runs, GamedayOptions(where, out, resume, jobs, quiet, history)))
+    raise typer.Exit(run_gameday(loaded, runs, GamedayOptions(where, out, resume, jobs, quiet, reports, history)))

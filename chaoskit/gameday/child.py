@@ -21,10 +21,9 @@ _PATIENCE = 120 * 10**9  # ns from an interruption to the end: streams are drain
 _LONGEST = 1 << 14  # bytes of what it said that are kept
 
 
-def run_command_line(words: tuple[str, ...], out: Path, history: Path | None = None) -> tuple[str, ...]:
-    """The command line of `chaoskit run` with these words, into this directory and, if there is one, this history."""
-    kept = ("--history", str(history)) if history is not None else ()
-    return programs.python("chaoskit", "run", *words, "--out", str(out), *kept)
+def run_command_line(words: tuple[str, ...], out: Path) -> tuple[str, ...]:
+    """The command line of `chaoskit run` with these words, into this directory."""
+    return programs.python("chaoskit", "run", *words, "--out", str(out))
 
 
 class ChildRun:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from chaoskit.analysis.suite_result import SuiteResult
@@ -13,13 +12,13 @@ from chaoskit.clock import RealClock
 from chaoskit.conduct.sudo_caller import caller
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.execution.options import date_in_name
-from chaoskit.gameday.child import run_command_line
 from chaoskit.gameday.folder import GamedayFolder, latest
 from chaoskit.gameday.preparation import Place, check_commands, prepare
 from chaoskit.gameday.run import Gameday, Surroundings, first_summary, restore_interrupted
 from chaoskit.history.adding import History
 from chaoskit.report import suite
 from chaoskit.report.screen import Screen
+from chaoskit.report.suite_documents import DOCUMENTS, write_documents
 from chaoskit.report.suite_progress import SuiteProgress
 from chaoskit.spec.load import read_text
 from chaoskit.spec.suite_load import SUITE, LoadedSuite, SuiteRun
@@ -30,16 +29,14 @@ FOLDERS = Path("gamedays")
 
 @dataclass(frozen=True)
 class GamedayOptions:
-    """Options of the command: where runs run, its folder, whether it is resumed, how many at once, and how quiet.
-
-    Each run is added to the `history`, if there is one.
-    """
+    """Options of the command. `reports`: formats of each run, and of the suite those that it has."""
 
     where: SubstrateOptions
     out: Path | None
     is_resumed: bool
     jobs: int | None
     is_quiet: bool
+    reports: tuple[str, ...] = ()
     history: Path | None = None
 
 
@@ -47,7 +44,7 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
     """Run the suite and show its result. Returns the exit code."""
     user = caller(os.environ, os.geteuid())
     check_commands(loaded, user)
-    prepared = prepare(runs, place_of(options.where))
+    prepared = prepare(runs, place_of(options.where, _words(options)))
     if options.history is not None:
         History.opened(options.history, loaded.file)
     folder, former = _folder(loaded, options)
@@ -59,20 +56,27 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
         summary = first_summary(loaded, prepared, former)
         count = sum(run.state == "waiting" for run in summary.runs)
         with SuiteProgress(count, jobs, None if options.is_quiet else screen) as progress:
-            command_line = partial(run_command_line, history=options.history)
-            around = Surroundings(folder, jobs, user, RealClock(), interrupts, progress, command_line)
+            around = Surroundings(folder, jobs, user, RealClock(), interrupts, progress)
             found = Gameday(loaded, prepared, summary, around).run()
         shown = found.model_copy(update={"folder": str(options.out or folder.path)})
     suite.render(shown, screen)
+    write_documents([name for name in options.reports if name in DOCUMENTS], shown, folder.path)
     return found.exit_code
 
 
-def place_of(options: SubstrateOptions) -> Place:
-    """Where labs run by these options."""
+def _words(options: GamedayOptions) -> tuple[str, ...]:
+    """Options of `run` for every run."""
+    words = ["--report", ",".join(options.reports)] if options.reports else []
+    words += ["--history", str(options.history)] if options.history is not None else []
+    return tuple(words)
+
+
+def place_of(options: SubstrateOptions, every: tuple[str, ...] = ()) -> Place:
+    """Where labs run by these options; `every` are words of all runs."""
     words = ["--substrate", options.substrate, "--clock", options.clock]
     words += ["--kernel", str(options.kernel)] if options.kernel is not None else []
     words += ["--guest-memory", str(options.memory)] if options.memory is not None else []
-    return Place(options.kernel, options.clock != "real" and options.substrate != "here", tuple(words))
+    return Place(options.kernel, options.clock != "real" and options.substrate != "here", tuple(words), every)
 
 
 def _folder(loaded: LoadedSuite, options: GamedayOptions) -> tuple[GamedayFolder, SuiteResult | None]:

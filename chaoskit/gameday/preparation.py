@@ -52,11 +52,15 @@ class PreparedRun:
 
 @dataclass(frozen=True)
 class Place:
-    """Where labs run: in virtual time if `allowed` and the guest kernel has it; `words` are options of `run`."""
+    """Where labs run: in virtual time if `allowed` and the guest kernel has it.
+
+    `words` are options of `run` for labs, `every` those for all runs.
+    """
 
     kernel: Path | None = None
     allowed: bool = True
     words: tuple[str, ...] = ()
+    every: tuple[str, ...] = ()
 
 
 def prepare(runs: Sequence[SuiteRun], place: Place) -> tuple[PreparedRun, ...]:
@@ -74,7 +78,8 @@ def prepare(runs: Sequence[SuiteRun], place: Place) -> tuple[PreparedRun, ...]:
         is_lab = not any(isinstance(each.experiment.stage, InterfaceStage) for each in chosen)
         needs = frozenset(need for plan in found.plans for need in plan.needs)
         is_virtual = is_lab and has_virtual_time(needs, guest)
-        prepared.append(PreparedRun(run, found, is_virtual, (*_words(run), *(place.words if is_lab else ()))))
+        words = (*_words(run), *place.every, *(place.words if is_lab else ()))
+        prepared.append(PreparedRun(run, found, is_virtual, words))
     return tuple(prepared)
 
 

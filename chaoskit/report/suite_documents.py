@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
 from chaoskit.analysis.suite_result import SuiteResult, as_json
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.report import suite_junit, suite_markdown
+from chaoskit.report.formats.destinations import replace_file
 from chaoskit.report.screen import Screen
 from chaoskit.report.suite import render
+from chaoskit.terminal import complain
 
 _WIDTH = 100  # columns
 
@@ -32,5 +38,20 @@ def _json(suite: SuiteResult, file: BinaryIO) -> None:
     file.write(as_json(suite).encode("ascii"))
 
 
-DOCUMENTS = {"console": Document("report.txt", _console), "json": Document("report.json", _json)}
+DOCUMENTS = {
+    "console": Document("report.txt", _console),
+    "json": Document("report.json", _json),
+    "markdown": Document("report.md", suite_markdown.write),
+    "junit": Document("junit.xml", suite_junit.write),
+}
 """By the name of the format, as for runs."""
+
+
+def write_documents(names: Sequence[str], suite: SuiteResult, folder: Path) -> None:
+    """Write these into the suite's folder. What cannot be written is said; the verdict counts without it, too."""
+    for name in names:
+        document = DOCUMENTS[name]
+        try:
+            replace_file(folder / document.file, document.file, partial(document.write, suite))
+        except (SpecError, RefusedError) as error:
+            complain(f"no {document.file}: {error}")

@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chaoskit import file_trust, programs
-from chaoskit.clock import RealClock
+from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.features import FEATURES
+from chaoskit.report.live import seconds
 from chaoskit.substrate import doctor, kernel_cache, kernel_program, kernel_source, uml
 from chaoskit.substrate.kernel_source import Source
 
@@ -44,6 +45,7 @@ OTHER_WAYS = (
 DISK_SPACE = 2_000_000_000  # bytes: source 1.6 GB, object files 0.2 GB
 FILE_COUNT = 840  # compiled files, for the progress display
 OTHER_SOURCE = f"take a newer {kernel_source.SERIES}.y"
+_REPORTED = 40  # files between two reports
 LOCK, UNFINISHED_PREFIX = ".lock", ".building-"
 
 Report = Callable[[str], None]
@@ -177,15 +179,7 @@ def _compile(source: Source, work: Path, report: Report) -> Path:
     report(f"unpacking {source.file}, Linux {source.version}")
     run(tree, "tar", "--extract", "--no-same-owner", "--strip-components=1", f"--file={source.file}")
     prepare(tree, source.version)
-    compiled = 0
-
-    def count(line: str) -> None:
-        nonlocal compiled
-        compiled += line.startswith("  CC ")
-        if line.startswith("  CC ") and compiled % 40 == 0:
-            report(f"compiled {compiled} of about {FILE_COUNT} files")
-
-    run(tree, "make", "ARCH=um", f"--jobs={len(os.sched_getaffinity(0))}", on_line=count)
+    run(tree, "make", "ARCH=um", f"--jobs={len(os.sched_getaffinity(0))}", on_line=CompileProgress(report, RealClock()))
     program = kept / kernel_cache.PROGRAM
     run(tree, "strip", "linux", f"--output-file={program}")
     report("booting it and configuring a netem")
@@ -195,6 +189,24 @@ def _compile(source: Source, work: Path, report: Report) -> Path:
         shutil.copyfile(tree / licence, kept / Path(licence).name)
     kernel_source.write_record(source, kept)
     return kept
+
+
+class CompileProgress:
+    """Counts the files that make compiles by its lines, and reports now and then how long the rest takes."""
+
+    def __init__(self, report: Report, clock: Clock) -> None:
+        self._report, self._clock = report, clock
+        self._count, self._begun = 0, clock.now()
+
+    def __call__(self, line: str) -> None:
+        """A line of make."""
+        if not line.startswith("  CC "):
+            return
+        self._count += 1
+        if self._count % _REPORTED == 0:
+            left = max(0, FILE_COUNT - self._count) * (self._clock.now() - self._begun) // self._count
+            to_go = f", about {seconds(left)} to go" if left else ""
+            self._report(f"compiled {self._count} of about {FILE_COUNT} files{to_go}")
 
 
 def prepare(tree: Path, version: str) -> None:

@@ -75,6 +75,18 @@ def test_the_worst_of_several_counts_where_it_is_asked_for(kernel: uml.GuestKern
     assert job.outputs["artifact"] == "chaoskit-chaos-met"
 
 
+def test_a_suite_has_one_folder_and_one_verdict(kernel: uml.GuestKernel, workspace: Path) -> None:
+    """A game-day whose experiment breaks as it is expected to is met, and its summary is in the job's."""
+    (workspace / "gameday.yaml").write_text("name: nightly\nexperiments: [{file: chaos/broken.yaml, expect: broken}]\n")
+
+    job = use(workspace, gameday="gameday.yaml", args="--clock virtual --quiet")
+
+    assert (job.exit_code, job.outputs["verdict"], job.outputs["exit-code"]) == (0, "met", "0"), job.log
+    assert (Path(job.outputs["run-directory"]) / "gameday" / "gameday.json").exists()
+    assert "broken" in job.summary
+    assert job.outputs["artifact"] == "chaoskit-chaos-gameday"
+
+
 @pytest.mark.parametrize(
     ("inputs", "sentence"),
     [

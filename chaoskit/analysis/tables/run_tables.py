@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from os.path import lexists
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from chaoskit.analysis.attribution.run_evidence import run_evidence, timeline_of
 from chaoskit.analysis.attribution.stalls import verdicts
 from chaoskit.analysis.attribution.verdict import Verdict
-from chaoskit.analysis.load import RawRecords, load_records
+from chaoskit.analysis.load import RawRecords, load_records, load_workload
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.run_spec import spec_of
 from chaoskit.analysis.streams.timeline import FOREVER, Timeline
@@ -21,6 +22,7 @@ from chaoskit.analysis.tables.stream_rows import StreamContext, stream_rows
 from chaoskit.analysis.tables.table import Table
 from chaoskit.plan.model import Plan
 from chaoskit.plan.phase_settings import phase_settings
+from chaoskit.records.directory import WORKLOADS
 
 _BATCH = 1_000_000  # tokens that are processed at a time
 
@@ -30,7 +32,8 @@ class RunTables:
     """The tables of a run. What the run lacks is an empty table.
 
     `origin_ns` is the clock's stamp at which the run began, from which all stamps count; `end_ns` when it ended;
-    `stall_threshold_ns`: a longer gap is a stall.
+    `stall_threshold_ns`: a longer gap is a stall. `workloads` has those of other clients of a lab by name: streams,
+    tokens and stalls of their own, and the tables of the run.
     """
 
     origin_ns: int
@@ -43,6 +46,7 @@ class RunTables:
     tcp: Table
     queues: Table
     hops: Table
+    workloads: Mapping[str, RunTables] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Table]:
         """All of them, in the order of the documentation."""
@@ -54,7 +58,19 @@ class RunTables:
 
 def load_tables(run: Path) -> RunTables:
     """The tables of this run directory. Raises SpecError as `load_records` does."""
-    return tables_of(load_records(run))
+    raw = load_records(run)
+    measured = tables_of(raw)
+    others = raw.plan.workloads if raw.plan is not None else ()
+    found = {
+        other.name: _of_workload(tables_of(load_workload(run, raw, other)), measured)
+        for other in others
+        if lexists(run / WORKLOADS / other.name)
+    }
+    return replace(measured, workloads=found)
+
+
+def _of_workload(own: RunTables, whole: RunTables) -> RunTables:
+    return replace(own, phases=whole.phases, tcp=whole.tcp, queues=whole.queues, hops=whole.hops)
 
 
 def tables_of(raw: RawRecords) -> RunTables:

@@ -17,11 +17,10 @@ from chaoskit.analysis.result import ObjectiveResult, PhaseResult, Result
 from chaoskit.report import console
 from chaoskit.report.formats.source import Run, Source
 from chaoskit.report.headline import headline, reason, what_broke
+from chaoskit.report.junit_text import attribute, content, count, document, outcome
 from chaoskit.report.screen import Screen
 from chaoskit.spec.objectives import phase_of
-from chaoskit.terminal import printable_begin, printable_lines
 
-_MOST_LINE, _MOST_TEXT = 2000, 200_000  # characters
 _WIDTH = 100
 _WHOLE_RUN = "whole run"
 _RUN = "the run ends and everything is restored"
@@ -30,31 +29,24 @@ _RUN = "the run ends and everything is restored"
 def write_all(sources: Sequence[Source], file: BinaryIO) -> None:
     """Write them as one document."""
     suites = [_suite(source, run) for source in sources for run in source.runs]
-    top = Xml.Element("testsuites", name="chaoskit")
-    for name in ("tests", "failures", "errors"):
-        top.set(name, str(sum(int(suite.get(name, 0)) for suite in suites)))
-    top.set("time", f"{sum(float(suite.get('time', 0)) for suite in suites):.3f}")
-    top.extend(suites)
-    Xml.indent(top)
-    file.write(Xml.tostring(top, "utf-8", xml_declaration=True) + b"\n")
+    file.write(document(suites))
 
 
 def _suite(source: Source, run: Run) -> Xml.Element:
-    name = _line(f"{source.name} {run.variant}" if run.variant else source.name)
+    name = attribute(f"{source.name} {run.variant}" if run.variant else source.name)
     cases = [_run_case(name, run), *(_cases(name, run, run.result) if run.result else ())]
     suite = Xml.Element("testsuite", name=name, tests=str(len(cases)))
-    for attribute, element in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(attribute, str(sum(case.find(element) is not None for case in cases)))
+    count(suite, cases)
     suite.set("time", f"{run.result.seconds if run.result else 0:.3f}")
     made = run.result.provenance if run.result else None
     if made is not None and made.started:
-        suite.set("timestamp", _line(made.started))
+        suite.set("timestamp", attribute(made.started))
     properties = Xml.SubElement(suite, "properties")
     for key, value in _properties(source, run):
-        Xml.SubElement(properties, "property", name=_line(key), value=_line(value))
+        Xml.SubElement(properties, "property", name=attribute(key), value=attribute(value))
     suite.extend(cases)
     if run.result is not None:
-        Xml.SubElement(suite, "system-out").text = _text(_as_shown(run.result))
+        Xml.SubElement(suite, "system-out").text = content(_as_shown(run.result))
     return suite
 
 
@@ -63,13 +55,13 @@ def _run_case(suite: str, run: Run) -> Xml.Element:
     seconds = run.result.seconds if run.result else 0.0
     case = Xml.Element("testcase", classname=suite, name=_RUN, time=f"{seconds:.3f}")
     if run.result is None:
-        _outcome(case, "skipped" if run.missing == "not run" else "error", "unreadable", run.missing)
+        outcome(case, "skipped" if run.missing == "not run" else "error", "unreadable", run.missing)
     elif run.result.outcome.status != "finished":
-        _outcome(case, "error", run.result.outcome.status, reason(run.result))
+        outcome(case, "error", run.result.outcome.status, reason(run.result))
     elif run.result.internal_error:
-        _outcome(case, "error", "crashed", run.result.internal_error)
+        outcome(case, "error", "crashed", run.result.internal_error)
     elif not run.result.objectives and run.result.outcome.verdict == "undecided":
-        _outcome(case, "skipped", "undecided", run.result.outcome.reason)
+        outcome(case, "skipped", "undecided", run.result.outcome.reason)
     return case
 
 
@@ -80,7 +72,7 @@ def _cases(suite: str, run: Run, result: Result) -> Iterator[Xml.Element]:
         name = phase_of(verdict.text) or _WHOLE_RUN
         phase = next((each for each in phases if each.name == name), None)
         time = phase.seconds if phase else result.seconds
-        case = Xml.Element("testcase", classname=f"{suite}.{_line(name)}", name=_line(whose + verdict.text))
+        case = Xml.Element("testcase", classname=f"{suite}.{attribute(name)}", name=attribute(whose + verdict.text))
         case.set("time", f"{time:.3f}")
         _judge(case, verdict, phase, result)
         yield case
@@ -92,15 +84,11 @@ def _judge(case: Xml.Element, verdict: ObjectiveResult, phase: PhaseResult | Non
         if evidence.worst:
             lines.append(f"worst streams: {', '.join(map(str, evidence.worst))} in {evidence.file}")
     if verdict.verdict == "broken":
-        _outcome(case, "failure", "broken", verdict.reason, "\n".join([what_broke(result, verdict), *lines]))
+        outcome(case, "failure", "broken", verdict.reason, "\n".join([what_broke(result, verdict), *lines]))
     elif verdict.verdict == "undecided":
-        _outcome(case, "skipped", "undecided", verdict.reason)
+        outcome(case, "skipped", "undecided", verdict.reason)
     elif result.outcome.status != "finished":
-        _outcome(case, "skipped", result.outcome.status, f"met so far, {reason(result)}")
-
-
-def _outcome(case: Xml.Element, kind: str, type_: str, message: str, text: str = "") -> None:
-    Xml.SubElement(case, kind, type=type_, message=_line(message)).text = _text(text or message)
+        outcome(case, "skipped", result.outcome.status, f"met so far, {reason(result)}")
 
 
 def _properties(source: Source, run: Run) -> Iterator[tuple[str, str]]:
@@ -132,12 +120,3 @@ def _as_shown(result: Result) -> str:
     shown = io.StringIO()
     console.render(result, Screen(shown, _WIDTH))
     return shown.getvalue()
-
-
-def _line(text: str) -> str:
-    return printable_begin(text, _MOST_LINE)
-
-
-def _text(text: str) -> str:
-    shown = printable_lines(text[:_MOST_TEXT])
-    return shown if len(text) <= _MOST_TEXT else f"{shown}\n... {len(text) - _MOST_TEXT} more characters"

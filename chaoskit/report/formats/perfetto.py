@@ -63,6 +63,8 @@ class _Trace:
         self._shift = -min(_earliest(tables), 0)
         yield from self._phases(tables.phases, tables.end_ns, prefix)
         yield from self._streams(tables, prefix)
+        for name, other in tables.workloads.items():
+            yield from self._streams(other, f"{prefix}{name}: ")
         yield from self._queues(tables.queues, prefix)
         yield from self._tcp(tables.tcp, prefix)
         yield from self._hops(tables.hops, prefix)

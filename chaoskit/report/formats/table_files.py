@@ -1,28 +1,32 @@
 """Writes the tables of runs as files: a folder, an archive, or one table alone.
 
-Rules: a file has the same columns whatever the run; a run without rows has the header. Of several runs the first column
-is `run`, of a matrix there is one `variant`: their rows follow one another. One run at a time is in memory.
+Rules: a file has the same columns whatever the run; a run without rows has the header. Before them stand a column
+`run` of several runs, `variant` of a matrix, `workload` of a lab with several, empty for the measured one; the rows of
+each follow one another. One run at a time is in memory.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, NamedTuple, Protocol, cast
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.tables.run_tables import RunTables
 from chaoskit.analysis.tables.table import Column, Table, TableSchema
-from chaoskit.analysis.tables.table_columns import SCHEMAS
+from chaoskit.analysis.tables.table_columns import SCHEMAS, STALLS, STREAMS, TOKENS
 from chaoskit.report.formats.source import Source
 
 _IN_MEMORY = 16 << 20  # bytes of a table of an archive
 _RUN = Column("run", "text", "", "The run directory.")
 _VARIANT = Column("variant", "text", "", "The variant of the matrix.")
+_WORKLOAD = Column("workload", "text", "", "The workload; empty for the measured one.")
+_NAMES = tuple(schema.name for schema in SCHEMAS)
+_OF_WORKLOADS = (STREAMS.name, TOKENS.name, STALLS.name)
 
 
 class TableFile(Protocol):
@@ -47,13 +51,13 @@ class TableFormat:
 def write_tables(form: TableFormat, sources: Sequence[Source], files: Mapping[str, BinaryIO]) -> None:
     """Write tables of these runs, each into the file of its name."""
     is_matrix = any(isinstance(source.found, MatrixResult) for source in sources)
-    before = [column for column, is_needed in ((_RUN, len(sources) > 1), (_VARIANT, is_matrix)) if is_needed]
+    needed = {_RUN: len(sources) > 1, _VARIANT: is_matrix, _WORKLOAD: _has_workloads(sources)}
+    before = [column for column, is_needed in needed.items() if is_needed]
     schemas = {schema.name: schema for schema in SCHEMAS}
     open_files = {name: form.begin(schemas[name], before, file) for name, file in files.items()}
-    for run, variant, tables in _parts(sources):
-        values = {_RUN.name: run, _VARIANT.name: variant}
-        for name, each in open_files.items():
-            each.add([values[column.name] for column in before], tables[name])
+    for part in _parts(sources):
+        for name in open_files.keys() & set(part.names):
+            open_files[name].add([part.labels[column.name] for column in before], part.tables[name])
     for each in open_files.values():
         each.close()
 
@@ -71,9 +75,25 @@ def write_archive(form: TableFormat, sources: Sequence[Source], file: BinaryIO) 
                 shutil.copyfileobj(draft, packed)
 
 
-def _parts(sources: Sequence[Source]) -> Iterator[tuple[str, str, RunTables]]:
-    """The run directory, the variant, and the tables of each run that has a result."""
+class _Part(NamedTuple):
+    """The tables of one workload of one run, and the values of the columns before them."""
+
+    labels: Mapping[str, str]
+    tables: RunTables
+    names: Collection[str]
+
+
+def _parts(sources: Sequence[Source]) -> Iterator[_Part]:
+    """Those of each run that has a result; of other workloads only the tables that are their own."""
     for source in sources:
         for run in source.runs:
             if run.result is not None:
-                yield str(source.path), run.variant, run.tables
+                labels = {_RUN.name: str(source.path), _VARIANT.name: run.variant}
+                yield _Part({**labels, _WORKLOAD.name: ""}, run.tables, _NAMES)
+                for name, tables in run.tables.workloads.items():
+                    yield _Part({**labels, _WORKLOAD.name: name}, tables, _OF_WORKLOADS)
+
+
+def _has_workloads(sources: Sequence[Source]) -> bool:
+    results = [run.result for source in sources for run in source.runs if run.result is not None]
+    return any(result.workloads for result in results)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damage import damage
-from made_runs import MS, Made, ns, plan
+from made_runs import MS, Made, ns, plan, write_with_workload
 from made_spans import chain_run
 from random_runs import random_run
 
@@ -203,3 +203,15 @@ def test_rows_do_not_depend_on_the_order_of_lines(tmp_path: Path) -> None:
 
     assert list(after.streams.rows()) == list(before.streams.rows())
     assert list(after.stalls.rows()) == list(before.stalls.rows())
+
+
+def test_other_workloads_have_tables_of_their_own(tmp_path: Path) -> None:
+    """Streams, tokens and stalls are theirs; the rest is the run's."""
+    tables = load_tables(write_with_workload(tmp_path))
+
+    other = tables.workloads["upload"]
+    assert tables.streams["stream"].tolist() == [0, 1]
+    assert other.streams["stream"].tolist() == [1000]
+    assert (len(tables.stalls), other.stalls["phase"].tolist()) == (0, ["wifi"])
+    assert other.phases is tables.phases
+    assert other.origin_ns == tables.origin_ns

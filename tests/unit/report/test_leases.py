@@ -110,6 +110,20 @@ def test_each_state_of_a_lease(
 
 
 BLUE = "--netns blue"
+
+
+def test_what_another_container_holds_is_in_force(tmp_path: Path) -> None:
+    """Its watchdog cannot be seen from here; that somebody holds the lock tells that it lives."""
+    folder = state(tmp_path, replace(LEASE, watchdog=Process(1, 1, namespace="another")))
+
+    states = [
+        read_status([folder], HERE, NOW, None, lambda _: None, is_held_unseen=is_held).leases[0].state
+        for is_held in (True, False)
+    ]
+
+    assert states == ["in force", "not restored"]
+
+
 ELSEWHERE = [
     ({}, True, BLUE, "in force", ["in another network namespace: --netns blue"]),
     ({"watchdog": GONE}, True, BLUE, "not restored", ["chaoskit restore --netns blue 20261124T120730-4711"]),

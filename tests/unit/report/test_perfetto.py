@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from hostile_text import HOSTILE, hostile_run
-from made_runs import Made, ns
+from made_runs import Made, ns, write_with_workload
 from made_spans import chain_run
 from random_runs import random_run
 
@@ -150,3 +150,12 @@ def test_hostile_texts(tmp_path: Path, text: str) -> None:
     details = [event["args"]["detail"] for event in events if "detail" in event.get("args", {})]
     assert details
     assert all(detail.isprintable() for detail in details)
+
+
+def test_other_workloads_are_groups_of_tracks(tmp_path: Path) -> None:
+    """The streams of another client of the lab."""
+    events = trace(write_with_workload(tmp_path / "run"))
+
+    names = [event["args"]["name"] for event in events if event["name"] == "process_name"]
+    assert list(mistakes(events)) == []
+    assert {"streams", "upload: streams"} <= set(names)

@@ -13,7 +13,7 @@ import pandas
 import pyarrow.parquet as pq
 import pytest
 from hostile_text import HOSTILE, hostile_run
-from made_runs import Made, plan
+from made_runs import Made, plan, write_with_workload
 from random_runs import random_run
 from typer.testing import CliRunner
 
@@ -128,6 +128,16 @@ def test_variants_and_runs_have_columns_of_their_own(tmp_path: Path, form: str) 
     assert one.variant.tolist() == ["delay=30ms"] * 2 + ["delay=60ms"] * 3
     assert list(two.columns[:2]) == ["run", "variant"]
     assert two.run.tolist() == [str(top)] * 5 + [str(tmp_path / "run")] * 4
+
+
+def test_workloads_have_a_column_of_their_own(tmp_path: Path) -> None:
+    """Their streams follow those of the measured one; what belongs to the run is there once."""
+    report(write_with_workload(tmp_path / "run"), "--format", "csv", "-o", tmp_path / "out")
+
+    streams, phases = (pandas.read_csv(tmp_path / "out" / f"{name}.csv") for name in ("streams", "phases"))
+    assert streams.workload.fillna("").tolist() == ["", "", "upload"]
+    assert streams.stream.tolist() == [0, 1, 1000]
+    assert phases.phase.tolist() == ["baseline", "wifi", "recovery"]
 
 
 TOLD = {name: text for name, text in HOSTILE.items() if name != "long"}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import shipped
 from suites import write_experiment, write_suite
 
 from chaoskit.errors import SpecError
 from chaoskit.spec.json_schema import suite_schema
 from chaoskit.spec.load import SUITE_KEY
 from chaoskit.spec.matrix import load_variants
+from chaoskit.spec.stage import InterfaceStage
 from chaoskit.spec.suite_load import load_suite
 
 MATRIX = "matrix:\n  faults.away.netem.delay: [10ms, 100ms]\n"
@@ -169,3 +172,20 @@ def test_the_json_schema_has_every_key(folder: Path) -> None:
     assert set(drawn["required"]) == {"name", SUITE_KEY}
     assert {"budget", "order", "fail-on", "notify", "abort", "before", "after"} <= set(drawn["properties"])
     assert {"set", "expect", "until-decided", "variants"} <= set(drawn["$defs"]["Entry"]["properties"])
+
+
+def test_the_shipped_suite_has_every_included_experiment_in_a_lab() -> None:
+    """With the end that the experiment's first comment names; those of an endpoint of the user's are left out."""
+    loaded = {run.file: run for run in load_suite(shipped.SUITE).runs}
+    in_a_lab = {path for path in shipped.FILES if not is_on_interface(path)}
+
+    assert set(loaded) == in_a_lab
+    expected = {
+        path: "broken" if re.search(r"BROKEN\s+(# )?on purpose", path.read_text()) else "met" for path in in_a_lab
+    }
+    assert {path: run.expect for path, run in loaded.items()} == expected
+
+
+def is_on_interface(path: Path) -> bool:
+    """Whether it needs a real interface."""
+    return isinstance(load_variants(path).each[0].experiment.stage, InterfaceStage)

@@ -1,0 +1,134 @@
+"""A suite's result travels: what is expected counts as passed, and no text of it is obeyed by what reads it."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+
+import junitparser
+import pytest
+from hostile_text import HOSTILE
+from typer.testing import CliRunner
+
+from chaoskit.analysis.suite_result import SUMMARY, SuiteResult, SuiteRunResult, as_json
+from chaoskit.cli.app import app
+from chaoskit.report.suite_documents import DOCUMENTS
+
+RUNS = (
+    SuiteRunResult(name="met", file="a.yaml", state="ended", code=0, seconds=3, reason="it holds"),
+    SuiteRunResult(name="weak", file="a.yaml", state="ended", code=1, expect="broken", reason="it breaks"),
+    SuiteRunResult(name="gone", file="a.yaml", state="ended", code=0, expect="broken", reason="it holds", owner="me"),
+    SuiteRunResult(name="broken", file="a.yaml", state="ended", code=1, reason="it breaks", directory="broken"),
+    SuiteRunResult(name="unsure", file="a.yaml", state="ended", code=5, reason="too few"),
+    SuiteRunResult(name="refused", file="a.yaml", state="ended", code=3, reason="no kernel"),
+    SuiteRunResult(name="left", file="a.yaml", state="not-run", reason="the budget was used up"),
+)
+
+
+def suite(runs: tuple[SuiteRunResult, ...] = RUNS, **more: object) -> SuiteResult:
+    """A finished suite of these runs."""
+    fixed = {"name": "small", "file": "g.yaml", "fingerprint": "x", "started": "2026-11-29T22:00:00+00:00"}
+    fail_on = ("broken", "undecided", "error", "not-run")
+    return SuiteResult.model_validate({**fixed, "status": "finished", "fail_on": fail_on, "runs": runs, **more})
+
+
+def written(name: str, found: SuiteResult) -> bytes:
+    """The document."""
+    file = BytesIO()
+    DOCUMENTS[name].write(found, file)
+    return file.getvalue()
+
+
+def test_junit_passes_only_what_is_as_expected() -> None:
+    """Undecided and not run is skipped; what is suddenly met has failed; junitparser reads it."""
+    (found,) = junitparser.JUnitXml.fromstring(written("junit", suite(errors=("after: no",))))
+
+    kinds = {case.name: [type(each).__name__ for each in case.result] for case in found}
+    assert kinds == {
+        "met": [],
+        "weak": [],
+        "gone": ["Failure"],
+        "broken": ["Failure"],
+        "unsure": ["Skipped"],
+        "refused": ["Error"],
+        "left": ["Skipped"],
+        "the commands of the suite": ["Error"],
+    }
+    assert (found.tests, found.failures, found.errors, found.skipped) == (8, 2, 2, 2)
+
+
+def test_markdown_begins_with_the_verdict_and_what_is_not_as_expected() -> None:
+    """The rest is folded."""
+    text = written("markdown", suite()).decode()
+
+    first, summary = text.split("\n\n")[:2]
+    assert first == "## ❌ ERROR small"
+    assert summary.startswith("**5 of 7 runs not as expected: ")
+    assert text.index("`gone`: met, and broken is expected") < text.index("<details>")
+    assert "- owner: me" in text
+
+
+def test_json_is_the_summary_and_reads_back() -> None:
+    """With the exit code, and whether each run is as expected."""
+    found = suite()
+
+    told = json.loads(written("json", found))
+
+    assert (told["exit_code"], told["runs"][2]["is_as_expected"]) == (3, False)
+    assert SuiteResult.model_validate(told) == found
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_text_is_obeyed(name: str, text: str) -> None:
+    """What a run said, and what a suite file says, stands in each document as text."""
+    said = text.encode(errors="backslashreplace").decode()
+    run = SuiteRunResult(
+        name="x", file=said, state="ended", code=1, reason=said, owner=said, hypothesis=said, directory="x"
+    )
+
+    shown = written(name, suite((run,), errors=(said,), owner=said)).decode()
+
+    assert not {sign for sign in "\x00\x1b\x07\x9b\u202e" if sign in shown}
+    assert len(shown) < 12 << 20
+    match name:
+        case "markdown":
+            assert "<script" not in shown
+            assert "@everyone" not in shown
+            assert "\n::" not in shown
+        case "junit":
+            assert len(list(junitparser.JUnitXml.fromstring(shown.encode()))) == 1
+        case "json":
+            assert json.loads(shown)["runs"][0]["reason"] == said
+
+
+def test_report_shows_the_folder_of_a_suite(tmp_path: Path) -> None:
+    """In its formats, with its exit code; of another format it says what to type; a running one is told so."""
+    (tmp_path / SUMMARY).write_text(as_json(suite()))
+    call = CliRunner().invoke
+
+    assert call(app, ["report", str(tmp_path)]).exit_code == 3
+    assert call(app, ["report", str(tmp_path), "--format", "junit", "-o", str(tmp_path / "j.xml")]).exit_code == 3
+    assert (tmp_path / "j.xml").read_bytes() == written("junit", suite())
+    other = call(app, ["report", str(tmp_path), "--format", "csv"])
+    assert f"chaoskit report {tmp_path / 'broken'} --format csv" in str(other.exception)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "not JSON"),
+        ("{}", "name"),
+        ('{"schema_version": 2}', "another schema than this chaoskit's"),
+        ("[]", "not a JSON object"),
+    ],
+)
+def test_a_damaged_summary_is_told(tmp_path: Path, text: str, sentence: str) -> None:
+    """With its file."""
+    (tmp_path / SUMMARY).write_text(text)
+
+    answer = CliRunner().invoke(app, ["report", str(tmp_path)])
+
+    assert SUMMARY in str(answer.exception)
+    assert sentence in str(answer.exception)
