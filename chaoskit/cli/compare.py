@@ -20,7 +20,7 @@ class Format(StrEnum):
 
 def compare(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUNDIR]", help="Run directories; the first is the reference.")
+        list[Path] | None, typer.Argument(metavar="RUNDIR", help="Run directories; the first is the reference.")
     ] = None,
     baseline: Annotated[
         list[Path] | None, typer.Option(metavar="RUNDIR...", help="Runs of the reference, pooled.")

@@ -25,6 +25,7 @@ from chaoskit.analysis.run_comparison.result import (
 from chaoskit.analysis.run_comparison.sides import Side, Sides
 from chaoskit.errors import SpecError
 from chaoskit.spec.metrics import METRICS
+from chaoskit.spec.tolerances import Tolerances
 from chaoskit.units import counted
 
 Runs = Sequence[tuple[str, MeasuredRun]]
@@ -45,7 +46,7 @@ def compare_runs(request: Request, tell: Tell = _tell_nobody) -> RunComparison:
     every = read(groups, tell)
     _require_no_copies(every)
     reference = every[0]
-    found = [_accepted(reference, runs, request.despite) for runs in every[1:]]
+    accepted = [_accepted(reference, runs, request.despite) for runs in every[1:]]
     of_reference = _of_reference(reference, request.despite)
     sides = [_sides(runs) for runs in every]
     judged, count = _judged([list(pairs(sides[0], other, request.tolerances)) for other in sides[1:]])
@@ -57,10 +58,20 @@ def compare_runs(request: Request, tell: Tell = _tell_nobody) -> RunComparison:
         tolerances=request.tolerance_texts,
         judged=count,
         stall_threshold_ms=reference[0][1].stall_threshold_ms,
-        remarks=(*(each.sentence for each in of_reference), *groups[0].not_run),
+        remarks=(*(each.sentence for each in of_reference), *groups[0].not_run, *_unlike(reference)),
         candidates=tuple(
-            _candidate(group, runs, reference, accepted, changes, groups[0], request.despite)
-            for group, runs, accepted, changes in zip(groups[1:], every[1:], found, judged, strict=True)
+            _candidate(
+                group,
+                runs,
+                differences,
+                changes,
+                (*_missing(sides[0], side, groups[0].name, group.name), *group.not_run),
+                (*_unlike(runs), *_told(reference, runs)),
+                is_whole="experiment" not in request.despite,
+            )
+            for group, runs, side, differences, changes in zip(
+                groups[1:], every[1:], sides[1:], accepted, judged, strict=True
+            )
         ),
     )
 
@@ -141,19 +152,40 @@ def _judged(candidates: Sequence[Sequence[Pair]]) -> tuple[list[tuple[MetricChan
     return [tuple(pair.judged(parts.get(pair, 1.0)) for pair in each) for each in candidates], len(family)
 
 
+def _unlike(runs: Runs) -> Iterator[str]:
+    """That runs of one side differ from one another more than their streams tell."""
+    first = _first_of_each(runs)
+    others = [(variant, run) for variant, run in runs if run is not first[variant]]
+    found, _ = _judged(
+        [
+            list(pairs({variant: Side([first[variant]])}, {variant: Side([run])}, Tolerances()))
+            for variant, run in others
+        ]
+    )
+    for (variant, run), changes in zip(others, found, strict=True):
+        if shown := [each for each in changes if each.verdict in ("regressed", "improved")]:
+            yield (
+                f"{run.name} differs from {first[variant].name} on the same side: {in_words(shown[0])}; "
+                "intervals do not tell how runs differ, so take more runs of each"
+            )
+
+
+def _told(reference: Runs, runs: Runs) -> Iterator[str]:
+    first = _first_of_each(reference)
+    yield from (each for variant, run in runs if variant in first for each in remarks(first[variant], run))
+
+
 def _candidate(
     group: Group,
     runs: Runs,
-    reference: Runs,
     accepted: tuple[Difference, ...],
     changes: tuple[MetricChange, ...],
-    base: Group,
-    despite: Collection[DifferenceKind],
+    missing: tuple[str, ...],
+    told: Iterable[str],
+    is_whole: bool,
 ) -> Candidate:
-    first = _first_of_each(reference)
-    missing = (*_missing(reference, runs, base.name, group.name), *group.not_run)
-    told = [each for variant, run in runs if variant in first for each in remarks(first[variant], run)]
-    verdict, reason = _verdict(changes, missing if "experiment" not in despite else ())
+    """The result of one side. `is_whole`: what only one side has is no part of an accepted difference."""
+    verdict, reason = _verdict(changes, missing if is_whole else ())
     return Candidate(
         name=group.name,
         runs=tuple(run.about for _, run in runs),
@@ -165,11 +197,19 @@ def _candidate(
     )
 
 
-def _missing(reference: Runs, runs: Runs, base: str, name: str) -> Iterator[str]:
-    """Variants that only one side has."""
-    ours, theirs = dict.fromkeys(variant for variant, _ in reference), dict.fromkeys(variant for variant, _ in runs)
-    yield from (f"variant {variant} is in {base} only" for variant in ours if variant not in theirs)
-    yield from (f"variant {variant} is in {name} only" for variant in theirs if variant not in ours)
+def _missing(reference: Sides, sides: Sides, base: str, name: str) -> Iterator[str]:
+    """Variants, workloads and phases that only one side has."""
+    yield from _only("variant", reference, sides, base, name)
+    for variant in (each for each in reference if each in sides):
+        ours, theirs = reference[variant], sides[variant]
+        yield from _only("workload", ours.workloads, theirs.workloads, base, name)
+        for workload in (each for each in ours.workloads if each in theirs.workloads):
+            yield from _only("phase", ours.phases(workload), theirs.phases(workload), base, name)
+
+
+def _only(noun: str, ours: Collection[str], theirs: Collection[str], base: str, name: str) -> Iterator[str]:
+    yield from (f"{noun} {each} is in {base} only" for each in ours if each not in theirs)
+    yield from (f"{noun} {each} is in {name} only" for each in theirs if each not in ours)
 
 
 def _verdict(changes: Sequence[MetricChange], missing: Sequence[str]) -> tuple[ComparisonVerdict, str]:

@@ -70,13 +70,13 @@ def _parts(found: RunComparison, console: Console) -> Iterator[RenderableType]:
     every = [each for candidate in found.candidates for each in _shown(candidate)]
     has_both = console.measure(_table(every, ("A", "B"), has_both=True), options=wide).maximum <= console.width
     yield _sides(found, names)
+    if found.remarks:
+        yield section(f"About {names[0]}", two_columns((Text(), styled(each)) for each in found.remarks))
     for candidate, name in zip(found.candidates, names[1:], strict=True):
         if candidate.differences:
             yield section(f"Compared despite what differs in {name}", two_columns(_differences(candidate)))
         if candidate.remarks:
-            yield section(
-                f"Also different in {name}", two_columns((Text(), styled(each)) for each in candidate.remarks)
-            )
+            yield section(f"About {name}", two_columns((Text(), styled(each)) for each in candidate.remarks))
         for where, changes in groupby(_shown(candidate), key=place):
             title = f"{where}: {name} against {names[0]}" if len(names) > 2 else where
             yield section(title, _table(list(changes), (names[0], name), has_both))
@@ -144,6 +144,8 @@ def _table(changes: Sequence[MetricChange], sides: tuple[str, str], has_both: bo
 def _notes(found: RunComparison) -> Iterator[str]:
     yield f"stalls: gaps > {format_value(found.stall_threshold_ms, 'ms')}; ≈ no change is shown"
     yield judged_in_words(found)
+    if any(each.variant for candidate in found.candidates for each in candidate.changes):
+        yield "of a matrix only what is named or differs is shown: --format json has all"
     if named := names_in_words(found):
         yield named
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 from itertools import combinations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from simulated_pairs import OBJECTIVES, SAME, TEXT, WORSE, Change, Simulated, simulated
 
 from chaoskit.analysis.run_comparison.compare import compare_runs
@@ -36,6 +40,23 @@ def change(found: RunComparison, metric: str, phase: str = "wifi", candidate: in
 def shown(candidate: Candidate) -> list[str]:
     """What is said to be different."""
     return [each.metric for each in candidate.changes if each.verdict in ("regressed", "improved")]
+
+
+@given(st.lists(st.tuples(st.floats(1e-6, 1), st.floats(0.01, 10)), min_size=1, max_size=12))
+def test_the_family_is_holms_procedure(tests: list[tuple[float, float]]) -> None:
+    """With p-values it rejects what the sequential procedure of Holm's section 4 rejects."""
+    p_values = {number: p for number, (p, _) in enumerate(tests)}
+    shares = {number: weight for number, (_, weight) in enumerate(tests)}
+    alpha, left, rejected = 0.3, dict(shares), set[int]()
+    for number in sorted(p_values, key=lambda each: p_values[each] / shares[each]):
+        if p_values[number] > alpha * shares[number] / sum(left.values()):
+            break
+        rejected.add(number)
+        del left[number]
+
+    found = tails(shares, lambda each, part: p_values[each] <= alpha * part)
+
+    assert {each for each, part in found.items() if p_values[each] <= alpha * part} == rejected
 
 
 @pytest.fixture
@@ -302,6 +323,43 @@ def test_pooled_runs_count_as_one(tmp_path: Path) -> None:
     assert change(pooled, "ttft_p50").streams > 3.5 * change(single, "ttft_p50").streams
     assert change(pooled, "ttft_p50").verdict == "regressed"
     assert len(pooled.reference) == len(pooled.candidates[0].runs) == 4
+
+
+def test_runs_of_one_pool_that_differ_are_named(reference: Path, tmp_path: Path) -> None:
+    """Intervals are of streams: that one run of a side is unlike the others is said, on either side."""
+    same, worse = simulated(2).write(tmp_path / "same"), simulated(3, WORSE).write(tmp_path / "worse")
+
+    of_candidate = compare_runs(request([], [reference], [same, worse], (), None)).candidates[0].remarks
+    of_reference = compare_runs(request([], [same, worse], [reference], (), None)).remarks
+
+    for (told,) in (of_candidate, of_reference):
+        assert "worse differs from" in told
+        assert "same on the same side: ttft_p50 during wifi" in told
+
+
+def test_a_phase_that_only_one_has_is_named(reference: Path, tmp_path: Path) -> None:
+    """A run that was killed before a phase is compared where it can be, and is then undecided."""
+    killed = simulated(2)
+    killed.made.outcome = {"how": "interrupted", "detail": "killed"}
+    killed.made.records = [each for each in killed.made.records if getattr(each, "name", "") not in ("wifi", "drain")]
+
+    (found,) = compared(reference, killed.write(tmp_path / "killed"), despite="unfinished").candidates
+
+    assert any(each.startswith("phase wifi is in ") for each in found.remarks)
+    assert found.verdict == "undecided"
+
+
+def test_a_run_that_goes_on_is_refused(reference: Path, tmp_path: Path) -> None:
+    """As long as the process lives that made the directory."""
+    going = simulated(2)
+    going.made.outcome = {"how": "interrupted", "detail": "killed before its outcome was recorded"}
+    run = going.write(tmp_path / "going")
+    held = os.open(run, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_SH)
+
+    with pytest.raises(SpecError, match="going has not ended yet"):
+        compared(reference, run)
+    os.close(held)
 
 
 def test_runs_of_one_pool_must_be_comparable(reference: Path, tmp_path: Path) -> None:
