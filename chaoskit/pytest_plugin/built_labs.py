@@ -53,10 +53,16 @@ def builder(request: pytest.FixtureRequest) -> Iterator[BuildLab]:
             words += [word for value in values for word in (option, value)]
         words += ["--variant", variant] if variant else []
         try:
-            children.append(child_command.start(*words, *session.kernel_options))
+            child = child_command.start(*words, *session.kernel_options)
         except RefusedError as error:
             raise NoResult(str(error), error.exit_code) from None
-        return _standing(children[-1])
+        try:
+            lab = _standing(child)
+        except BaseException:
+            child_command.stop(child)
+            raise
+        children.append(child)
+        return lab
 
     yield build
     gone = [child for child in children if child.poll() is not None]
@@ -75,7 +81,6 @@ def _standing(child: subprocess.Popen[bytes]) -> Lab:
     with suppress(ValueError):
         return Lab(*(json.loads(line)[name] for name in ("target", "ports", "environment")))
     if not readable:
-        child_command.stop(child)
         raise NoResult(f"the lab did not stand after {_PATIENCE} s", RefusedError.exit_code)
     _, err = child.communicate()
     ended = Ended(child.returncode, "", err.decode(errors="replace"))

@@ -188,3 +188,19 @@ def test_other_files_are_chosen_by_pattern(pytester: pytest.Pytester) -> None:
     done = pytester.runpytest_subprocess(*ALONE, "--collect-only")
 
     assert done.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_what_a_fixture_cannot_do_is_one_sentence(pytester: pytest.Pytester) -> None:
+    """A mistake in a call of a fixture fails its test with the command's sentence, and nothing else."""
+    written(pytester, {})
+    pytester.makepyfile(
+        "def test_lab(chaoskit_lab): chaoskit_lab('experiments/made.yaml', fault='wfi')\n"
+        "def test_run(chaoskit_run): chaoskit_run('experiments/mad.yaml', clock='virtual')\n"
+    )
+
+    counts, out = outcomes(pytester, "-m", "not chaoskit")
+
+    assert counts == {"failed": 2, "deselected": 3}
+    assert "NoResult: --fault: 'wfi' is no fault of made-by-hand; did you mean --fault wifi?" in out
+    assert "did you mean " in out
+    assert "No such file or directory" in out
