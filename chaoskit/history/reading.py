@@ -85,7 +85,7 @@ def judged_tracks(path: Path, selection: Selection, now: str) -> tuple[JudgedTra
             f"{' or '.join(selection.metrics) or 'a metric'}{f' during {selection.phase}' if selection.phase else ''}"
         )
         raise SpecError(f"no such run that came to its end tells {asked}; chaoskit report RUNDIR shows what one tells")
-    return tuple(judge(track, series) for track, series in found)
+    return judge(found)
 
 
 def _past_run(row: Sequence[Any]) -> PastRun:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit.analysis.formatting import format_interval, format_value
-from chaoskit.analysis.trends.change_points import LEAST
+from chaoskit.analysis.trends.change_points import FEWEST
 from chaoskit.analysis.trends.flapping import Flapping
 from chaoskit.analysis.trends.points import PastRun, Point, Series
 from chaoskit.analysis.trends.tracks import PROBE, JudgedTrack
@@ -87,7 +87,7 @@ def state(trend: Trend) -> str:
     """`worse`, `better` or `steady` by the newest change; `too few` runs for any."""
     if trend.newest is not None:
         return trend.newest.direction
-    return "steady" if len(trend.series.points) > 2 * LEAST else "too few"
+    return "steady" if len(trend.series.points) >= FEWEST else "too few"
 
 
 def regression_sentences(each: JudgedTrack, tolerance: float) -> list[str]:

@@ -28,7 +28,7 @@ def example() -> str:
     series = Series(Subject("ttft_p95 during wifi", "ttft_p95", "ms"), tuple(points))
     file = io.StringIO()
     (track,) = tracks(runs)
-    trends.render([judge(track, [series])], Console(file=file, width=80, color_system=None), 0.0)
+    trends.render(judge([(track, [series])]), Console(file=file, width=80, color_system=None), 0.0)
     return "$ chaoskit history release-gate\n" + "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from junitparser import JUnitXml
 
 from chaoskit.analysis.matrix import load_matrix
 from chaoskit.clock import RealClock
@@ -105,7 +106,7 @@ def matrix(tmp_path: Path, kernel: GuestKernel) -> Iterator[Matrix]:
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory, kernel: GuestKernel) -> Matrix:
     """One that has run to its end."""
-    matrix = Matrix(tmp_path_factory.mktemp("ended"), kernel)
+    matrix = Matrix(tmp_path_factory.mktemp("ended"), kernel, "--report", "junit,markdown")
     matrix.process.wait(timeout=100)
     return matrix
 
@@ -121,6 +122,20 @@ def test_every_variant_is_a_run_of_its_own(ended: Matrix) -> None:
     assert code == 1
     assert ended.said.endswith(said)
     assert [ended.again("report", ended.out / name)[0] for name in (NEAR, FAR)] == [0, 1]
+
+
+def test_the_reports_of_a_run_lie_in_its_folder(ended: Matrix) -> None:
+    """A suite for each variant, and a row; made again they are the same."""
+    suites = JUnitXml.fromfile(str(ended.out / "junit.xml"))
+    assert [(suite.name, suite.failures) for suite in suites] == [
+        (f"two-delays {NEAR}", 0),
+        (f"two-delays {FAR}", 1),
+    ]
+    assert (ended.out / "report.md").read_text().startswith("## ❌ BROKEN two-delays\n")
+    for name in ("junit.xml", "report.md"):
+        again, _ = ended.again("report", ended.out, "-o", ended.out.parent / name)
+        assert again == 1
+        assert (ended.out.parent / name).read_bytes() == (ended.out / name).read_bytes()
 
 
 def test_a_variants_own_file_is_the_same_run(ended: Matrix) -> None:

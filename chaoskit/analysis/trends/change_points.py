@@ -26,6 +26,8 @@ from chaoskit.seed import derive
 
 LEAST = 3
 """Runs of a state."""
+FEWEST = 8
+"""Runs that can show a change at all: of the orders of seven too many are as clear."""
 ALPHA = 0.05
 """How often a series without a change is flagged."""
 MOST = 200

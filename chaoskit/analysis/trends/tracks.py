@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from chaoskit.analysis.trends.change_points import ALPHA
 from chaoskit.analysis.trends.flapping import Flapping, flapping
 from chaoskit.analysis.trends.points import PastRun, Series
 from chaoskit.analysis.trends.trend import Change, Trend, trends
@@ -63,9 +64,17 @@ def tracks(runs: Iterable[PastRun], joins_files: bool = False) -> tuple[Track, .
     )
 
 
-def judge(track: Track, series: Sequence[Series]) -> JudgedTrack:
-    """The trends of these series of a track, and its verdicts that flap."""
-    return JudgedTrack(track, trends(series), flapping(track.runs))
+def judge(found: Sequence[tuple[Track, Sequence[Series]]]) -> tuple[JudgedTrack, ...]:
+    """The trends of these series of each track, and its verdicts that flap.
+
+    All series of current tracks are judged together: one of them makes a gate fail.
+    """
+    count = sum(len(series) for track, series in found if track.is_current)
+    rates = [ALPHA * len(series) / count if track.is_current and count else ALPHA for track, series in found]
+    return tuple(
+        JudgedTrack(track, trends(series, rate), flapping(track.runs))
+        for (track, series), rate in zip(found, rates, strict=True)
+    )
 
 
 def _identity(run: PastRun) -> tuple[str, ...]:

@@ -35,7 +35,6 @@ from chaoskit.report.run_comparison.words import (
     names_in_words,
     place,
     ratio_in_words,
-    verdict_in_words,
 )
 from chaoskit.report.styles import styled
 from chaoskit.report.table import plain_table
@@ -136,13 +135,15 @@ def _table(changes: Sequence[MetricChange], sides: tuple[str, str], has_both: bo
             styled(label(each)),
             *values,
             *(styled(text, style) for text in told),
-            Text("" if each.verdict == NOT_SHOWN else verdict_in_words(each), _STYLES[each.verdict]),
+            Text("" if each.verdict == NOT_SHOWN else each.verdict.replace("-", " "), _STYLES[each.verdict]),
         )
     return Padding(table, (0, 0, 0, 2))
 
 
 def _notes(found: RunComparison) -> Iterator[str]:
     yield f"stalls: gaps > {format_value(found.stall_threshold_ms, 'ms')}; ≈ no change is shown"
+    if found.tolerances:
+        yield f"no worse: within the tolerance, {', '.join(found.tolerances)}"
     yield judged_in_words(found)
     if any(each.variant for candidate in found.candidates for each in candidate.changes):
         yield "of a matrix only what is named or differs is shown: --format json has all"

@@ -79,7 +79,8 @@ def ratio_in_words(change: MetricChange) -> str:
 
 
 def _marked(change: MetricChange, text: str) -> str:
-    return text if change.verdict in ("regressed", "improved", "no-worse") or not text[-1:].isalnum() else f"≈{text}"
+    is_shown = change.verdict in ("regressed", "improved", "no-worse")
+    return text if is_shown or text in (NO_VALUE, "never", "∞") else f"≈{text}"
 
 
 def _interval(found: IntervalEstimate, unit: Unit) -> str:
@@ -110,6 +111,8 @@ def made_with(runs: Sequence[ComparedRun]) -> str:
 
 def judged_in_words(found: RunComparison) -> str:
     """How sure the verdicts are, of so many comparisons at once."""
+    if not found.judged:
+        return "nothing could be judged"
     levels = {each.level for candidate in found.candidates for each in candidate.changes if each.verdict != "no-worse"}
     ends = [min(levels), max(levels)] if levels else []
     told = " to ".join(dict.fromkeys(f"{100 * level:.5g} %" for level in ends))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaoskit.analysis.trends.change_points import LEAST, change_points, weights_of
+from chaoskit.analysis.trends.change_points import FEWEST, LEAST, change_points, weights_of
 
 Made = Callable[[np.random.Generator], NDArray[np.float64]]
 COUNT = 400
@@ -119,10 +119,12 @@ def test_a_step_of_constant_values_is_one_change() -> None:
     assert change_points([*HELD, *[100.5] * 5], [1] * 15) == (10,)
 
 
-@pytest.mark.parametrize("count", range(2 * LEAST))
-def test_too_few_runs_have_no_change(count: int) -> None:
-    """Two states need six runs."""
-    assert change_points([float(each) for each in range(count)], [1] * count) == ()
+@pytest.mark.parametrize("count", range(2 * LEAST + 6))
+def test_few_runs_have_no_change(count: int) -> None:
+    """However clear it is, up to seven; from eight on a clear one is found."""
+    steps = [[0.0] * at + [1.0] * (count - at) for at in range(LEAST, count - LEAST + 1)]
+
+    assert {bool(change_points(each, [1] * count)) for each in steps} <= {count >= FEWEST}
 
 
 def test_the_same_series_has_the_same_answer() -> None:

@@ -22,6 +22,7 @@ from chaoskit.analysis.run_comparison.request import KINDS, request
 from chaoskit.analysis.run_comparison.result import Candidate, MetricChange, RunComparison
 from chaoskit.analysis.run_comparison.sides import Side
 from chaoskit.errors import SpecError
+from chaoskit.report.run_comparison.words import judged_in_words
 from chaoskit.spec.tolerances import Tolerances
 
 _POOL = 46  # runs, of which 1,035 pairs can be made
@@ -197,7 +198,8 @@ def test_an_overloaded_client_decides_nothing(reference: Path, tmp_path: Path) -
     found = compared(reference, slow.write(tmp_path / "slow"))
 
     assert shown(found.candidates[0]) == []
-    assert found.exit_code == 5
+    assert (found.exit_code, found.judged) == (5, 0)
+    assert judged_in_words(found) == "nothing could be judged"
     assert "the client was too slow" in found.candidates[0].reason
 
 

@@ -86,7 +86,7 @@ def test_a_file_that_changed_is_another_track() -> None:
 
     assert [past.is_current, current.is_current] == [False, True]
     assert [len(past.runs), len(current.runs)] == [18, 6]
-    assert judge(past, [series([*GOOD, *BAD])]).regressions(0) == ()
+    assert [each.regressions(0) for each in judge([(past, [series([*GOOD, *BAD])]), (current, [])])] == [(), ()]
     assert [each.files for each in tracks(runs, joins_files=True)] == [2]
 
 
@@ -133,3 +133,12 @@ def test_what_is_not_known_to_be_the_same_does_not_flap(other: dict[str, object]
     common: dict[str, object] = {"commit": "a" * 40, "verdict": "broken"}
 
     assert flapping([run(0, commit="a" * 40), run(1, **(common | other))]) == ()
+
+
+def test_all_current_tracks_share_the_error_rate() -> None:
+    """A step that one experiment alone would show is not enough among forty."""
+    alone = [(tracks([run(0)])[0], [series([100.0, 101, 102, 103, 104, 110, 111, 112])])]
+    among = [(track, alone[0][1]) for track in tracks([run(at, name=str(at)) for at in range(40)])]
+
+    assert [len(each.trends[0].changes) for each in judge(alone)] == [1]
+    assert {len(each.trends[0].changes) for each in judge(among)} == {0}

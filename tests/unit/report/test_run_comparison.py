@@ -54,7 +54,8 @@ def test_a_wide_screen_has_the_ratio_as_well(tmp_path: Path) -> None:
 
     assert "ratio" not in shown[80]
     row = next(each for each in shown[80].splitlines() if each.startswith("  TTFT p50"))
-    assert "×" in row
+    assert row.endswith("×)            no worse")
+    assert "no worse: within the tolerance, 20%" in shown[80]
     row = next(each for each in shown[160].splitlines() if each.startswith("  TTFT p50"))
     assert " ms (" in row
     assert "× (" in row

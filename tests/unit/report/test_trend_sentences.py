@@ -66,7 +66,7 @@ def test_a_plot_has_few_characters() -> None:
 
 def test_too_few_runs_are_not_called_steady() -> None:
     """Nothing is known yet."""
-    few, many = trends([series([100.0] * 6), series([100.0] * 7)])
+    few, many = trends([series([100.0] * 7), series([100.0] * 8)])
 
     assert (state(few), state(many)) == ("too few", "steady")
 
@@ -78,7 +78,7 @@ def test_a_run_that_did_not_end_is_listed_and_has_no_value() -> None:
     (track,) = tracks(runs)
     file = io.StringIO()
 
-    render([judge(track, [series([100.0, 101.0])])], Screen(file, 80), 0.0)
+    render(judge([(track, [series([100.0, 101.0])])]), Screen(file, 80), 0.0)
 
     (line,) = [line for line in file.getvalue().splitlines() if "interrupted" in line]
     assert line.split() == ["2026-01-03", "00:00", "00000000", "interrupted"]
