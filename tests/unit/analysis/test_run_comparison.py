@@ -8,6 +8,7 @@ import os
 import shutil
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -284,8 +285,8 @@ def test_a_run_with_itself_is_refused(reference: Path, tmp_path: Path) -> None:
     """Given twice, by a link, or as a copy."""
     link, copy = tmp_path / "link", tmp_path / "copy"
     link.symlink_to(reference)
-    provenance = {"started": "2026-11-29T12:00:00+00:00", "time_zone": "UTC", "chaoskit": "1", "python": "3"}
-    provenance |= dict.fromkeys(("chaoskit_commit", "file", "sha256", "commit", "is_modified"))
+    provenance: dict[str, Any] = {"started": "2026-11-29T12:00:00+00:00", "time_zone": "UTC", "chaoskit": "1"}
+    provenance |= {"python": "3"} | dict.fromkeys(("chaoskit_commit", "file", "sha256", "commit", "is_modified"))
     (reference / "provenance.json").write_text(json.dumps(provenance | {"kernel": "6.12", "libraries": {}}))
     shutil.copytree(reference, copy)
 
