@@ -6,7 +6,6 @@ The public names are those of `__all__`; docs/api.md describes them. Each is imp
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
     from chaoskit.errors import ChaoskitError as ChaoskitError
     from chaoskit.errors import RefusedError as RefusedError
     from chaoskit.errors import SpecError as SpecError
-    from chaoskit.plan.model import Plan as Plan
+    from chaoskit.planning.model import Plan as Plan
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ChaoskitError": "errors",
     "MatrixResult": "analysis.matrix",
-    "Plan": "plan.model",
+    "Plan": "planning.model",
     "RefusedError": "errors",
     "Result": "analysis.result",
     "Run": "api",
@@ -38,9 +37,10 @@ _HOMES = {
     "Table": "analysis.tables.table",
     "analyse": "api",
     "load": "api",
+    "plan": "api",
     "run": "api",
 }
-__all__ = [*_HOMES, "__version__", "plan"]
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -51,16 +51,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
-
-
-class _PlanPackage(ModuleType):
-    """The package `chaoskit.plan`, which is also the function of this name: importing it sets this attribute."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return import_module(f"{__name__}.api").plan(*args, **kwargs)
-
-
-import_module(f"{__name__}.plan").__class__ = _PlanPackage
 
 
 def discover(discover_system: bool = True) -> object:

@@ -20,7 +20,7 @@ from chaoskit.analysis.tables.run_tables import RunTables, load_tables
 from chaoskit.conduct.planning import prepare
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.execution.experiment import run_experiment as run
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.spec.matrix import load_variants
 
 if TYPE_CHECKING:

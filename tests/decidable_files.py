@@ -6,9 +6,9 @@ import json
 import re
 from typing import Any
 
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.decidability import decidability_warnings
-from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.decidability import decidability_warnings
+from chaoskit.planning.stage import placeholder_lookups
 from chaoskit.spec.load import parse
 
 Words = dict[str, Any]

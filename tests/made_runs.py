@@ -12,8 +12,8 @@ from pathlib import Path
 
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams
 from chaoskit.analysis.streams.columns import signs_of_life, token_columns
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan, PlannedWorkload
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan, PlannedWorkload
 from chaoskit.probe.keepalives import KeepaliveCounter
 from chaoskit.records.jsonl import FILES, to_line
 from chaoskit.records.model import (

@@ -12,7 +12,7 @@ from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.streams.assemble import assemble_streams
 from chaoskit.analysis.streams.columns import signs_of_life, token_columns
 from chaoskit.analysis.streams.timeline import build_timeline
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.model import (
     Completion,
     Keepalives,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from made_runs import Made
 
-from chaoskit.plan.compile import compile_plan
+from chaoskit.planning.compile import compile_plan
 from chaoskit.spec.load import parse
 
 TEXT = """\

@@ -36,8 +36,8 @@ from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE_RUN, PhaseSamp
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.analysis.vllm_figures import vllm_figures
 from chaoskit.folder import display_path
-from chaoskit.plan.model import Plan
-from chaoskit.plan.phase_settings import phase_settings
+from chaoskit.planning.model import Plan
+from chaoskit.planning.phase_settings import phase_settings
 from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
 from chaoskit.telemetry.traces import warnings as span_warnings
 

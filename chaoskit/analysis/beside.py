@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaoskit.analysis.result import OtherWorkloadResult, Outcome, Result
-from chaoskit.plan.model import PlannedWorkload
+from chaoskit.planning.model import PlannedWorkload
 from chaoskit.spec.endpoint import redacted
 
 _WORST_FIRST = ("broken", "undecided", "met", "none")

@@ -20,7 +20,7 @@ from chaoskit.analysis.objectives import UndecidedReason
 from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PhaseResult, RunVerdict
 from chaoskit.analysis.statistics.quantiles import is_too_few
 from chaoskit.analysis.streams.assemble import Stream
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import ASKED_AGAIN, Request, SocketRead
 from chaoskit.spec.objectives import Objective

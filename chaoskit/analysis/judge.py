@@ -26,7 +26,7 @@ from chaoskit.analysis.streams.phase_samples import PhaseSamples, phase_samples,
 from chaoskit.analysis.streams.populations import Population, SamplesByPopulation
 from chaoskit.analysis.streams.recovery import Recoveries
 from chaoskit.analysis.streams.timeline import Timeline
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.model import Request
 from chaoskit.spec.phases import CLEAN_PHASES
 from chaoskit.spec.sizes import mean_tokens

@@ -21,8 +21,8 @@ from chaoskit.analysis.streams.assemble import Streams, assemble_streams, withou
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
 from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.errors import SpecError
-from chaoskit.plan.model import Plan, PlannedWorkload, load_plan
-from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
+from chaoskit.planning.model import Plan, PlannedWorkload, load_plan
+from chaoskit.planning.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE, WORKLOADS
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState, NamespaceCounters
 from chaoskit.records.jsonl import FILES, read, read_numbered

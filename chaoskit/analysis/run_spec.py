@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from chaoskit.analysis.attribution.run_evidence import SINGLE_PHASE
 from chaoskit.intervals import TAIL
-from chaoskit.plan.model import Plan
-from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.planning.model import Plan
+from chaoskit.planning.probe_plan import ProbePlan
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.workload import Workload

@@ -15,7 +15,7 @@ def conduct(
     from chaoskit.errors import SpecError
     from chaoskit.folder import Folder
     from chaoskit.kernel.namespaces import can_create, enter_user_namespace
-    from chaoskit.plan.model import load_plan
+    from chaoskit.planning.model import load_plan
 
     try:
         with Folder.open(run, follow=True) as folder:

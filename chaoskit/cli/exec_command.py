@@ -44,7 +44,7 @@ def check_options(
 def on_host_network(down: str | None, up: str | None, seed: int, command: Command, files: FileOptions) -> int:
     """Run it with these faults on everything that it sends and receives. Returns its exit code."""
     from chaoskit.conduct import exec, kept_files
-    from chaoskit.plan.exec import netem_settings
+    from chaoskit.planning.exec import netem_settings
     from chaoskit.spec.exec import exec_faults
 
     netems = netem_settings(exec_faults(down, up, seed))
@@ -53,7 +53,7 @@ def on_host_network(down: str | None, up: str | None, seed: int, command: Comman
 
 def in_lab(lab: Lab, options: SubstrateOptions, errand: tuple[Command, str], files: FileOptions) -> int:
     """Run it at a place of a lab. Returns its exit code."""
-    from chaoskit.plan.exec import check_place
+    from chaoskit.planning.exec import check_place
     from chaoskit.substrate.exec import Place
     from chaoskit.substrate.exec import in_lab as run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from chaoskit.cli.main import run_program
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.up import in_guest
-from chaoskit.plan.publish import Published
+from chaoskit.planning.publish import Published
 from chaoskit.substrate.lab_in_guest import COMPLAINTS, LAB, STANDS, open_console
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from chaoskit.terminal import complain
 
 if TYPE_CHECKING:
-    from chaoskit.plan.model import Plan
+    from chaoskit.planning.model import Plan
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Lab:
 
     def plan(self) -> tuple[Plan, Callable[[str], None]]:
         """The plan, and what tells the user where it is built, and behind which faults. Raises SpecError."""
-        from chaoskit.plan.exec import compile_exec, fault_options
+        from chaoskit.planning.exec import compile_exec, fault_options
         from chaoskit.spec.matrix import load_variants
 
         experiment = load_variants(self.file).named(self.variant).experiment

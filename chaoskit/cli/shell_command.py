@@ -15,7 +15,7 @@ from chaoskit.terminal import complain
 if TYPE_CHECKING:
     from chaoskit.conduct.kept_files import FileOptions
     from chaoskit.conduct.sudo_caller import Caller
-    from chaoskit.plan.model import Plan
+    from chaoskit.planning.model import Plan
     from chaoskit.substrate.selection import SubstrateOptions
 
 _PLAIN = "sh"
@@ -33,7 +33,7 @@ class Session:
 def run(session: Session, files: FileOptions, choose_caller: Callable[[], Caller | None]) -> int:
     """Run the shell to its end. Returns its exit code. Raises RefusedError without a terminal."""
     from chaoskit.conduct.user_command import Command
-    from chaoskit.plan.exec import check_place
+    from chaoskit.planning.exec import check_place
     from chaoskit.substrate.exec import Place, in_lab
 
     plan, announce = session.lab.plan()

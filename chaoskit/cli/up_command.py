@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def run(lab: Lab, publish: tuple[str, ...], out: Path | None, options: SubstrateOptions, json: bool) -> int:
     """Keep it standing until a signal. Returns the exit code. Raises RefusedError, SpecError."""
     from chaoskit.conduct import port_forward
-    from chaoskit.plan.publish import published
+    from chaoskit.planning.publish import published
     from chaoskit.substrate import lab_in_guest
     from chaoskit.substrate.selection import choose_for_command
     from chaoskit.substrate.uml import Uml

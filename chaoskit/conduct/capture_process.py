@@ -28,7 +28,7 @@ from chaoskit.kernel.capture_filter import MOST_ENDPOINTS, Endpoint
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.packet_ring import PacketRing, link_names
 from chaoskit.kernel.rights import require_net_raw
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.probe.target import Target
 from chaoskit.records.pcapng import capture_name
 

@@ -35,7 +35,7 @@ from chaoskit.kernel import namespaces
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Kernel
-from chaoskit.plan.model import InterfacePlan, Plan, load_plan
+from chaoskit.planning.model import InterfacePlan, Plan, load_plan
 from chaoskit.records.directory import conclude
 from chaoskit.topology.places import Places, places
 

@@ -39,7 +39,7 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.netfilter import forward_policy
 from chaoskit.knobs import Knob, Netem, Sysctl
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.topology import egress_namespace
 from chaoskit.topology.steering import OneDirection
 

@@ -9,11 +9,11 @@ from chaoskit.conduct.lab_timers import with_timers
 from chaoskit.conduct.planning import load_warnings, missing_programs, unset
 from chaoskit.facts import Facts
 from chaoskit.kernel.features import detect_features
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.decidability import decidability_warnings, joint_advice
-from chaoskit.plan.model import Plan
-from chaoskit.plan.obstacles import obstacles
-from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.decidability import decidability_warnings, joint_advice
+from chaoskit.planning.model import Plan
+from chaoskit.planning.obstacles import obstacles
+from chaoskit.planning.stage import placeholder_lookups
 from chaoskit.probe.prompts import read_prompts
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.stage import InterfaceStage

@@ -27,8 +27,8 @@ from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.rights import require_net_admin
 from chaoskit.knobs import Filter, Kernel
 from chaoskit.middlebox import Cut, IdleTimeout
-from chaoskit.plan.injection import InjectionPlan, compile_injection
-from chaoskit.plan.obstacles import classifier
+from chaoskit.planning.injection import InjectionPlan, compile_injection
+from chaoskit.planning.obstacles import classifier
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import HOOKS, OneDirection, filter_direction, qdisc
 

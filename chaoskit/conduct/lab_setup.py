@@ -21,7 +21,7 @@ from chaoskit.tiers.settings import TierSettings
 from chaoskit.topology.lab import SERVER, Topology
 
 if TYPE_CHECKING:  # plans load pydantic, which takes a third of a second in a guest
-    from chaoskit.plan.model import Plan, PlannedHost
+    from chaoskit.planning.model import Plan, PlannedHost
 
 PORT = 8000
 """Of the reference server."""
@@ -141,7 +141,7 @@ def _references(plan: Plan) -> list[ReferenceHost]:
 
 def _tiers(plan: Plan) -> Iterator[TierHost]:
     if any(host.spec.tier for host in plan.hosts):
-        from chaoskit.plan.tier_settings import tier_settings  # loads pydantic, which a guest does without
+        from chaoskit.planning.tier_settings import tier_settings  # loads pydantic, which a guest does without
 
         for host in plan.hosts:
             if host.spec.tier is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaoskit.conduct.config_files import ConfigFiles
-from chaoskit.plan.model import Plan
-from chaoskit.plan.timer_check import check_timers, hosts_of
+from chaoskit.planning.model import Plan
+from chaoskit.planning.timer_check import check_timers, hosts_of
 from chaoskit.spec.key_lines import KeyLines
 
 

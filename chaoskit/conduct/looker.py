@@ -19,7 +19,7 @@ from chaoskit.clock import TICK, Clock
 from chaoskit.conduct import signals
 from chaoskit.conduct.worker import Worker
 from chaoskit.errors import ChaoskitError
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.jsonl import Log, read
 from chaoskit.records.look_record import Look
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.loopback_spans import LoopbackSpans, receiver
 from chaoskit.errors import SpecError
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.jsonl import Log
 from chaoskit.server.app import listen, serve
 from chaoskit.server.inference.model_records import ModelLogs

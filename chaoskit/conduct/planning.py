@@ -14,12 +14,12 @@ from chaoskit.conduct.network_namespace import enter
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.kernel.client_limits import client_limits
 from chaoskit.kernel.features import detect_features
-from chaoskit.plan.client_load import ClientLoad, shortages
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.decidability import never_decided
-from chaoskit.plan.model import InterfacePlan, Plan
-from chaoskit.plan.obstacles import classifier, obstacles
-from chaoskit.plan.until_decided import with_rounds
+from chaoskit.planning.client_load import ClientLoad, shortages
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.decidability import never_decided
+from chaoskit.planning.model import InterfacePlan, Plan
+from chaoskit.planning.obstacles import classifier, obstacles
+from chaoskit.planning.until_decided import with_rounds
 from chaoskit.probe import credentials
 from chaoskit.probe.model_list import with_model
 from chaoskit.probe.prompts import read_prompts

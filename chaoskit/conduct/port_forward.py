@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from chaoskit.conduct.connection_channel import Channel, reset
 from chaoskit.conduct.worker import Worker
 from chaoskit.errors import RefusedError
-from chaoskit.plan.publish import Published
+from chaoskit.planning.publish import Published
 
 LOOPBACK = "127.0.0.1"
 _BACKLOG, _CHUNK = 128, 1 << 16

@@ -22,8 +22,8 @@ from chaoskit.conduct.probe_processes import Task, forked
 from chaoskit.conduct.provenance import collect
 from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, listeners_at_target
 from chaoskit.errors import ChaoskitError, RefusedError, SpecError
-from chaoskit.plan.decidability import probe_warnings
-from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.planning.decidability import probe_warnings
+from chaoskit.planning.probe_plan import ProbePlan
 from chaoskit.probe import credentials
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.fail_fast import FailFast

@@ -19,7 +19,7 @@ from chaoskit.conduct.lab_hosts import root
 from chaoskit.conduct.worker import Worker
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.plan.model import Plan, PlannedWorkload
+from chaoskit.planning.model import Plan, PlannedWorkload
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.ending import Ending
 from chaoskit.probe.shares import Share

@@ -30,7 +30,7 @@ from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.worker import Work, Worker
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.jsonl import Log
 from chaoskit.records.spans import Exports, Span
 from chaoskit.records.trace_context import trace_prefix

@@ -19,7 +19,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
 from chaoskit.evidence.counters import sample, sample_hop, sample_sizes
 from chaoskit.knobs import Kernel, Knob, Setting
-from chaoskit.plan.model import Plan, PlannedChange, PlannedPhase
+from chaoskit.planning.model import Plan, PlannedChange, PlannedPhase
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
 

@@ -15,8 +15,8 @@ from chaoskit.conduct.port_forward import Forward
 from chaoskit.conduct.worker import Worker
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.plan.model import Plan
-from chaoskit.plan.publish import Published
+from chaoskit.planning.model import Plan
+from chaoskit.planning.publish import Published
 from chaoskit.terminal import complain
 from chaoskit.topology.lab import CLIENT, SERVER
 

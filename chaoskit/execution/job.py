@@ -11,7 +11,7 @@ from chaoskit.analysis.load import read_outcome
 from chaoskit.clock import RealClock
 from chaoskit.errors import EXIT_SOFTWARE, RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.directory import conclude
 from chaoskit.report.live import RunProgress
 from chaoskit.report.screen import Screen

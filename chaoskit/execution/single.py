@@ -12,7 +12,7 @@ from chaoskit.execution.interrupts import InterruptHandler, say_if_interrupted
 from chaoskit.execution.job import Job, watch
 from chaoskit.execution.options import RunOptions, names_records, save
 from chaoskit.folder import release
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.directory import EXPERIMENT, PLAN, PROVENANCE, create, first_difference
 from chaoskit.report import console
 from chaoskit.report.formats.destinations import write_reports

@@ -14,7 +14,7 @@ from chaoskit import file_trust, programs
 from chaoskit.conduct.file_check import FileCheck, check
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.plan.until_decided import with_rounds
+from chaoskit.planning.until_decided import with_rounds
 from chaoskit.spec.overrides import words_of
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.spec.suite_load import LoadedSuite, SuiteRun

@@ -22,7 +22,7 @@ from chaoskit.folder import display_path
 from chaoskit.history.checkout import Revision, revision
 from chaoskit.history.file import history_file, writing
 from chaoskit.history.rows import Origin, rows
-from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
+from chaoskit.planning.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.directory import EXPERIMENT, OUTCOME
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request

@@ -14,8 +14,8 @@ from chaoskit.facts import Facts
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Netem
 from chaoskit.middlebox import Cut, IdleTimeout
-from chaoskit.plan.injection import InjectionPlan
-from chaoskit.plan.obstacles import kernel_obstacle
+from chaoskit.planning.injection import InjectionPlan
+from chaoskit.planning.obstacles import kernel_obstacle
 from chaoskit.report.commands import apply_commands, revert_commands
 from chaoskit.report.console import two_columns
 from chaoskit.report.styles import styled, titled

@@ -13,7 +13,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from chaoskit.analysis.formatting import format_value
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.jsonl import follow
 from chaoskit.records.model import DRAIN, NOT_INTERRUPTED, Phase, Request, Vitals
 from chaoskit.records.untrusted_files import START, Position

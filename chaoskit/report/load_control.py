@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.spec.admission import AdmissionKeys, DegradationKeys, StepKeys
 from chaoskit.spec.classes import TrafficClass
 from chaoskit.spec.hosts import ServiceHost

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Change, Filter, Flow, MatchAll, Netem, Setting, U32Match
-from chaoskit.plan.decidability import decidability_warnings, joint_advice, supply_until
-from chaoskit.plan.model import Plan
-from chaoskit.plan.phase_settings import phase_settings
-from chaoskit.plan.timetable import Timetable
-from chaoskit.plan.until_decided import when
+from chaoskit.planning.decidability import decidability_warnings, joint_advice, supply_until
+from chaoskit.planning.model import Plan
+from chaoskit.planning.phase_settings import phase_settings
+from chaoskit.planning.timetable import Timetable
+from chaoskit.planning.until_decided import when
 from chaoskit.report.load_control import classes, controls
 from chaoskit.report.requested import requested
 from chaoskit.report.styles import styled, titled

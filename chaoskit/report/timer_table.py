@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from chaoskit.plan.model import PlannedTimer
+from chaoskit.planning.model import PlannedTimer
 from chaoskit.report.styles import styled
 from chaoskit.units import Duration
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chaoskit.plan.decidability import decidability_warnings, joint_advice
-from chaoskit.plan.model import Plan
+from chaoskit.planning.decidability import decidability_warnings, joint_advice
+from chaoskit.planning.model import Plan
 from chaoskit.terminal import note
 
 

@@ -29,7 +29,7 @@ from chaoskit.conduct.user_command import Command
 from chaoskit.conduct.workspace import Collected
 from chaoskit.errors import RefusedError
 from chaoskit.folder import Folder
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.substrate import running, terminal_relay
 from chaoskit.substrate.selection import SubstrateOptions, choose_for_command
 from chaoskit.substrate.signal_relay import INTERRUPTED, SignalRelay

@@ -26,7 +26,7 @@ from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.port_forward import Forward
 from chaoskit.conduct.up import ENDING, Standing, standing
 from chaoskit.errors import RefusedError
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.substrate.running import Command
 from chaoskit.substrate.uml import Guest, Uml
 from chaoskit.terminal import complain, note

@@ -20,8 +20,8 @@ from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.rights import require_net_admin
-from chaoskit.plan.model import InterfacePlan, Plan
-from chaoskit.plan.obstacles import kernel_obstacle
+from chaoskit.planning.model import InterfacePlan, Plan
+from chaoskit.planning.obstacles import kernel_obstacle
 from chaoskit.substrate import guest_memory
 from chaoskit.substrate.here import Here
 from chaoskit.substrate.uml import GuestKernel, Uml

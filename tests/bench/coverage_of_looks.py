@@ -1,7 +1,7 @@
 """Simulates runs that end when their objective is decided, whose bound is the truth: each decision is wrong.
 
 `make coverage` runs them with the others. A run is looked at after each of its rounds, with the intervals of so many
-looks (`plan/until_decided`), until one excludes the truth. The interval of that look counts, or else the last one: so
+looks (`planning/until_decided`), until one excludes the truth. That look's interval counts, or else the last one: so
 "covers" is how often all looks together were right, "too low" how often it was called below the bound, and wrongly.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from chaoskit.analysis.statistics import estimators, mover
 from chaoskit.analysis.statistics.estimators import Estimate
-from chaoskit.plan.until_decided import tail_of
+from chaoskit.planning.until_decided import tail_of
 
 Random = np.random.Generator
 Draw = Callable[[Random, int], Any]

@@ -11,8 +11,8 @@ from chaoskit.engine.journal import pending_restores
 from chaoskit.engine.lease import LEASE, Lease, Leases
 from chaoskit.errors import ChaoskitError, RefusedError, SpecError
 from chaoskit.knobs import Knob
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.stage import placeholder_lookups
 from chaoskit.spec import access_options, objectives, options
 from chaoskit.spec.exec import exec_faults
 from chaoskit.spec.load import load_injection

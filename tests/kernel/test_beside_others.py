@@ -27,7 +27,7 @@ from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.modules import load
 from chaoskit.kernel.netfilter import xtables
 from chaoskit.knobs import Address, Clsact, Filter, Foreign, Knob, MatchAll, Neighbour
-from chaoskit.plan.injection import compile_injection
+from chaoskit.planning.injection import compile_injection
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import PRIORITY, qdisc
 

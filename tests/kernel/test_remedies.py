@@ -22,8 +22,8 @@ from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
 from chaoskit.probe.transport.socket_options import set_options
 from chaoskit.records import tcp_info
 from chaoskit.spec.load import parse

@@ -82,7 +82,7 @@ def _members(path: Path, place: Path) -> Iterator[Path]:
             yield from (place / f"{alias.name}.py" for alias in node.names)
 
 
-ONLY_OF = {"plan/decidability.py": ("probe",)}
+ONLY_OF = {"planning/decidability.py": ("probe",)}
 """Modules that others import too, for something else: the commands that show their messages."""
 ADVICE = [
     pytest.param(command, text, id=f"{command}-{path.relative_to(HOUSE)}:{line}")

@@ -18,7 +18,7 @@ import shipped
 from pages import PAGES, TOP, Page, blocks
 
 from chaoskit.cli.app import EXIT_CODES
-from chaoskit.plan.compile import compile_plan
+from chaoskit.planning.compile import compile_plan
 from chaoskit.records.model import Completion
 from chaoskit.spec.matrix import load_variants
 

@@ -12,7 +12,6 @@ from modules import PACKAGE, modules
 MODULES = dict(modules())
 SHARED = {
     "exec": "`chaoskit exec`: its command line, its options, its plan, its run here and in a guest",
-    "plan": "`chaoskit plan`: the package, its command line, how it is shown",
     "matrix": "the `matrix` of a file: how it is read, combined and shown",
     "actions": "those of tc, those of a chain of hops, and those of Chaos Toolkit, whose extensions call them so",
     "probes": "of an experiment, of path-MTU discovery, and of Chaos Toolkit, whose extensions call them so",

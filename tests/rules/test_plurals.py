@@ -23,7 +23,7 @@ NEVER_ONE = {
     ("probe/fail_fast.py", "self._next"): "one request alone has a sentence of its own",
     ("spec/matrix.py", "len(names)"): "a matrix has several",
     ("spec/matrix_axes.py", "total"): "more than 500",
-    ("plan/compile.py", "limit"): "at least 1000",
+    ("planning/compile.py", "limit"): "at least 1000",
     ("report/console.py", "ratio"): "far from 1",
     ("kernel/tc/filters.py", "left"): "one filter alone has a sentence of its own",
     ("kernel/tc/foreign_filters.py", "hook"): "no number",

@@ -7,7 +7,7 @@ from pathlib import Path
 from test_repeatable import run
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.plan.model import load_plan
+from chaoskit.planning.model import load_plan
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase
 from chaoskit.substrate.uml import GuestKernel

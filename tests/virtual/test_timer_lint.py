@@ -11,7 +11,7 @@ import pytest
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
-from chaoskit.plan.model import load_plan
+from chaoskit.planning.model import load_plan
 from chaoskit.substrate.uml import GuestKernel
 
 PROXIES = Path(sys.prefix) / "proxies"

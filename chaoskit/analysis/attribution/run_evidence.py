@@ -20,7 +20,7 @@ from chaoskit.analysis.network.timers import timers
 from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.streams.phase_samples import span_of_stream
 from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_phase
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 
 SINGLE_PHASE = "run"
 """The one phase of a run without a plan."""

@@ -12,7 +12,7 @@ from chaoskit.analysis.result import FidelityCheck, FidelityKind, FidelityVerdic
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Filter, Knob
 from chaoskit.middlebox import Cut, IdleTimeout
-from chaoskit.plan.model import Plan, PlannedChange
+from chaoskit.planning.model import Plan, PlannedChange
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Counters
 from chaoskit.topology.display_names import display_name

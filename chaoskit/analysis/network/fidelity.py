@@ -41,7 +41,7 @@ from chaoskit.analysis.network.size_faults import size_checks
 from chaoskit.analysis.result import FidelityCheck
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Knob, Netem
-from chaoskit.plan.model import Expectation, ExpectedEffect, Plan
+from chaoskit.planning.model import Expectation, ExpectedEffect, Plan
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.lab import CLIENT
 from chaoskit.topology.steering import IFBS

@@ -18,7 +18,7 @@ from chaoskit.analysis.network.sender_state import timestamp_bytes
 from chaoskit.analysis.result import FidelityCheck, FidelityKind
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Clamp, Knob, Mtu
-from chaoskit.plan.model import Plan, PlannedChange
+from chaoskit.planning.model import Plan, PlannedChange
 from chaoskit.records.host_records import HostSocket
 from chaoskit.records.jsonl import FILES
 from chaoskit.topology.display_names import display_name

@@ -16,7 +16,7 @@ from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.result import FidelityCheck
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Knob, Process
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.host_records import HostState
 from chaoskit.records.jsonl import FILES
 from chaoskit.topology.display_names import display_name

@@ -29,7 +29,7 @@ from chaoskit.analysis.result import FidelityCheck, FidelityKind, FidelityVerdic
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.counters import HopCounters
 from chaoskit.knobs import Clamp, Filter, Knob, Mtu, Route, Setting
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Counters, Hop, TcpInfo
 from chaoskit.topology.display_names import display_name

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from chaoskit.analysis.run_comparison.measured import MeasuredRun
 from chaoskit.analysis.run_comparison.result import Difference, FieldChange
 from chaoskit.faults.schema import FROM_FILE
-from chaoskit.plan.model import Plan
-from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.planning.model import Plan
+from chaoskit.planning.probe_plan import ProbePlan
 from chaoskit.spec.experiment import Experiment
 
 _OF_NO_MATTER = ("name", "question", "seed", "objectives")

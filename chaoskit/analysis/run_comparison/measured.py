@@ -24,8 +24,8 @@ from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.analysis.streams.populations import SamplesByPopulation
 from chaoskit.errors import SpecError
 from chaoskit.folder import display_path
-from chaoskit.plan.model import Plan
-from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.planning.model import Plan
+from chaoskit.planning.probe_plan import ProbePlan
 from chaoskit.records.directory import EXPERIMENT, WORKLOADS, is_running
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request, SocketRead

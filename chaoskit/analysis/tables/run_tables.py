@@ -20,8 +20,8 @@ from chaoskit.analysis.tables import table_columns as schemas
 from chaoskit.analysis.tables.network_rows import hop_rows, queue_rows, tcp_rows
 from chaoskit.analysis.tables.stream_rows import StreamContext, stream_rows
 from chaoskit.analysis.tables.table import Table
-from chaoskit.plan.model import Plan
-from chaoskit.plan.phase_settings import phase_settings
+from chaoskit.planning.model import Plan
+from chaoskit.planning.phase_settings import phase_settings
 from chaoskit.records.directory import WORKLOADS
 
 _BATCH = 1_000_000  # tokens that are processed at a time

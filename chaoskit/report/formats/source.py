@@ -14,7 +14,7 @@ from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.tables.run_tables import RunTables, load_tables
 from chaoskit.folder import display_path
-from chaoskit.plan.probe_plan import load_probe_plan
+from chaoskit.planning.probe_plan import load_probe_plan
 from chaoskit.records.directory import EXPERIMENT, PROBE, is_running
 from chaoskit.records.untrusted_files import read_whole
 from chaoskit.terminal import printable

@@ -11,8 +11,8 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.findings import Evidence, Intermediary
 from chaoskit.analysis.network.connection_faults import silences, with_own_timer
 from chaoskit.analysis.result import FidelityCheck
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.model import Counters
 from chaoskit.report.fidelity import counts
 from chaoskit.spec.load import parse

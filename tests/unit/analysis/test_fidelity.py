@@ -11,7 +11,7 @@ from made_runs import Made, ns, plan
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import FidelityCheck
 from chaoskit.host_lookups import HostLookups
-from chaoskit.plan.compile import compile_plan
+from chaoskit.planning.compile import compile_plan
 from chaoskit.records.model import Counters
 from chaoskit.spec.load import parse
 

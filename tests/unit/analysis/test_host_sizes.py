@@ -9,7 +9,7 @@ from made_runs import Made, ns
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import FidelityCheck
-from chaoskit.plan.compile import compile_plan
+from chaoskit.planning.compile import compile_plan
 from chaoskit.records.host_records import ConnectionEnd, EndKind, HostSocket
 from chaoskit.spec.load import parse
 

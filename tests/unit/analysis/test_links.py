@@ -20,7 +20,7 @@ from chaoskit.analysis.load import load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.segments.captured_connections import load_capture
 from chaoskit.analysis.segments.links import load_links
-from chaoskit.plan.compile import compile_plan
+from chaoskit.planning.compile import compile_plan
 from chaoskit.records import pcapng
 from chaoskit.records.pcapng import CAPTURE, capture_name
 from chaoskit.report.screen import Screen

@@ -15,8 +15,8 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.looks import look
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.summaries import IntervalEstimate
-from chaoskit.plan.model import Plan
-from chaoskit.plan.until_decided import looks_of, tail_of
+from chaoskit.planning.model import Plan
+from chaoskit.planning.until_decided import looks_of, tail_of
 from chaoskit.records.jsonl import to_line
 from chaoskit.records.look_record import Look
 from chaoskit.report import console

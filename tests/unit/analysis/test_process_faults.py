@@ -10,8 +10,8 @@ from made_runs import Made, ns
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import FidelityCheck
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.host_records import HostState
 from chaoskit.spec.load import parse
 

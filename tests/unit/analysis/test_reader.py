@@ -11,7 +11,7 @@ from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Metrics, Result
-from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.planning.probe_plan import ProbePlan
 from chaoskit.records.directory import PROBE
 from chaoskit.report.console import render
 from chaoskit.spec.workload import Workload

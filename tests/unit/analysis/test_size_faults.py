@@ -11,8 +11,8 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import FidelityCheck, Result
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Filter
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import PlannedPhase
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import PlannedPhase
 from chaoskit.records.model import Counters, Hop, ServedResponse, TcpInfo
 from chaoskit.spec.load import parse
 from chaoskit.topology.display_names import display_name

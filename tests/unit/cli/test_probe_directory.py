@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import warm
 
-from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.planning.probe_plan import ProbePlan
 
 SECRET = "sk-hush-hush-1234567890"
 

@@ -10,7 +10,7 @@ from warm import chaoskit
 
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.plan.obstacles import kernel_obstacle
+from chaoskit.planning.obstacles import kernel_obstacle
 from chaoskit.substrate.selection import SubstrateOptions, on_interface
 
 FILE = """\

@@ -11,7 +11,7 @@ from rich.console import Console
 from chaoskit.conduct.file_check import check
 from chaoskit.conduct.planning import prepare
 from chaoskit.errors import SpecError
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.report.plan import render
 from chaoskit.spec.load import load
 

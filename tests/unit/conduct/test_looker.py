@@ -12,8 +12,8 @@ from made_runs import START, Made, plan
 
 from chaoskit.clock import ManualClock, RealClock
 from chaoskit.conduct.looker import Looker
-from chaoskit.plan.model import Plan
-from chaoskit.plan.until_decided import looks_of
+from chaoskit.planning.model import Plan
+from chaoskit.planning.until_decided import looks_of
 from chaoskit.records.jsonl import FILES, read
 from chaoskit.records.look_record import Look
 

@@ -12,7 +12,7 @@ from chaoskit.clock import RealClock
 from chaoskit.conduct import port_forward
 from chaoskit.conduct.port_forward import Forward, listen
 from chaoskit.errors import RefusedError
-from chaoskit.plan.publish import Published
+from chaoskit.planning.publish import Published
 
 
 def port_of(listener: socket.socket) -> int:

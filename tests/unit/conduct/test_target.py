@@ -9,8 +9,8 @@ from chaoskit.conduct.lab_hosts import root
 from chaoskit.conduct.probes import target_of
 from chaoskit.conduct.span_receiver import trace_seed
 from chaoskit.host_lookups import HostLookups
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
 from chaoskit.probe.target import SocketOptions
 from chaoskit.server import certificates
 from chaoskit.spec.load import parse

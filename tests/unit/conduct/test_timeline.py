@@ -18,8 +18,8 @@ from chaoskit.errors import RefusedError
 from chaoskit.host_lookups import HostLookups
 from chaoskit.kernel.fake import FakeKernel
 from chaoskit.knobs import Change, Knob, Mtu, Namespace, Netem, Process, Pulse, Setting, Sysctl
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Counters, Hop, Phase
 from chaoskit.spec.load import parse

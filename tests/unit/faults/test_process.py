@@ -7,9 +7,9 @@ import pytest
 from chaoskit.errors import SpecError
 from chaoskit.faults.process import ProcessFault
 from chaoskit.knobs import Knob, Process
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
-from chaoskit.plan.phase_settings import phase_settings
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
+from chaoskit.planning.phase_settings import phase_settings
 from chaoskit.spec.load import parse
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.fault_site import Interface, Lab

@@ -16,7 +16,7 @@ from random_runs import random_run
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Cause, NetworkKind, Result
-from chaoskit.plan.until_decided import looks_of
+from chaoskit.planning.until_decided import looks_of
 from chaoskit.records.directory import UNCOMPRESSED
 from chaoskit.records.host_records import ConnectionEnd
 from chaoskit.records.look_record import Look

@@ -9,8 +9,8 @@ from made_runs import plan as in_a_lab
 from rich.console import Console
 
 from chaoskit.host_lookups import HostLookups
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
 from chaoskit.report.plan import render
 from chaoskit.spec.load import parse
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from warm import chaoskit
 
 from chaoskit.errors import SpecError
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.decidability import decidability_warnings
-from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.decidability import decidability_warnings
+from chaoskit.planning.stage import placeholder_lookups
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import parse
 from chaoskit.spec.options import duration, injection, pace

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.errors import SpecError
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.tier_settings import tier_settings
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.tier_settings import tier_settings
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import parse
 from chaoskit.spec.stage import ServiceStage

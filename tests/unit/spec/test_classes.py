@@ -8,7 +8,7 @@ import pytest
 from mistaken_files import GOOD
 
 from chaoskit.errors import SpecError
-from chaoskit.plan.compile import compile_plan
+from chaoskit.planning.compile import compile_plan
 from chaoskit.spec.classes import draw, only
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import parse

@@ -9,10 +9,10 @@ import pytest
 from decidable_files import LAB, Words
 
 from chaoskit.errors import SpecError
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.decidability import decidability_warnings
-from chaoskit.plan.model import Plan
-from chaoskit.plan.timetable import Timetable
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.decidability import decidability_warnings
+from chaoskit.planning.model import Plan
+from chaoskit.planning.timetable import Timetable
 from chaoskit.spec.load import parse
 
 THREE = [{"warm-up": "2s"}, {"baseline": "20s"}, {"wifi": "30s"}, {"vpn": "10s"}]

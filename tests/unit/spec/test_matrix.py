@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaoskit.errors import SpecError
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.stage import placeholder_lookups
 from chaoskit.spec.load import EXPERIMENT, parse, parse_document, to_yaml
 from chaoskit.spec.matrix import Variants, load_variants, parse_variants
 

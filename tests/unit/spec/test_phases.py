@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chaoskit.errors import SpecError
-from chaoskit.plan.compile import compile_plan
+from chaoskit.planning.compile import compile_plan
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import parse
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.errors import SpecError
-from chaoskit.plan.compile import compile_plan
+from chaoskit.planning.compile import compile_plan
 from chaoskit.spec.load import parse
 from chaoskit.spec.options import workload
 

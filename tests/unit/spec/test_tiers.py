@@ -7,9 +7,9 @@ import re
 import pytest
 
 from chaoskit.errors import SpecError
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
-from chaoskit.plan.tier_settings import tier_settings
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
+from chaoskit.planning.tier_settings import tier_settings
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import parse
 from chaoskit.spec.stage import ServiceStage

@@ -12,7 +12,7 @@ from chaoskit.conduct.kept_files import FileOptions
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.user_command import Command
 from chaoskit.errors import RefusedError
-from chaoskit.plan.exec import compile_exec
+from chaoskit.planning.exec import compile_exec
 from chaoskit.spec.load import load
 from chaoskit.substrate import uml
 from chaoskit.substrate.exec import in_guest

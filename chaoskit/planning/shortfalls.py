@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chaoskit.intervals import TAIL
-from chaoskit.plan.timetable import Supply, Timetable
+from chaoskit.planning.timetable import Supply, Timetable
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import SampleSize, sample_sizes
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from chaoskit.plan.model import Plan, PlannedTimer
-from chaoskit.plan.workflow_timers import GatewayKeys, gateway_reading, late_fallbacks, tier_answer
+from chaoskit.planning.model import Plan, PlannedTimer
+from chaoskit.planning.workflow_timers import GatewayKeys, gateway_reading, late_fallbacks, tier_answer
 from chaoskit.spec.host_timers import Timers
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.key_lines import KeyLines, Keys

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from chaoskit.conduct.lab_timers import with_timers
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
 from chaoskit.spec.key_lines import KeyLines
 from chaoskit.spec.load import parse
 from chaoskit.spec.matrix import parse_variants

@@ -9,7 +9,7 @@ import shipped
 
 from chaoskit.errors import SpecError
 from chaoskit.knobs import Netem, Route
-from chaoskit.plan.exec import compile_exec, netem_settings
+from chaoskit.planning.exec import compile_exec, netem_settings
 from chaoskit.spec.exec import exec_faults
 from chaoskit.spec.load import load, parse
 from chaoskit.spec.matrix import load_variants

@@ -13,7 +13,7 @@ from chaoskit.faults.schema import IPV6_MIN_MTU
 from chaoskit.faults.sysctl import sysctl_changes
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Filter, Mtu, Netem
-from chaoskit.plan.injection import (
+from chaoskit.planning.injection import (
     GSO_LOSS_WARNING,
     filters_per_direction,
     refuse_down,
@@ -21,8 +21,8 @@ from chaoskit.plan.injection import (
     resolve_selector,
     warnings,
 )
-from chaoskit.plan.management import endangered, refuse_danger
-from chaoskit.plan.model import InterfacePlan, PlannedHost
+from chaoskit.planning.management import endangered, refuse_danger
+from chaoskit.planning.model import InterfacePlan, PlannedHost
 from chaoskit.spec.access import Access
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.host_tuning import Host

@@ -7,8 +7,8 @@ import pytest
 
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Knob, Route, Setting, Sysctl
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
 from chaoskit.spec.load import parse
 
 FILE = """\

@@ -8,7 +8,7 @@ import pytest
 import shipped
 
 from chaoskit.conduct.file_check import check
-from chaoskit.plan.compile import compile_plan
+from chaoskit.planning.compile import compile_plan
 from chaoskit.spec.load import parse
 from chaoskit.spec.matrix import load_variants, parse_variants
 from chaoskit.spec.stage import InterfaceStage

@@ -9,7 +9,7 @@ import pytest
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.host_lookups import HostLookups, ManagementTraffic
-from chaoskit.plan.injection import InjectionPlan, compile_injection
+from chaoskit.planning.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection
 
 PEER, PEER_V6 = "198.51.100.9", "2001:db8:9::9"

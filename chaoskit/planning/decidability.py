@@ -13,11 +13,11 @@ from ipaddress import ip_address
 from itertools import product
 from urllib.parse import urlsplit
 
-from chaoskit.plan.advice import changes, looser
-from chaoskit.plan.model import Plan
-from chaoskit.plan.recovery_time import why_no_recovery
-from chaoskit.plan.shortfalls import Shortfall, is_enough, shortfalls
-from chaoskit.plan.timetable import SECOND, Supply, Timetable
+from chaoskit.planning.advice import changes, looser
+from chaoskit.planning.model import Plan
+from chaoskit.planning.recovery_time import why_no_recovery
+from chaoskit.planning.shortfalls import Shortfall, is_enough, shortfalls
+from chaoskit.planning.timetable import SECOND, Supply, Timetable
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import OF_SPANS, bound_of, is_zero_when_well, sample_sizes

@@ -13,7 +13,7 @@ from chaoskit.errors import RefusedError, SpecError
 from chaoskit.faults.netem import NetemSpec
 from chaoskit.host_lookups import ForeignFilter, HostLookups
 from chaoskit.knobs import Change, Netem
-from chaoskit.plan.management import endangered, refuse_danger
+from chaoskit.planning.management import endangered, refuse_danger
 from chaoskit.seed import derive
 from chaoskit.spec.injection import Injection, To, TrafficMatch
 from chaoskit.topology.fault_site import Interface

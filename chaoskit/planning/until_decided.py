@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from chaoskit.errors import SpecError
-from chaoskit.plan.model import Looks
+from chaoskit.planning.model import Looks
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.interleaving import Order
 from chaoskit.units import Duration

@@ -12,9 +12,9 @@ import pytest
 import shipped
 from decidable_files import ENDPOINT, LAB, Words, advice, applied, warned
 
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.decidability import decidability_warnings, joint_advice, probe_warnings
-from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.decidability import decidability_warnings, joint_advice, probe_warnings
+from chaoskit.planning.stage import placeholder_lookups
 from chaoskit.report.plan import render
 from chaoskit.report.screen import Screen
 from chaoskit.spec.load import parse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Rule
-from chaoskit.plan.model import PlannedPhase
+from chaoskit.planning.model import PlannedPhase
 from chaoskit.spec.multiple import shown
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.lab import Topology

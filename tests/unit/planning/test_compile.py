@@ -11,9 +11,9 @@ import shipped
 from made_runs import plan as made_plan
 
 from chaoskit.knobs import Knob, Netem, Sysctl
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
-from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
+from chaoskit.planning.stage import placeholder_lookups
 from chaoskit.spec.load import parse
 from chaoskit.spec.matrix import load_variants
 

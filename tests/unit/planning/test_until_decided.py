@@ -14,8 +14,8 @@ from warm import chaoskit
 from chaoskit import intervals
 from chaoskit.conduct.planning import prepare
 from chaoskit.errors import SpecError
-from chaoskit.plan.model import Plan
-from chaoskit.plan.until_decided import MOST_LOOKS, looks_of, tail_of
+from chaoskit.planning.model import Plan
+from chaoskit.planning.until_decided import MOST_LOOKS, looks_of, tail_of
 from chaoskit.spec.load import parse
 from chaoskit.units import Duration
 

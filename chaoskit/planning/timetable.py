@@ -21,7 +21,7 @@ from itertools import chain, takewhile
 from statistics import NormalDist
 
 from chaoskit.intervals import TAIL
-from chaoskit.plan.model import Plan
+from chaoskit.planning.model import Plan
 from chaoskit.spec.arrivals import expected, schedule
 from chaoskit.spec.demand_curve import DemandCurve, Surges
 from chaoskit.spec.interleaving import Order, in_order

@@ -10,9 +10,9 @@ import pytest
 from chaoskit.errors import RefusedError
 from chaoskit.host_lookups import HostLookups, ManagementTraffic
 from chaoskit.knobs import Filter, Flow, Knob, Netem
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
-from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.model import Plan
+from chaoskit.planning.stage import placeholder_lookups
 from chaoskit.spec.load import parse
 
 FILE = """\

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from chaoskit.errors import SpecError
 from chaoskit.faults.netem import NetemSpec
 from chaoskit.knobs import Netem
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.injection import queue_limit
-from chaoskit.plan.model import Plan
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.injection import queue_limit
+from chaoskit.planning.model import Plan
 from chaoskit.seed import derive
 from chaoskit.spec.exec import ExecFaults
 from chaoskit.spec.experiment import Experiment

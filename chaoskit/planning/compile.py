@@ -18,10 +18,10 @@ from chaoskit.faults.netem import NetemFault, NetemSpec
 from chaoskit.faults.tunnel import TunnelFault
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Knob, Netem, Pulse, Setting
-from chaoskit.plan.client_load import most_per_second
-from chaoskit.plan.idle_keys import idle_keys
-from chaoskit.plan.injection import queue_limit
-from chaoskit.plan.model import (
+from chaoskit.planning.client_load import most_per_second
+from chaoskit.planning.idle_keys import idle_keys
+from chaoskit.planning.injection import queue_limit
+from chaoskit.planning.model import (
     Expectation,
     ExpectedEffect,
     Plan,
@@ -30,8 +30,8 @@ from chaoskit.plan.model import (
     PlannedWorkload,
     Rounding,
 )
-from chaoskit.plan.model_room import too_small_models
-from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
+from chaoskit.planning.model_room import too_small_models
+from chaoskit.planning.stage import StageLookups, compile_stage, fault_site
 from chaoskit.spec.classes import class_warnings
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.phases import Span, surges

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from decidable_files import ENDPOINT, LAB, advice, applied, warned
 
-from chaoskit.plan.decidability import probe_warnings
+from chaoskit.planning.decidability import probe_warnings
 from chaoskit.spec.objectives import parse
 from chaoskit.spec.workload import Workload
 from chaoskit.units import Duration, Frequency

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from chaoskit.plan.model import Plan, PlannedHost
+from chaoskit.planning.model import Plan, PlannedHost
 from chaoskit.spec.carriage import workflow_header
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.tier_places import asked_hosts

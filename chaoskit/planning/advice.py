@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chaoskit.plan.shortfalls import Shortfall, factor, is_enough, shortfalls
-from chaoskit.plan.timetable import SECOND, Timetable
-from chaoskit.plan.until_decided import looks_of
+from chaoskit.planning.shortfalls import Shortfall, factor, is_enough, shortfalls
+from chaoskit.planning.timetable import SECOND, Timetable
+from chaoskit.planning.until_decided import looks_of
 from chaoskit.spec.multiple import shown
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.replay import Replay, read_rows

@@ -11,7 +11,7 @@ from warm import chaoskit
 
 from chaoskit.facts import ClientLimits
 from chaoskit.kernel.client_limits import client_limits
-from chaoskit.plan.client_load import ClientLoad, shortages
+from chaoskit.planning.client_load import ClientLoad, shortages
 from chaoskit.spec.server import Server
 from chaoskit.spec.workload import Workload
 

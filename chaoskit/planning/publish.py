@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from chaoskit.errors import SpecError
-from chaoskit.plan.exec import check_place
-from chaoskit.plan.model import Plan
+from chaoskit.planning.exec import check_place
+from chaoskit.planning.model import Plan
 
 _OPTION, _SHAPE = "--publish", "HOST:PORT or HOST:PORT:LOCALPORT, as in gateway:8080"
 _LAST_PORT = 65535

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from proxy_programs import HAPROXY_CFG, caddy_accepts, haproxy_accepts, nginx_accepts
 
-from chaoskit.plan.timer_check import HostOfLab, TimerCheck, check_timers
+from chaoskit.planning.timer_check import HostOfLab, TimerCheck, check_timers
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import parse
 from chaoskit.spec.server import Server

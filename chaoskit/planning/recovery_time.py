@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from chaoskit.plan.timetable import SECOND, Timetable
+from chaoskit.planning.timetable import SECOND, Timetable
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import RECOVERY_ROW
 from chaoskit.units import Duration, counted

@@ -7,10 +7,10 @@ import pytest
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Clamp, Filter, Knob, Mtu, Netem, Pulse, RandomLoss, Setting
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.injection import compile_injection
-from chaoskit.plan.model import Plan
-from chaoskit.plan.phase_settings import phase_settings
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.injection import compile_injection
+from chaoskit.planning.model import Plan
+from chaoskit.planning.phase_settings import phase_settings
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import parse
 from chaoskit.topology.steering import BLACKHOLE, CLAMP, PRIORITY, SIZE_PRIORITY

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.stage import placeholder_lookups
-from chaoskit.plan.timetable import Timetable
+from chaoskit.planning.compile import compile_plan
+from chaoskit.planning.stage import placeholder_lookups
+from chaoskit.planning.timetable import Timetable
 from chaoskit.spec.arrivals import schedule
 from chaoskit.spec.load import parse
 

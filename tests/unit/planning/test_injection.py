@@ -10,7 +10,7 @@ import pytest
 from chaoskit.errors import RefusedError
 from chaoskit.host_lookups import ForeignFilter, HostLookups
 from chaoskit.knobs import Filter, Flow, Match, Netem, U32Match
-from chaoskit.plan.injection import InjectionPlan, compile_injection
+from chaoskit.planning.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import qdisc
 
