@@ -23,9 +23,8 @@ def gameday(
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run and for how long. Runs nothing.")] = False,
     report: Annotated[
-        str,
-        typer.Option(metavar="NAME,...", help="Write reports of the suite and of each run."),
-    ] = "",
+        str | None, typer.Option(metavar="NAME,...", help="Write reports of the suite and of each run: markdown,junit.")
+    ] = None,
     history: HistoryOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
     substrate: Annotated[

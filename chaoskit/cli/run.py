@@ -38,7 +38,9 @@ def run(
     verify_repeatable: Annotated[
         bool, typer.Option("--verify-repeatable", help="Run twice and compare every byte.")
     ] = False,
-    report: Annotated[str, typer.Option(metavar="NAME,...", help="Write reports into the run directory.")] = "",
+    report: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Write reports into the run directory: html,junit.")
+    ] = None,
     history: HistoryOption = None,
 ) -> None:
     """Run an experiment and print its verdict. The run directory keeps all records.
