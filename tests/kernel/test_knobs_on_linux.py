@@ -10,9 +10,10 @@ from lab import as_nobody, run
 
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
+from chaoskit.kernel import rights
 from chaoskit.kernel.features import FEATURES, detect_features
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.namespaces import enter_user_namespace
+from chaoskit.kernel.namespaces import drop_privileges, enter_user_namespace
 from chaoskit.knobs import (
     Address,
     Clsact,
@@ -388,8 +389,11 @@ def test_without_user_namespaces_the_sysctl_is_named() -> None:
 
     def forbidden() -> None:
         enter_user_namespace()
-        Path("/proc/sys/user/max_user_namespaces").write_text("0")
+        assert rights.has_net_admin()
+        Path("/proc/sys/user/max_user_namespaces").write_text("1")
         Path("/proc/sys/user/max_net_namespaces").write_text("0")
+        drop_privileges(0, 0)
+        assert not rights.has_net_admin()  # it has the capability, and not over this network
         facts = detect_features()
         assert (facts.root, facts.user_namespaces, facts.features) == (False, False, frozenset())
         assert facts.missing.keys() == set(FEATURES)
