@@ -14,8 +14,8 @@ from chaoskit.conduct.git_checkout import checkout, is_modified
 from chaoskit.terminal import ascii_json
 
 LIBRARIES = (
-    *("anyio", "h11", "h2", "hpack", "httptools", "httpx", "idna", "numpy", "pydantic", "pyroute2", "pyyaml", "rich"),
-    *("scapy", "typer"),
+    *("anyio", "h11", "h2", "hpack", "httptools", "httpx", "idna", "jinja2", "numpy", "prometheus-client", "pydantic"),
+    *("pyroute2", "pyyaml", "rich", "scapy", "typer"),
 )
 
 

@@ -93,7 +93,9 @@ def _flow(value: Any, is_inside: bool = True) -> str:
         case None:
             return "null"
         case _:
-            return str(value) if not is_inside or _PLAIN.fullmatch(str(value)) else json.dumps(str(value))
+            text = str(value)
+            is_plain = not is_inside or (_PLAIN.fullmatch(text) and text not in _NULLS)
+            return text if is_plain else json.dumps(text)
 
 
 def _as_text(value: Any) -> Any:

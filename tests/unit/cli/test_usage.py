@@ -30,7 +30,7 @@ ROOT: TyperGroup = ANY_ROOT
         ("run", "FILE is missing; write chaoskit run FILE"),
         ("validate", "FILE... is missing; write chaoskit validate FILE..."),
         ("rnu x.yaml", "'rnu' is no command of chaoskit; did you mean run?"),
-        ("kernel foo", "'foo' is no command of chaoskit kernel; expected one of build, status, remove"),
+        ("kernel foo", "'foo' is no command of chaoskit kernel; expected one of build, status, cache, remove"),
         ("run --ot x y", "chaoskit run has no option --ot; did you mean --out?"),
         ("--wrong", "chaoskit has no option --wrong\n"),
         ("run -x y", "chaoskit run has no option -x"),
