@@ -39,7 +39,7 @@ demo: .venv/.program  ## run one experiment: a chat stream under burst loss; a b
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
 test: .venv/.tests .venv/.haystack kernel  ## run all tiers, and add up their results
-	@$(PYTHON_IN) tests/tiers.py test-virtual test-service test-leases test-kernel-own test-unit test-guest \
+	@$(PYTHON_IN) tests/tiers.py test-unit test-virtual test-service test-leases test-kernel-own test-guest \
 	test-kernel test-probe lint
 
 lint: .venv/.tests  ## check style and types
