@@ -53,13 +53,20 @@ class Source:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """The run, or each variant in the matrix's order."""
+        """The run, or each variant in the matrix's order.
+
+        The tables of a run are read once for all formats; those of many variants would not fit into memory together.
+        """
         if isinstance(self.found, Result):
-            return (Run("", self.path, self.found),)
+            return (self._run,)
         return tuple(
             Run(each.name, self.path / each.name, each.result, "not run" if each.is_not_run else each.error)
             for each in self.found.variants
         )
+
+    @cached_property
+    def _run(self) -> Run:
+        return Run("", self.path, self.found if isinstance(self.found, Result) else None)
 
     @property
     def is_running(self) -> bool:

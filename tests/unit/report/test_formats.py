@@ -96,6 +96,13 @@ def test_several_runs_fit_in_one_document(name: str, kinds: dict[str, Source]) -
     assert len(written(name, [*kinds.values()])) > max(len(written(name, [kind])) for kind in kinds.values())
 
 
+def test_the_tables_of_a_run_are_read_once(kinds: dict[str, Source]) -> None:
+    """For all formats that are written of it."""
+    (whole,) = [source for source in kinds.values() if len(source.runs) == 1][:1]
+
+    assert whole.runs[0].tables is whole.runs[0].tables
+
+
 def test_every_file_of_a_run_directory_has_its_own_name() -> None:
     """No report of one format replaces another's, nor a file of the run."""
     names = [row.file for row in FORMATS.values()]
