@@ -68,14 +68,19 @@ class History:
 
 
 def add(path: Path, runs: Sequence[tuple[Result, Origin]]) -> int:
-    """Add runs, or replace them by what this chaoskit computes of their records. Returns how many are new."""
+    """Add the runs that are not there. Returns how many these are.
+
+    A row that is there stays: a command wrote it as the run began, and knew more of its checkout than the records.
+    """
     count = 0
     with writing(path) as connection:
         for result, where in runs:
-            for number, (table, row) in enumerate(rows(result, where, _utc(wall()))):
-                if number == 0:
-                    count += not connection.execute("DELETE FROM runs WHERE id = ?", row[:1]).rowcount
-                connection.execute(table.insertion, row)
+            (table, run), *below = rows(result, where, _utc(wall()))
+            if connection.execute("SELECT 1 FROM runs WHERE id = ?", run[:1]).fetchone():
+                continue
+            count += 1
+            for each, row in ((table, run), *below):
+                connection.execute(each.insertion, row)
     return count
 
 

@@ -15,6 +15,9 @@ from cli_words import LIBRARY_PHRASES, chaoskit
 from made_history import run_of, runs_of
 from made_runs import Made, plan
 
+from chaoskit.analysis.analyse import analyse
+from chaoskit.history.adding import add, origin
+from chaoskit.history.checkout import Revision
 from chaoskit.history.file import writing
 
 STEADY, SLOWER = [100.0, 104.0, 98.0, 101.0], [150.0, 152.0, 149.0]
@@ -145,6 +148,22 @@ def test_the_same_run_twice_is_one_row(tmp_path: Path) -> None:
     assert again.stdout == f"0 runs added to {tmp_path}/history.sqlite3; 2 runs were there\n"
     assert count(tmp_path / "history.sqlite3") == 1
     assert count(tmp_path / "history.sqlite3", "objectives") == 2
+
+
+def test_a_row_that_is_there_stays(tmp_path: Path) -> None:
+    """`run --history` saw the branch and the checkout; the records that are added later tell less."""
+    run, path = run_of(tmp_path / "run", 1), tmp_path / "history.sqlite3"
+    add(path, [(analyse(run), origin(run, Revision("c" * 40, "main", False)))])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE runs SET added = '2026-11-01T09:01:00Z'")
+        connection.commit()
+        before = connection.execute("SELECT * FROM runs").fetchall()
+
+    told = chaoskit("history", "add", str(run), "--history", str(path))
+
+    assert told.stdout == f"0 runs added to {path}; 1 run was there\n"
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT * FROM runs").fetchall() == before
 
 
 def test_several_experiments_are_a_list(tmp_path: Path) -> None:
