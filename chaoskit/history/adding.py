@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -27,11 +28,15 @@ from chaoskit.records.directory import EXPERIMENT, OUTCOME
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
 from chaoskit.records.untrusted_files import open_regular, read_whole
+from chaoskit.spec.load import EXPERIMENT as KIND
+from chaoskit.spec.load import parse_document
 from chaoskit.terminal import complain
 
 _VARIANT = re.compile(rb"# the variant (\S.*)")
 """The first line of a variant's file, as `spec.matrix` writes it."""
-_NO_ASKING = ("chaoskit", "processes", "telemetry", "capture")
+_OF_NO_MATTER = ("name", "question", "seed")
+"""Keys that two experiments may differ in and still be the same; the name is compared by itself."""
+_NO_ASKING = ("chaoskit", "seed", "processes", "telemetry", "capture")
 """What two probes may differ in and still be the same."""
 
 
@@ -112,7 +117,11 @@ def origin(directory: Path, at: Revision | None = None) -> Origin:
         at = Revision(known.commit, None, known.is_modified) if known is not None else Revision()
     return Origin(
         started=_utc(started) if started else _written_at(directory / OUTCOME),
-        experiment=_digest(text) if text is not None else _digest_of_probe(probe) if probe is not None else "",
+        experiment=_digest_of_experiment(text)
+        if text is not None
+        else _digest_of_probe(probe)
+        if probe is not None
+        else "",
         records=_digest_of_file(directory / FILES[Request]),
         variant=variant[1].decode(errors="replace").strip() if variant else "",
         file=known.file if known is not None else None,
@@ -125,6 +134,16 @@ def origin(directory: Path, at: Revision | None = None) -> Origin:
 
 def _digest(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
+
+
+def _digest_of_experiment(text: bytes) -> str:
+    """Of the file's keys and values, so that --set, which writes them anew, is no other file by itself."""
+    try:
+        words = parse_document(text.decode(errors="replace"), EXPERIMENT, KIND).words
+    except SpecError:
+        return _digest(text)
+    asked = {key: value for key, value in words.items() if key not in _OF_NO_MATTER}
+    return _digest(json.dumps(asked, sort_keys=True).encode())
 
 
 def _digest_of_file(path: Path) -> str:

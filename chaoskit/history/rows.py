@@ -25,7 +25,7 @@ _WHOLE_RUN = ""
 class Origin:
     """What a result does not tell of its run.
 
-    `started` is UTC, ISO 8601. `experiment` is the SHA-256 of what was asked, `commit`, `branch` and `is_dirty` are
+    `started` is UTC, ISO 8601. `experiment` is the SHA-256 of what was asked, without the seed, `commit`, `branch` and `is_dirty` are
     those of the checkout. `records` is a digest of the requests. `directory` is "" for records that were not kept.
     """
 
@@ -94,7 +94,7 @@ def _run(result: Result, origin: Origin, added: str) -> Row:
 
 def _identity(result: Result, origin: Origin) -> str:
     """Of what was measured and when: the same however often, from wherever, and by whichever chaoskit it is added."""
-    told = (result.name, result.target, result.seed, result.clock, result.kernel)
+    told = (result.name, origin.variant, result.target, result.seed, result.clock, result.kernel)
     return hashlib.sha256(json.dumps([origin.started, origin.experiment, origin.records, *told]).encode()).hexdigest()[
         :16
     ]

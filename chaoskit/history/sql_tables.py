@@ -75,7 +75,7 @@ RUNS = Table(
         Column(
             "experiment",
             "TEXT",
-            "SHA-256 of `experiment.yaml` in the run directory; of a probe, of what it asked",
+            "SHA-256 of what was asked: the experiment file's keys but name, question and seed; a probe's options",
             True,
         ),
         Column("file", "TEXT", "the experiment file, as it was given"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -14,7 +15,7 @@ from chaoskit.analysis.formatting import format_interval, format_value
 from chaoskit.analysis.trends.change_points import FEWEST
 from chaoskit.analysis.trends.flapping import Flapping
 from chaoskit.analysis.trends.points import PastRun, Point, Series
-from chaoskit.analysis.trends.tracks import PROBE, JudgedTrack
+from chaoskit.analysis.trends.tracks import PROBE, JudgedTrack, experiment_of
 from chaoskit.analysis.trends.trend import Change, Trend
 from chaoskit.report.sparkline import level, scale_of
 from chaoskit.report.styles import VERDICT_STYLES, styled
@@ -23,6 +24,7 @@ from chaoskit.units import counted
 
 _RUNS = 10  # the last ones are shown one by one
 _PLOT = 24  # characters
+_EARLIER = "earlier: runs that had another file; --despite experiment takes them together"
 _STYLES = {"worse": "bold red", "better": "green", "steady": ""}
 
 
@@ -40,10 +42,12 @@ def render(found: Sequence[JudgedTrack], console: Console, tolerance: float) -> 
 
 def render_list(found: Sequence[JudgedTrack], console: Console, tolerance: float) -> None:
     """Print a line for each experiment, and under it what became worse and what flaps."""
+    past = Counter(experiment_of(run) for each in found if not each.track.is_current for run in each.track.runs)
     table = plain_table()
-    for name in ("experiment", "runs", "newest", "commit", "verdict"):
+    for name in ("experiment", "runs", *(["earlier"] if past else []), "newest", "commit", "verdict"):
+        is_count = name in ("runs", "earlier")
         table.add_column(
-            name, header_style="dim", justify="right" if name == "runs" else "left", no_wrap=name != "experiment"
+            name, header_style="dim", justify="right" if is_count else "left", no_wrap=name != "experiment"
         )
     current = [each for each in found if each.track.is_current]
     for each in current:
@@ -51,11 +55,15 @@ def render_list(found: Sequence[JudgedTrack], console: Console, tolerance: float
         table.add_row(
             styled(subject(run), "bold"),
             str(len(each.track.runs)),
+            *([str(past[experiment_of(run)] or "")] if past else []),
             _moment(run),
             styled(run.short_commit),
             _verdict(run),
         )
     console.print(table)
+    if past:
+        console.print()
+        console.print(styled(_EARLIER, "dim"))
     for each in current:
         notes = [*regression_sentences(each, tolerance), *map(flapping_sentence, each.flapping)]
         if notes:

@@ -55,11 +55,11 @@ def tracks(runs: Iterable[PastRun], joins_files: bool = False) -> tuple[Track, .
     groups: dict[tuple[str, ...], list[PastRun]] = defaultdict(list)
     newest: dict[tuple[str, ...], PastRun] = {}
     for run in runs:
-        newest[_identity(run)] = run
-        groups[(*_identity(run), *([] if joins_files else [run.experiment]))].append(run)
+        newest[experiment_of(run)] = run
+        groups[(*experiment_of(run), *([] if joins_files else [run.experiment]))].append(run)
     ended = sorted(groups.values(), key=lambda group: (group[-1].started, group[-1].name, group[-1].variant))
     return tuple(
-        Track(tuple(group), newest[_identity(group[-1])] is group[-1], len({each.experiment for each in group}))
+        Track(tuple(group), newest[experiment_of(group[-1])] is group[-1], len({each.experiment for each in group}))
         for group in ended
     )
 
@@ -77,6 +77,6 @@ def judge(found: Sequence[tuple[Track, Sequence[Series]]]) -> tuple[JudgedTrack,
     )
 
 
-def _identity(run: PastRun) -> tuple[str, ...]:
+def experiment_of(run: PastRun) -> tuple[str, ...]:
     """What makes runs those of one experiment, whatever its file says."""
     return (run.name, run.variant, run.clock, run.target if run.name == PROBE else "")

@@ -125,15 +125,50 @@ def test_markdown_is_for_a_pull_request(slower: Path) -> None:
 def test_a_file_that_changed_is_another_series(tmp_path: Path) -> None:
     """The earlier file is told in a line, and taken together with the newest one when asked to."""
     old = [str(run_of(tmp_path / f"old-{day}", day, 100)) for day in range(1, 9)]
-    new = [str(run_of(tmp_path / f"new-{day}", day, 150, text="name: made-by-hand\nseed: 2\n")) for day in range(9, 15)]
+    new = [
+        str(run_of(tmp_path / f"new-{day}", day, 150, text="name: made-by-hand\nserver: {tokens: 9}\n"))
+        for day in range(9, 15)
+    ]
     chaoskit("history", "add", *old, *new, "--history", str(tmp_path))
 
     apart = chaoskit("history", "--history", str(tmp_path), "--fail-on", "regression")
     together = chaoskit("history", "--history", str(tmp_path), "--fail-on", "regression", "--despite", "experiment")
 
-    assert "8 earlier runs until 2026-11-08 09:00 had another file (4f03fa40)" in " ".join(apart.stdout.split())
+    assert "8 earlier runs until 2026-11-08 09:00 had another file (44136fa3)" in " ".join(apart.stdout.split())
     assert (apart.returncode, together.returncode) == (0, 1)
     assert "2 different files" in together.stdout
+
+
+def test_a_seed_is_no_other_file(tmp_path: Path) -> None:
+    """Nor is what --set writes: the same keys in another form."""
+    texts = [
+        "name: made-by-hand\nworkload: {request-rate: 4/s}  # slow\n",
+        "# --set seed=7\nname: made-by-hand\nworkload:\n  request-rate: 4/s\nseed: '7'\n",
+        "# --set seed=8\nname: made-by-hand\nquestion: Why?\nseed: 8\nworkload:\n  request-rate: 4/s\n",
+    ]
+    runs = [str(run_of(tmp_path / str(day), day, text=text)) for day, text in enumerate(texts, 1)]
+
+    chaoskit("history", "add", *runs, "--history", str(tmp_path))
+
+    told = json.loads(chaoskit("history", "--history", str(tmp_path), "--format", "json").stdout)
+    assert [len(track["runs"]) for track in told["tracks"]] == [3]
+
+
+def test_the_list_counts_the_runs_of_other_files(tmp_path: Path) -> None:
+    """So that no run seems to be lost."""
+    texts = [f"name: made-by-hand\nserver: {{tokens: {tokens}}}\n" for tokens in (1, 2, 3, 3)]
+    runs = [str(run_of(tmp_path / str(day), day, text=text)) for day, text in enumerate(texts, 1)]
+    other = tmp_path / "other"
+    Made(plan().model_copy(update={"name": "other"})).phases().many(0, 30_000, 500).write(other)
+    chaoskit("history", "add", *runs, str(other), "--history", str(tmp_path))
+
+    told = chaoskit("history", "--history", str(tmp_path)).stdout
+
+    assert re.search(r"^experiment +runs +earlier +newest", told, re.MULTILINE)
+    assert re.search(r"^made-by-hand +2 +2 +2026-11-04 09:00", told, re.MULTILINE)
+    assert re.search(r"^other +1 +\S+ \S+ ", told, re.MULTILINE)
+    assert "earlier: runs that had another file; --despite experiment takes them together" in told
+    assert max(map(len, told.splitlines())) <= 80
 
 
 def test_the_same_run_twice_is_one_row(tmp_path: Path) -> None:

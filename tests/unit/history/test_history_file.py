@@ -222,12 +222,13 @@ def test_two_commands_write_at_once(place: Path) -> None:
 
 def test_a_history_that_cannot_be_written_is_shown(one: Path) -> None:
     """From a read-only folder, by somebody else."""
+    second = run_of(one.parent / "second", 2)
     one.chmod(0o444)
     one.parent.chmod(0o555)
     other = "import os; os.setgroups([]); os.setuid(65534)" if ROOT else ""
 
     shown = chaoskit("history", "--history", str(one), before=other)
-    added = chaoskit("history", "add", str(one.parent / "run"), "--history", str(one), before=other)
+    added = chaoskit("history", "add", str(second), "--history", str(one), before=other)
     one.parent.chmod(0o755)
 
     assert (shown.returncode, added.returncode) == (0, 3)
