@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
 from functools import partial
+from pathlib import PurePath
 
 from typer._click.core import Context
 from typer.core import TyperArgument
 
 from chaoskit.cli.elsewhere import place_elsewhere
+from chaoskit.cli.file_completers import WORDS
 from chaoskit.cli.foreign_names import option_meant
 from chaoskit.cli.help_rows import value_name
 
 _ALIKE = 0.78  # of 1: one wrong, missing or doubled letter in four to five
 _FEW = 4
+_INTO_A_FILE = ("o", "out", "output")
 
 
 def advice_for_option(wrong: str, ctx: Context) -> str:
@@ -22,6 +26,8 @@ def advice_for_option(wrong: str, ctx: Context) -> str:
     has = [name for each in ctx.command.params for name in each.opts if name.startswith("-")]
     arguments = [each.display_name_raw for each in ctx.command.params if isinstance(each, TyperArgument)]
     word = wrong.lstrip("-")
+    if word in _INTO_A_FILE and "--out" not in has and (file := _file_behind(wrong, ctx)):
+        return f"it prints; to write a file: {ctx.command_path} ... > {shlex.quote(file)}"
     if f"--{word}" in has:
         return f"write --{word}, with two dashes"
     if word == "all" and arguments == ["LEASE"]:
@@ -33,6 +39,13 @@ def advice_for_option(wrong: str, ctx: Context) -> str:
     return (
         f"did you mean {' or '.join(map(partial(_with_choices, ctx), near))}?" if near else place_elsewhere(wrong, ctx)
     )
+
+
+def _file_behind(wrong: str, ctx: Context) -> str:
+    """The file that was typed after this option; "" where that is none by its name."""
+    words = [part for word in ctx.meta.get(WORDS, ()) for part in word.split("=", 1)]
+    after = words[words.index(wrong) + 1 :][:1] if wrong in words else []
+    return after[0] if after and PurePath(after[0]).suffix and not after[0].startswith("-") else ""
 
 
 def _with_choices(ctx: Context, option: str) -> str:

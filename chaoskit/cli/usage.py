@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import get_args
 
 from typer._click import Parameter
 from typer._click.exceptions import (  # they have no public names
@@ -71,6 +72,7 @@ def _why_bad(error: BadParameter) -> str:
 
     found = found_input(error.__cause__)
     annotation = error.param.type_descriptor.annotation if isinstance(error.param, TyperOption | TyperArgument) else str
+    annotation = next(iter(get_args(annotation)), annotation)  # of a list: that of an item
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         *others, last = (str(each.value) for each in annotation)
         return f"found {found}, expected {', '.join(others)} or {last}"

@@ -35,13 +35,13 @@ def history_file(given: Path) -> Path:
 
 @contextmanager
 def writing(path: Path) -> Iterator[sqlite3.Connection]:
-    """A transaction that writes; the file and its directory are made if they are not there.
+    """A transaction that writes; the file and its directory are made if they are not there, those above it never.
 
     Raises SpecError when it is no history, RefusedError when it cannot be written or may not.
     """
     _require_own(path)
     with _translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         with closing(_connect(path, "rwc")) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -121,6 +121,9 @@ def _require_own(path: Path) -> None:
         raise RefusedError(f"{path} is a symbolic link to nothing; remove it, or give another --history")
     if path.exists():
         _require_regular(path)
+    elif not path.parent.exists() and not path.absolute().parent.parent.exists():
+        above = path.parent.parent
+        raise SpecError(f"--history: there is no directory {above}; make it (mkdir -p), or give another --history")
     if os.geteuid() != 0:
         return
     place = next(each for each in (path, *path.absolute().parents) if each.exists())

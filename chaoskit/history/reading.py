@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shlex
@@ -41,6 +42,11 @@ _METRICS = (
     "low, high, never, n FROM metrics WHERE metric = ? AND run_id IN (SELECT id FROM runs WHERE name = ?)"
 )
 
+_PHASES = (
+    "SELECT phase FROM phases WHERE run_id IN (SELECT id FROM runs WHERE name IN (SELECT value FROM json_each(?))) "
+    "GROUP BY phase ORDER BY min(rowid)"
+)
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -77,6 +83,7 @@ def judged_tracks(path: Path, selection: Selection, now: str) -> tuple[JudgedTra
         try:
             runs = [_past_run(row) for row in connection.execute(_RUN)]
             chosen = _chosen(runs, selection, path, now)
+            _require_phase(selection.phase, [row[0] for row in connection.execute(_PHASES, (_names(chosen),))])
             found = [(track, _series(connection, track, selection)) for track in tracks(chosen, selection.joins_files)]
         except (TypeError, ValueError, UnicodeError):
             raise SpecError(f"{path} is damaged: a column holds what is no number or no text") from None
@@ -86,6 +93,15 @@ def judged_tracks(path: Path, selection: Selection, now: str) -> tuple[JudgedTra
         )
         raise SpecError(f"no such run that came to its end tells {asked}; chaoskit report RUNDIR shows what one tells")
     return judge(found)
+
+
+def _names(runs: Iterable[PastRun]) -> str:
+    return json.dumps(sorted({each.name for each in runs}))
+
+
+def _require_phase(phase: str | None, known: Sequence[str]) -> None:
+    if phase is not None and phase not in known:
+        raise SpecError(f"--phase: no such run has a phase {phase!r}; {suggestion(phase, known)}")
 
 
 def _past_run(row: Sequence[Any]) -> PastRun:

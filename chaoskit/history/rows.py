@@ -25,7 +25,7 @@ _WHOLE_RUN = ""
 class Origin:
     """What a result does not tell of its run.
 
-    `started` is UTC, ISO 8601. `experiment` is the SHA-256 of what was asked, without the seed, `commit`, `branch` and `is_dirty` are
+    `started` is UTC, ISO 8601. `experiment` is the SHA-256 of what was asked, `commit`, `branch` and `is_dirty` are
     those of the checkout. `records` is a digest of the requests. `directory` is "" for records that were not kept.
     """
 

@@ -342,6 +342,13 @@ def advice(name: str) -> str:
         return f"say of what, for example ttft_{_WRITTEN_OTHERWISE.get(plain, plain)}"
     if metric is None:
         close = difflib.get_close_matches(name, METRICS, n=1)
+        near = (
+            []
+            if close
+            else difflib.get_close_matches(plain, [each for one in TABLE for each in (one.name, *one.aliases)], n=1)
+        )
+        if near:
+            return advice(near[0])
         every = ", ".join(each.name for each in TABLE)
         return (
             f"did you mean {close[0]}?" if close else f"expected one of {every}; a latency with its statistic: ttft_p95"

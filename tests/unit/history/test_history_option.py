@@ -86,6 +86,18 @@ def test_what_is_wrong_with_the_file_is_told_before_the_run(tmp_path: Path) -> N
     assert not (tmp_path / "run").exists()
 
 
+def test_a_typo_makes_no_directories(tmp_path: Path) -> None:
+    """A directory is made where its parent is; what is missing above is told before the run."""
+    file = asking(tmp_path, "http://127.0.0.1:9")
+
+    done = chaoskit("run", str(file), "--out", str(tmp_path / "run"), "--history", str(tmp_path / "nodir" / "x"))
+
+    assert done.returncode == 2
+    assert f"--history: there is no directory {tmp_path}/nodir; make it" in done.stderr
+    assert not (tmp_path / "nodir").exists()
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_counts_without_its_row(tmp_path: Path, server: str) -> None:
     """The verdict and its exit code stay, and a sentence has the command that adds it."""
     out, file = tmp_path / "run", asking(tmp_path, server)
