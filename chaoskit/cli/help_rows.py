@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
+from typing import Any, get_args
 
 from typer._click.core import Parameter
 from typer.core import TyperArgument, TyperOption
@@ -36,10 +37,16 @@ def value_name(parameter: Parameter) -> str:
     """What an option takes: `PATH`, `auto|here|uml`."""
     if not isinstance(parameter, TyperOption | TyperArgument) or parameter.metavar is not None:
         return str(parameter.metavar)
-    annotation = parameter.type_descriptor.annotation
+    annotation = item_type(parameter)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return "|".join(str(each.value) for each in annotation)
     return _NAMES.get(annotation, "TEXT")
+
+
+def item_type(parameter: TyperOption | TyperArgument) -> Any:
+    """The type of a value; of a list that of one in it."""
+    annotation = parameter.type_descriptor.annotation
+    return next(iter(get_args(annotation)), annotation)
 
 
 def bounds(parameter: Parameter) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import get_args
 
 from typer._click import Parameter
 from typer._click.exceptions import (  # they have no public names
@@ -16,7 +15,7 @@ from typer._click.exceptions import (  # they have no public names
 from typer.core import TyperArgument, TyperOption
 
 from chaoskit.cli.file_completers import WORDS
-from chaoskit.cli.help_rows import argument_name, bounds, value_name
+from chaoskit.cli.help_rows import argument_name, bounds, item_type, value_name
 from chaoskit.cli.nearest import advice_for_option
 
 
@@ -71,8 +70,7 @@ def _why_bad(error: BadParameter) -> str:
     from chaoskit.spec.diagnostics import found_input
 
     found = found_input(error.__cause__)
-    annotation = error.param.type_descriptor.annotation if isinstance(error.param, TyperOption | TyperArgument) else str
-    annotation = next(iter(get_args(annotation)), annotation)  # of a list: that of an item
+    annotation = item_type(error.param) if isinstance(error.param, TyperOption | TyperArgument) else str
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         *others, last = (str(each.value) for each in annotation)
         return f"found {found}, expected {', '.join(others)} or {last}"

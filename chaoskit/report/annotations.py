@@ -40,7 +40,7 @@ def _of_run(source: Source, run: Run) -> Iterator[Annotation]:
         return
     if result.outcome.status != "finished" or result.internal_error:
         yield _made("error", source, 1, f"{word(result)}: {name}", result.internal_error or headline(result))
-    lines = objective_lines(source.experiment_text)
+    lines = objective_lines(source.file_text)
     judged = [*result.objectives, *(each for other in result.workloads for each in other.objectives)]
     for each in judged:
         line = lines.get(each.text, 1)

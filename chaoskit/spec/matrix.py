@@ -38,7 +38,7 @@ from chaoskit.spec.load import (
 )
 from chaoskit.spec.matrix_axes import Axis, axes, variant_name
 from chaoskit.spec.named_files import beside, missing_files
-from chaoskit.spec.overrides import naming, overridden, with_value, written
+from chaoskit.spec.overrides import heading, naming, overridden, with_value
 from chaoskit.spec.stage import InterfaceStage
 
 
@@ -104,7 +104,7 @@ def parse_variants(text: str, name: str, overrides: Mapping[str, Any] | None = N
         return _read(document, text, name)
     document = overridden(document, overrides)
     with naming(overrides):
-        return _read(document, f"# {' '.join(written(overrides).split())} set\n{to_yaml(document.words)}", name)
+        return _read(document, f"{heading(overrides)}{to_yaml(document.words)}", name)
 
 
 def _read(document: Document, text: str, name: str) -> Variants:

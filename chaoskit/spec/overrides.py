@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -81,6 +82,23 @@ def written(values: Mapping[str, Any]) -> str:
 def words_of(values: Mapping[str, Any]) -> list[str]:
     """The same as values of --set, one word each."""
     return [f"{key}={_flow(_as_text(value), is_inside=False)}" for key, value in values.items()]
+
+
+def heading(values: Mapping[str, Any]) -> str:
+    """The first line of a text in which these were set: `# --set seed=7`."""
+    line = shlex.join(word for each in words_of(values) for word in ("--set", each))
+    return f"# {line}\n" if line.isprintable() else "# --set of values that are no single line\n"
+
+
+def settings_in(text: str) -> tuple[str, ...]:
+    """The values of --set that the heading of this text names; none where it has no such heading."""
+    try:
+        words = shlex.split(text.partition("\n")[0].removeprefix("# "))
+    except ValueError:
+        return ()
+    settings = words[1::2]
+    is_heading = words[::2] == ["--set"] * len(settings) and all("=" in each for each in settings)
+    return tuple(settings) if is_heading else ()
 
 
 def _flow(value: Any, is_inside: bool = True) -> str:

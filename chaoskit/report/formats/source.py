@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +14,15 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.tables.run_tables import RunTables, load_tables
+from chaoskit.errors import ChaoskitError
 from chaoskit.folder import display_path
 from chaoskit.planning.probe_plan import load_probe_plan
 from chaoskit.records.directory import EXPERIMENT, PROBE, is_running
 from chaoskit.records.untrusted_files import read_whole
+from chaoskit.spec.overrides import settings_in
 from chaoskit.terminal import printable
 
-_MADE = re.compile("# (the variant .*|.* set)\n")
+_MADE = re.compile("# (the variant|--set) .*\n")
 """The first line of an experiment file that a matrix or --set made: its text stands in no other file."""
 
 
@@ -42,7 +45,8 @@ class Run:
 class Source:
     """A run directory, or that of a matrix, and what was found in it.
 
-    `command` repeats the run; `file` is its experiment file and `experiment_text` that as it was. A probe has none.
+    `command` repeats the run; `file` is its experiment file and `experiment_text` what was run. A probe has none.
+    `file_text` is what that file says: the same, or what a matrix or --set made it of; None where it cannot be read.
     """
 
     path: Path
@@ -50,6 +54,7 @@ class Source:
     command: str
     file: str = ""
     experiment_text: str | None = None
+    file_text: str | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -99,23 +104,34 @@ def of(path: Path, found: Result | MatrixResult) -> Source:
     """The same where the result was computed already."""
     file = read_whole(path / EXPERIMENT)
     text = None if file is None else file.decode(errors="backslashreplace")
-    place = _file(path, found, text)
-    return Source(path, found, _command(path, found, place), place, text)
+    copy, given = str(display_path(path) / EXPERIMENT), _given(found)
+    is_made = text is not None and _MADE.match(text) is not None
+    settings = settings_in(text) if text is not None else ()
+    repeated = given if given and (settings or not is_made) else copy
+    command = _command(path, found, repeated, settings if repeated == given else ())
+    return Source(path, found, command, given or copy, text, _text_of(given) if given and is_made else text)
 
 
 def _first(found: Result | MatrixResult) -> Result | None:
     return found if isinstance(found, Result) else next(iter(found.results), None)
 
 
-def _file(path: Path, found: Result | MatrixResult, text: str | None) -> str:
-    """The experiment file as it was given, or the copy in the run directory where no other file has this text."""
+def _given(found: Result | MatrixResult) -> str | None:
+    """The experiment file as it was given; None where that is not known."""
     first = _first(found)
-    made = first.provenance if first is not None else None
-    is_made = text is not None and _MADE.match(text) is not None
-    return made.file if made is not None and made.file and not is_made else str(display_path(path) / EXPERIMENT)
+    return first.provenance.file if first is not None and first.provenance is not None else None
 
 
-def _command(path: Path, found: Result | MatrixResult, file: str) -> str:
+def _text_of(file: str) -> str | None:
+    """What the file says now; None where it is gone, or cannot be read."""
+    try:
+        content = read_whole(Path(file))
+    except (ChaoskitError, OSError):
+        return None
+    return None if content is None else content.decode(errors="backslashreplace")
+
+
+def _command(path: Path, found: Result | MatrixResult, file: str, settings: Sequence[str]) -> str:
     """What to type to repeat it."""
     first = _first(found)
     probe = load_probe_plan(path)
@@ -123,7 +139,7 @@ def _command(path: Path, found: Result | MatrixResult, file: str) -> str:
         words = ["chaoskit", "probe", probe.url, "--requests", str(probe.requests), "--seed", str(probe.seed)]
         words += [word for each in probe.objectives for word in ("--objective", each.text)]
         return _line(words) + f"  # {PROBE} has the other options"
-    words = ["chaoskit", "run", file]
+    words = ["chaoskit", "run", file, *(word for each in settings for word in ("--set", each))]
     if first is not None and first.clock == "virtual":
         words += ["--clock", "virtual"]
     if first is not None and first.until_decided is not None:

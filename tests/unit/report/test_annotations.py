@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
+from chaoskit.conduct.provenance import collect
 from chaoskit.report.formats import write
 from chaoskit.report.formats.source import Source, load
 from chaoskit.report.objective_lines import objective_lines
@@ -61,6 +62,24 @@ def test_an_objective_has_its_line() -> None:
     """Whatever its quotes and spaces; nothing is found in a text that is no experiment."""
     assert objective_lines(FILE) == {"ttft_p50 < 1ms during wifi": 3, "ttft_p99 < 1s": 4, "itl_p50 < 1s": 7}
     assert objective_lines("objectives: [") == objective_lines(None) == {}
+
+
+def test_a_run_with_values_set_points_to_the_file_that_was_given(tmp_path: Path) -> None:
+    """That is in the pull request; the text in the run directory is not. And the command repeats what was set."""
+    given = tmp_path / "given.yaml"
+    given.write_text(FILE)
+    run = source(tmp_path, "ttft_p50 < 1ms during wifi").path
+    text = "# --set seed=7 --set 'question=Is it so?'\nseed: '7'\nname: made-by-hand\nobjectives:\n- ttft_p50 < 1ms\n"
+    (run / "experiment.yaml").write_text(text)
+    (run / "provenance.json").write_text(collect(str(given), text))
+
+    found = load(run)
+    given_line = commands(found)[0][1:3]
+    given.unlink()
+
+    assert given_line == (str(given), "3")
+    assert found.command == f"chaoskit run {given} --set seed=7 --set 'question=Is it so?'"
+    assert commands(load(run))[0][1:3] == (str(given), "1")
 
 
 def test_what_broke_stands_at_its_line(tmp_path: Path) -> None:

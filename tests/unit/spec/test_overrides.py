@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from chaoskit.errors import SpecError
 from chaoskit.spec.matrix import parse_variants
-from chaoskit.spec.overrides import parse_settings, words_of
+from chaoskit.spec.overrides import heading, parse_settings, settings_in, words_of
 
 FILE = """\
 name: small
@@ -41,7 +42,29 @@ def test_the_text_that_is_kept_loads_to_the_same_experiment() -> None:
     again = parse_variants(found.text, "small.yaml")
 
     assert again.each[0].experiment == found.each[0].experiment
-    assert found.text.startswith("# seed=7, workload.prompt-size=2kB set\n")
+    assert found.text.startswith("# --set seed=7 --set workload.prompt-size=2kB\n")
+
+
+@pytest.mark.parametrize(
+    ("values", "settings"),
+    [
+        ({"seed": 7, "question": "Is it, a=b, 'so'?"}, ("seed=7", "question=Is it, a=b, 'so'?")),
+        ({"objectives": ["ttft_p95 < 1s"]}, ('objectives=["ttft_p95 < 1s"]',)),
+        ({"question": "Is it\nso?"}, ()),
+    ],
+)
+def test_the_heading_tells_what_was_set(values: dict[str, object], settings: tuple[str, ...]) -> None:
+    """So that a report can say how to repeat the run; what cannot stand on a line is not told by halves."""
+    text = heading(values)
+
+    assert settings_in(f"{text}name: x\n") == settings
+    assert re.fullmatch("# --set .*\n", text)
+
+
+@pytest.mark.parametrize("text", ["name: x\n", "# --set\n", "# --set seed\n", "# --set 'a\n", "# --out a=b\n", ""])
+def test_another_comment_sets_nothing(text: str) -> None:
+    """Whatever stands in it."""
+    assert settings_in(text) == ()
 
 
 def test_every_variant_has_the_values() -> None:
