@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +18,8 @@ from chaoskit.folder import display_path
 from chaoskit.planning.probe_plan import load_probe_plan
 from chaoskit.records.directory import EXPERIMENT, PROBE, is_running
 from chaoskit.records.untrusted_files import read_whole
-from chaoskit.spec.overrides import settings_in
+from chaoskit.spec.overrides import is_made_of_another, settings_in
 from chaoskit.terminal import printable
-
-_MADE = re.compile("# (the variant|--set) .*\n")
-"""The first line of an experiment file that a matrix or --set made: its text stands in no other file."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def of(path: Path, found: Result | MatrixResult) -> Source:
     file = read_whole(path / EXPERIMENT)
     text = None if file is None else file.decode(errors="backslashreplace")
     copy, given = str(display_path(path) / EXPERIMENT), _given(found)
-    is_made = text is not None and _MADE.match(text) is not None
+    is_made = text is not None and is_made_of_another(text)
     settings = settings_in(text) if text is not None else ()
     repeated = given if given and (settings or not is_made) else copy
     command = _command(path, found, repeated, settings if repeated == given else ())
