@@ -20,7 +20,7 @@ from chaoskit.spec.key_lines import MATRIX
 from chaoskit.spec.load import Document, DocumentKind, Location, parse_document
 from chaoskit.spec.matrix_axes import resolve
 
-_MADE = re.compile("# (the variant|--set) .*\n")
+_MADE = re.compile(r"#\x20(the\x20variant|--set)\x20.*\n")
 _NULLS = ("", "~", "null")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./%+-]*")
 _VALUE = DocumentKind("a value", "key: value", "write for example 4/s")
@@ -90,7 +90,7 @@ def words_of(values: Mapping[str, Any]) -> list[str]:
 def heading(values: Mapping[str, Any]) -> str:
     """The first line of a text in which these were set: `# --set seed=7`."""
     line = shlex.join(word for each in words_of(values) for word in ("--set", each))
-    return f"# {line}\n" if line.isprintable() else "# --set of values that are no single line\n"
+    return f"# {line if line.isprintable() else '--set of values that are no single line'}\n"
 
 
 def is_made_of_another(text: str) -> bool:
