@@ -1,4 +1,4 @@
-"""Loads an experiment with the values that a suite replaces in it, and tells a mistake in them at their own lines."""
+"""Loads an experiment with the values that a suite sets, and tells mistakes in them at their lines."""
 
 from __future__ import annotations
 
