@@ -1,4 +1,4 @@
-"""Finds runs with the same records: copies, which are refused, and repeats, which are no further evidence.
+"""Finds runs with the same records: copies, which are refused, and repeats, which count once.
 
 Rules: a run in virtual time repeats byte for byte with its seed. On one side a repeat counts once, or it would be taken
 for more streams; on both sides it says that nothing changed.
