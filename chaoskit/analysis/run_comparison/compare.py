@@ -51,7 +51,8 @@ def compare_runs(request: Request, tell: Tell = _tell_nobody) -> RunComparison:
     every = [counted_once(runs) for runs in every]
     reference = every[0]
     sides = [_sides(runs) for runs in every]
-    judged, count = _judged([list(pairs(sides[0], other, request.tolerances)) for other in sides[1:]])
+    listed = [list(pairs(sides[0], other, request.tolerances)) for other in sides[1:]]
+    judged, count = _judged(listed)
     return RunComparison(
         chaoskit=__version__,
         name=reference[0][1].spec.name,
@@ -75,10 +76,11 @@ def compare_runs(request: Request, tell: Tell = _tell_nobody) -> RunComparison:
                 (*_missing(sides[0], side, groups[0].name, group.name), *group.not_run),
                 (*twice, *_unlike(runs), *_told(reference, runs), *shared(reference, runs)),
                 is_whole="experiment" not in request.despite,
+                judged=sum(pair.can_differ for pair in compared),
                 is_same=all(side[name].has_records_of(sides[0][name]) for name in side if name in sides[0]),
             )
-            for group, runs, side, differences, changes, twice in zip(
-                groups[1:], every[1:], sides[1:], accepted, judged, counted_twice[1:], strict=True
+            for group, runs, side, differences, compared, changes, twice in zip(
+                groups[1:], every[1:], sides[1:], accepted, listed, judged, counted_twice[1:], strict=True
             )
         ),
     )
@@ -183,13 +185,14 @@ def _candidate(
     missing: tuple[str, ...],
     told: Iterable[str],
     is_whole: bool,
+    judged: int,
     is_same: bool,
 ) -> Candidate:
     """The result of one side. `is_whole`: what only one side has is no part of an accepted difference.
 
-    `is_same`: its records are those of the reference.
+    `judged`: how many of its changes could be; `is_same`: its records are those of the reference.
     """
-    verdict, reason = _verdict(changes, missing if is_whole else (), is_same)
+    verdict, reason = _verdict(changes, missing if is_whole else (), judged, is_same)
     return Candidate(
         name=group.name,
         runs=tuple(run.about for _, run in runs),
@@ -216,7 +219,9 @@ def _only(noun: str, ours: Collection[str], theirs: Collection[str], base: str, 
     yield from (f"{noun} {each} is in {name} only" for each in theirs if each not in ours)
 
 
-def _verdict(changes: Sequence[MetricChange], missing: Sequence[str], is_same: bool) -> tuple[ComparisonVerdict, str]:
+def _verdict(
+    changes: Sequence[MetricChange], missing: Sequence[str], judged: int, is_same: bool
+) -> tuple[ComparisonVerdict, str]:
     """Of all changes: the worst of what objectives and tolerances name, and of what is shown anywhere."""
     by: Mapping[str, list[MetricChange]] = {
         verdict: [each for each in changes if each.verdict == verdict]
@@ -236,11 +241,13 @@ def _verdict(changes: Sequence[MetricChange], missing: Sequence[str], is_same: b
         return "undecided", missing[0]
     if is_same:
         return "not-shown", UNCHANGED
-    if not any(math.isfinite(each.difference.low or 0) for each in changes if each.difference.value is not None):
+    if not judged or not any(
+        math.isfinite(each.difference.low or 0) for each in changes if each.difference.value is not None
+    ):
         return "undecided", "too few streams to show any change"
     if any(each.margin and (each.is_named or not is_named) for each in changes):
         return "no-worse", f"{counted(len(by['no-worse']), 'comparison')} no worse than the tolerance"
-    return "not-shown", f"none of {counted(len(changes), 'comparison')} shows one{_at_worst(changes)}"
+    return "not-shown", f"none of {counted(judged, 'comparison')} shows one{_at_worst(changes)}"
 
 
 def of_what(change: MetricChange) -> str:

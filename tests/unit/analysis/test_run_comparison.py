@@ -511,6 +511,17 @@ def test_goodput_of_other_objectives_is_not_judged(reference: Path, tmp_path: Pa
     assert shown(found.candidates[0]) == []
 
 
+def test_one_comparison_has_one_count(reference: Path, tmp_path: Path) -> None:
+    """What could not be judged is not counted among what shows nothing."""
+    other = simulated(2, objectives=("ttft_p50 < 4s during wifi",)).write(tmp_path / "other")
+
+    found = compared(reference, other)
+
+    assert found.judged < len(found.candidates[0].changes)
+    assert found.candidates[0].reason.startswith(f"none of {found.judged} comparisons shows one")
+    assert judged_in_words(found).startswith(f"{found.judged} comparisons at once")
+
+
 def test_a_result_reads_back(reference: Path, tmp_path: Path) -> None:
     """Its JSON has finite numbers only, and is the same result again."""
     found = compared(reference, simulated(2, WORSE).write(tmp_path / "worse"))
