@@ -1,15 +1,39 @@
-"""A control of Chaos Toolkit that ends every fault of its run, where its rollbacks are not played.
+"""A control of Chaos Toolkit that fails an experiment with its actions, and ends all of its faults.
 
-Chaos Toolkit plays no rollbacks after Ctrl-C, nor by default after a failed hypothesis. With this control the leases of
-`actions.inject` end with the experiment, before they end by themselves.
+Chaos Toolkit goes on after an action that failed, and its exit code is 0: with this control it stops, with 1. It plays
+no rollbacks after Ctrl-C, nor by default after a failed hypothesis: with this control the leases of `actions.inject`
+end with the experiment, before they end by themselves.
 """
 
 from __future__ import annotations
 
-from chaoslib.exceptions import ActivityFailed
+from collections.abc import Sequence
+from typing import Any
+
+from chaoslib.exceptions import ActivityFailed, InterruptExecution
 
 from chaoskit.chaostoolkit.actions import restore
 from chaoskit.terminal import complain
+
+_OURS = "chaoskit.chaostoolkit."
+
+
+def after_activity_control(context: dict[str, Any], state: dict[str, Any], experiment: dict[str, Any]) -> None:
+    """Stop the method at an activity of chaoskit that failed. Rollbacks go on, all of them."""
+    if context in experiment.get("method", []):
+        _stop_at_failed([state])
+
+
+def after_method_control(context: dict[str, Any], state: Sequence[dict[str, Any]]) -> None:
+    """The same for activities in the background, at their end."""
+    del context
+    _stop_at_failed(state)
+
+
+def after_rollback_control(context: dict[str, Any], state: Sequence[dict[str, Any]]) -> None:
+    """Fail the experiment when something was not restored."""
+    del context
+    _stop_at_failed(state)
 
 
 def after_experiment_control(**_: object) -> None:
@@ -20,6 +44,13 @@ def after_experiment_control(**_: object) -> None:
 def cleanup_control() -> None:
     """The same when the experiment was interrupted."""
     _restore()
+
+
+def _stop_at_failed(runs: Sequence[dict[str, Any]] | None) -> None:
+    for run in runs or ():
+        activity = run["activity"]
+        if run.get("status") == "failed" and activity["provider"].get("module", "").startswith(_OURS):
+            raise InterruptExecution(f"{activity['name']!r} failed, and with it this experiment")
 
 
 def _restore() -> None:

@@ -29,8 +29,9 @@ def report(
     """
     from chaoskit.analysis.matrix import worst_exit_code
     from chaoskit.analysis.suite_result import is_suite_folder
-    from chaoskit.cli.report_output import load, require_table, show
+    from chaoskit.cli.report_output import load, show
     from chaoskit.cli.suite_report import report_suite
+    from chaoskit.report.formats.table_places import require_table
 
     name = format or format_of(out.name if out else "")
     if any(map(is_suite_folder, runs)):

@@ -41,6 +41,8 @@ def parse_settings(options: Sequence[str]) -> dict[str, Any]:
 def overridden(document: Document, values: Mapping[str, Any]) -> Document:
     """The document with these values at these paths. Raises SpecError for a path that cannot be there."""
     words: Any = document.words
+    if not isinstance(values, Mapping):  # from Python
+        raise SpecError(f"overrides: found {values!r}, expected values by their dotted paths: {{'seed': 7}}")
     varied = {resolve(key, words) for key in words.get(MATRIX) or ()} if isinstance(words.get(MATRIX), dict) else set()
     for key, value in values.items():
         try:

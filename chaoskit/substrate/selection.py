@@ -31,14 +31,26 @@ from chaoskit.units import Size
 Substrate = Here | Uml
 
 
+SUBSTRATES = ("auto", "here", "uml")
+CLOCKS = ("auto", "real", "virtual")
+
+
 @dataclass(frozen=True)
 class SubstrateOptions:
-    """Options of the user. `substrate`: auto, here or uml; `clock`: auto, real or virtual; the others: of a guest."""
+    """Options of the user. `substrate`: auto, here or uml; `clock`: auto, real or virtual; the others: of a guest.
+
+    Raises SpecError for another word.
+    """
 
     substrate: str = "auto"
     kernel: Path | None = None
     clock: str = "auto"
     memory: Size | None = None
+
+    def __post_init__(self) -> None:
+        for key, found, known in (("substrate", self.substrate, SUBSTRATES), ("clock", self.clock, CLOCKS)):
+            if found not in known:
+                raise SpecError(f"{key}: found {found!r}, expected one of {', '.join(known)}")
 
 
 def choose(

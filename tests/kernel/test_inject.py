@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -206,10 +207,11 @@ def test_chaos_toolkit_measures_behind_a_fault_and_restores(
     (place / "experiment.json").write_text(json.dumps({name: experiment[name] for name in kept}))
 
     options = ["--no-version-check", "--no-log-file", "--settings", "none.yaml"]
+    endpoint = {"ENDPOINT": url, "SERVER": urlsplit(url).netloc, "ENDPOINT_KEY": "none"}
     done = subprocess.run(
         [str(Path(sys.executable).parent / "chaos"), *options, "run", "experiment.json"],
         cwd=place,
-        env={**os.environ, "ENDPOINT": url, "ENDPOINT_KEY": "none", "CHAOSKIT_STATE": str(home)},
+        env={**os.environ, **endpoint, "CHAOSKIT_STATE": str(home)},
         capture_output=True,
         text=True,
         timeout=240,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_runs import Made, plan
@@ -83,6 +84,20 @@ def test_load(tmp_path: Path) -> None:
 def test_a_plan_is_the_files() -> None:
     """With what is set in place of its values."""
     assert chaoskit.plan(TOP / "experiments/loss-first-token.yaml", overrides={"seed": 9}).seed == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"clock": "virtuall"}, "clock: found 'virtuall', expected one of auto, real, virtual"),
+        ({"substrate": "nope"}, "substrate: found 'nope', expected one of auto, here, uml"),
+        ({"overrides": "seed=7"}, "overrides: found 'seed=7', expected values by their dotted paths"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_runs(options: dict[str, Any], sentence: str) -> None:
+    """As the command line does."""
+    with pytest.raises(chaoskit.SpecError, match=sentence):
+        chaoskit.run(TOP / "experiments/loss-first-token.yaml", **options)
 
 
 def test_import_is_light() -> None:

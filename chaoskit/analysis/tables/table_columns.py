@@ -84,7 +84,7 @@ TOKENS = TableSchema(
 )
 STALLS = TableSchema(
     "stalls",
-    "A stall and the verdict on it, as `chaoskit report --stream` tells it.",
+    "A stall and the verdict on it, as `chaoskit explain` tells it.",
     (
         Column("stream", "int64", "", "Its stream."),
         Column("phase", "text", "", "The phase that it is charged to."),

@@ -93,6 +93,8 @@ FORMATS: dict[str, Format] = {
 }
 
 
+_TEXTS = {".txt", ".log"}
+_PICTURES = {".pdf", ".jpg", ".jpeg", ".gif", ".webp"}
 _OTHER_NAMES = {
     "md": "markdown",
     "summary": "markdown",
@@ -155,10 +157,30 @@ def write(name: str, sources: Sequence[Source], file: BinaryIO) -> None:
 
 
 def format_of(file: str) -> str:
-    """The format whose files end like this one: markdown for `a.md`. Without such an ending: console."""
-    endings = {name: "".join(PurePath(row.file).suffixes) or f".{name}" for name, row in FORMATS.items()}
-    found = [name for name, ending in endings.items() if file.endswith(ending)]
-    return max(found, key=lambda name: len(endings[name]), default="console")
+    """The format of a file of this name: markdown for `a.md`. Without an ending: console.
+
+    Raises SpecError for an ending that no format has.
+    """
+    path = PurePath(file)
+    found = [name for name, row in FORMATS.items() if path.name == row.file]
+    found += sorted((name for name in FORMATS if file.endswith(_ending(name))), key=lambda name: -len(_ending(name)))
+    if not found and path.suffix and path.suffix not in _TEXTS:
+        raise SpecError(f"{file}: no format of a report ends with {path.suffix}; give one with --format NAME")
+    return found[0] if found else "console"
+
+
+def require_ending(name: str, file: PurePath) -> None:
+    """Raises SpecError where a file of this format has the ending of another one."""
+    own = PurePath(f"x{_ending(name)}").suffix
+    others = {PurePath(f"x{_ending(other)}").suffix for other in FORMATS} | _PICTURES
+    if file.suffix in others - _TEXTS - {own}:
+        better = f"{file.with_suffix('')}{_ending(name)}"
+        raise SpecError(f"{file} would hold {name}; write -o {better}, or another --format")
+
+
+def _ending(name: str) -> str:
+    row = FORMATS[name]
+    return f".{name}" if row.has_tables else "".join(PurePath(row.file).suffixes)
 
 
 def table_format(name: str) -> TableFormat:

@@ -10,20 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from chaoslib.exceptions import ActivityFailed
 
 from chaoskit import chaostoolkit, child_command
 from chaoskit.chaostoolkit import actions, tolerances
 
-EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "chaostoolkit" / "slow-path.yaml"
+DOCS = Path(__file__).parents[3] / "docs"
+EXAMPLES = sorted((DOCS / "examples" / "chaostoolkit").glob("*.yaml"))
+GATE = DOCS / "examples" / "chaostoolkit" / "release-gate.yaml"
+CONTROL = {"name": "chaoskit", "provider": {"type": "python", "module": "chaoskit.chaostoolkit.control"}}
 CHAOS = str(Path(sys.executable).parent / "chaos")
 KEY = "sk-nobody-may-see-this"
 
 
-def chaos(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def chaos(place: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the program there, without a look at the network."""
     options = ("--no-version-check", "--no-log-file", "--settings", str(place / "settings.yaml"))
-    variables = {"PATH": "/usr/bin:/bin", "ENDPOINT_KEY": KEY, "HOME": str(place)}
+    variables = {"PATH": "/usr/bin:/bin", "ENDPOINT_KEY": KEY, "HOME": str(place), **more}
     return subprocess.run(
         [CHAOS, *options, *words], cwd=place, capture_output=True, text=True, env=variables, timeout=120, check=False
     )
@@ -69,11 +73,77 @@ def test_its_activities_are_discovered() -> None:
     assert {each["name"]: each.get("type") for each in found["inject"]["arguments"]}["duration"] == "string"
 
 
-def test_the_example_is_valid(tmp_path: Path) -> None:
-    """`chaos validate` finds nothing wrong with the experiment of the documentation."""
-    done = chaos(tmp_path, "validate", str(EXAMPLE))
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_valid_and_the_page_shows_the_file(tmp_path: Path, example: Path) -> None:
+    """`chaos validate` finds nothing wrong with the experiments of the documentation, which stand there whole."""
+    done = chaos(tmp_path, "validate", str(example))
 
     assert done.returncode == 0, done.stderr
+    whole = example.read_text().partition("title: ")
+    assert f"```yaml\n{whole[1]}{whole[2]}```" in (DOCS / "chaostoolkit.md").read_text()
+
+
+def test_faults_of_an_example_select_their_traffic() -> None:
+    """Nothing but the endpoint's traffic is touched, and no interface by which a machine is managed."""
+    methods = [each for example in EXAMPLES for each in yaml.safe_load(example.read_text())["method"]]
+    injected = [each["provider"]["arguments"] for each in methods if each["provider"]["func"] == "inject"]
+
+    assert injected
+    assert all(each["to"] and "options" not in each for each in injected)
+
+
+@pytest.mark.parametrize(("objective", "code"), [("ttft_p50 < 10s", 0), ("ttft_p50 < 1us", 1)])
+def test_a_release_gate_is_the_exit_code(tmp_path: Path, endpoint: str, objective: str, code: int) -> None:
+    """The documented gate, with a real run of chaoskit against an endpoint: 0 when it is met, 1 when it is broken."""
+    stage = f"stage: {{target: '{endpoint}'}}\nworkload: {{request-rate: 20/s, output-tokens: 2}}\n"
+    text = f"name: gate\nquestion: Well?\n{stage}timeline: [{{baseline: 2s}}]\nobjectives: ['{objective}']\n"
+    (tmp_path / "gate.yaml").write_text(text)
+
+    done = chaos(tmp_path, "run", str(GATE), EXPERIMENT="gate.yaml")
+
+    assert done.returncode == code, done.stderr
+    assert json.loads((tmp_path / "journal.json").read_text())["deviated"] is bool(code)
+    assert done.stderr.count("gate is broken: ") == code
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_with_the_control_an_action_that_fails_fails_the_experiment(tmp_path: Path, background: bool) -> None:
+    """Exit code 1 for a fault that is not in force, and what follows is not measured as if it were."""
+    failing = activity("a fault", "actions", "inject", duration="soon", up="delay 20ms", options={"everything": True})
+    after = activity("measured", "actions", "restore")
+    experiment = {
+        "title": "a fault that cannot be",
+        "description": "no fault",
+        "controls": [CONTROL],
+        "method": [failing | {"background": background}, after],
+    }
+    (tmp_path / "experiment.json").write_text(json.dumps(experiment))
+
+    done = chaos(tmp_path, "run", "experiment.json")
+
+    journal = json.loads((tmp_path / "journal.json").read_text())
+    assert (done.returncode, journal["status"]) == (1, "interrupted"), done.stderr
+    assert "'a fault' failed, and with it this experiment" in done.stderr
+    assert len(journal["run"]) == 1 + background
+
+
+def test_with_the_control_a_fault_that_is_not_restored_fails_the_experiment(tmp_path: Path) -> None:
+    """The other rollbacks are played all the same."""
+    last = activity("nothing to do", "actions", "restore")
+    experiment = {
+        "title": "no such lease",
+        "description": "no fault",
+        "controls": [CONTROL],
+        "method": [],
+        "rollbacks": [activity("as before", "actions", "restore", lease="none/such"), last],
+    }
+    (tmp_path / "experiment.json").write_text(json.dumps(experiment))
+
+    done = chaos(tmp_path, "run", "experiment.json")
+
+    journal = json.loads((tmp_path / "journal.json").read_text())
+    assert done.returncode == 1, done.stderr
+    assert [each["status"] for each in journal["rollbacks"]] == ["failed", "succeeded"]
 
 
 def test_an_experiment_measures_and_fails_in_one_sentence(tmp_path: Path, endpoint: str) -> None:

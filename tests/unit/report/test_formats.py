@@ -13,7 +13,7 @@ import pytest
 from made_runs import Made, plan
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.report.formats import FORMATS, chosen, format_of, write
+from chaoskit.report.formats import FORMATS, chosen, format_of, require_ending, write
 from chaoskit.report.formats.source import Source, load
 
 MATRIX = """\
@@ -151,11 +151,43 @@ def test_how_to_repeat(tmp_path: Path) -> None:
         ("a.txt", "console"),
         ("Makefile", "console"),
         ("-", "console"),
+        ("build/metrics.txt", "openmetrics"),
+        ("gl-code-quality-report.json", "gitlab"),
     ],
 )
 def test_a_file_is_of_the_format_of_its_ending(file: str, name: str) -> None:
-    """The longest ending that fits."""
+    """The longest ending that fits; a format's own file name before that."""
     assert format_of(file) == name
+
+
+@pytest.mark.parametrize("file", ["x.pdf", "x.tar", "x.docx"])
+def test_an_ending_that_no_format_has(file: str) -> None:
+    """It is asked for a format, and does not become a text."""
+    with pytest.raises(SpecError, match=f"{file}: no format of a report ends with"):
+        format_of(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "advice"),
+    [
+        ("png", "x.svg", "x.png"),
+        ("png", "x.jpg", "x.png"),
+        ("html", "x.json", "x.html"),
+        ("perfetto", "x.json", "x.json.gz"),
+    ],
+)
+def test_a_file_with_the_ending_of_another_format_is_refused(name: str, file: str, advice: str) -> None:
+    """With one that fits."""
+    with pytest.raises(SpecError, match=f"would hold {name}; write -o {advice}"):
+        require_ending(name, Path(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("gitlab", "a.json"), ("github", "a.txt"), ("markdown", "summary"), ("otlp", "a.json")]
+)
+def test_a_file_may_have_any_name_of_its_kind(name: str, file: str) -> None:
+    """Or none."""
+    require_ending(name, Path(file))
 
 
 @pytest.mark.parametrize(("word", "name"), [("md", "markdown"), ("xml", "junit"), ("otel", "otlp"), ("Junit", "junit")])

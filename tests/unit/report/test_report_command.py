@@ -74,6 +74,16 @@ def test_several_runs_end_with_the_worst_exit_code(tmp_path: Path) -> None:
     assert [each["outcome"]["verdict"] for each in json.loads(told.stdout)] == ["broken", "met"]
 
 
+def test_a_run_that_is_given_twice(tmp_path: Path) -> None:
+    """In metrics it would be one series with two values."""
+    directory = run(tmp_path / "run")
+    (tmp_path / "link").symlink_to(directory)
+
+    told = CliRunner().invoke(app, ["report", str(directory), str(tmp_path / "link")])
+
+    assert str(told.exception) == f"{tmp_path}/link is given twice; keep one"
+
+
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     """It has the mode of any new file, its folder nothing else, and the verdict is said."""
     directory, there = run(tmp_path, "ttft_p50 < 1ms during baseline"), tmp_path / "there"
