@@ -59,6 +59,7 @@ def carry_out(action: Path, inputs: dict[str, str], place: Path, workspace: Path
         "HOME": os.environ["HOME"],
         "GITHUB_ACTION_PATH": str(action),
         "GITHUB_JOB": "chaos",
+        "GITHUB_WORKSPACE": str(workspace),
         "RUNNER_TEMP": str(place),
         **{name: str(file) for name, file in files.items()},
     }

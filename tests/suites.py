@@ -86,7 +86,7 @@ class Played:
         folder, former = self._folder(loaded, is_resumed)
         prepared = prepare(loaded.only(list(only)), Place(allowed=False))
         summary = first_summary(loaded, prepared, former)
-        progress = SuiteProgress(len(summary.runs), self.jobs, Screen(self.screen))
+        progress = SuiteProgress(sum(run.state == "waiting" for run in summary.runs), self.jobs, Screen(self.screen))
         with folder, self.interrupts, progress:
             around = Surroundings(folder, self.jobs, None, RealClock(), self.interrupts, progress, fake_run)
             return Gameday(loaded, prepared, summary, around).run()

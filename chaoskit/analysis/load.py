@@ -230,13 +230,13 @@ def _nearby(path: Path) -> str:
     if not lexists(path):
         return _nearby(_RUNS) if path != _RUNS else ""
     if path.is_file():
-        return f"; give its directory: chaoskit report {path.parent}" if _is_run(path.parent) else ""
+        return f"; give its directory, {path.parent}" if _is_run(path.parent) else ""
     try:
         runs = [each for each in islice(path.iterdir(), _MOST_RUNS) if _is_run(each)]
         latest = max(runs, key=lambda each: each.stat().st_mtime, default=None)
     except OSError:
         return ""
-    return f"; the latest one in it: chaoskit report {latest}" if latest else ""
+    return f"; the latest one in {path} is {latest}" if latest else ""
 
 
 def _used_fields(fields: dict[str, int]) -> dict[str, int]:

@@ -26,7 +26,7 @@ SUMMARY, LOCK = "gameday.json", "gameday.lock"
 EXIT_BROKEN = 1
 _COMPUTED = ("exit_code", "is_as_expected")
 
-State = Literal["waiting", "running", "ended", "interrupted", "not-run"]
+State = Literal["waiting", "running", "ended", "interrupted", "not-run", "not-selected"]
 Outcome = Literal["met", "measured", "broken", "undecided", "error"]
 SuiteStatus = Literal["running", "finished", "aborted", "interrupted"]
 Failure = Literal["broken", "undecided", "error", "not-run"]
@@ -89,8 +89,8 @@ class SuiteRunResult(_Frozen):
     @computed_field  # type: ignore[prop-decorator]  # of pydantic, which documents it so
     @property
     def is_as_expected(self) -> bool | None:
-        """Whether it ended as expected; None: it has not ended."""
-        return None if self.state in ("waiting", "running") else self.failure is None
+        """Whether it ended as expected; None: it has not ended, or was not selected."""
+        return None if self.state in ("waiting", "running", "not-selected") else self.failure is None
 
     def exit_code(self, fail_on: tuple[Failure, ...]) -> int:
         """What it adds to the suite's exit code."""
@@ -178,13 +178,17 @@ def as_json(found: SuiteResult) -> str:
 def ended(suite: SuiteResult, status: SuiteStatus, detail: str) -> SuiteResult:
     """The same at its end: what has not begun by then is not run, and what runs was interrupted."""
     states: dict[State, State] = {"waiting": "not-run", "running": "interrupted"}
+    why = interruption(detail) if status == "interrupted" else detail
     runs = tuple(
-        run.model_copy(update={"state": states[run.state], "reason": run.reason or detail})
-        if run.state in states
-        else run
+        run.model_copy(update={"state": states[run.state], "reason": run.reason or why}) if run.state in states else run
         for run in suite.runs
     )
     return suite.model_copy(update={"status": status, "detail": detail, "runs": runs})
+
+
+def interruption(how: str) -> str:
+    """Why a run has no verdict where its suite was interrupted by this signal, or killed."""
+    return "the suite was killed" if how == "killed" else f"the suite was interrupted by {how}"
 
 
 def _is_held(lock: Path) -> bool:

@@ -36,8 +36,9 @@ def compare(
         str | None, typer.Option(metavar="WHAT,...", help="Compare although this differs: experiment, kernel, ...")
     ] = None,
     format: Annotated[
-        Format, typer.Option(help="markdown is for a pull request, junit for a CI server.")
-    ] = Format.CONSOLE,
+        Format | None,
+        typer.Option(help="markdown is for a pull request, junit for CI. Default: by FILE's ending, or console."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it there; - is standard output.")
     ] = None,
@@ -50,10 +51,11 @@ def compare(
     from chaoskit.analysis.run_comparison.compare import compare_runs
     from chaoskit.analysis.run_comparison.request import request
     from chaoskit.report.run_comparison.progress import ReadingProgress
-    from chaoskit.report.run_comparison.writing import show
+    from chaoskit.report.run_comparison.writing import chosen, show
 
     asked = request(runs or [], baseline or [], candidate or [], tolerance or [], despite)
+    name = chosen(format, out)
     with ReadingProgress(quiet) as progress:
         found = compare_runs(asked, progress.tell)
-    show(found, format.value, out)
+    show(found, name, out)
     raise typer.Exit(found.exit_code)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaoskit.gameday.preparation import Place, PreparedRun, prepare
+from chaoskit.gameday.preparation import Place, PreparedRun, missing_programs, prepare
 from chaoskit.report import suite_plan
 from chaoskit.report.screen import Screen
 from chaoskit.spec.suite_load import LoadedSuite, SuiteRun, load_suite
@@ -35,6 +35,8 @@ def _row(prepared: PreparedRun) -> suite_plan.Row:
         owner=run.owner,
         command=shlex.join(("chaoskit", "run", *prepared.words)),
         warnings=prepared.found.warnings,
+        before=run.before,
+        after=run.after,
     )
 
 
@@ -42,6 +44,7 @@ def check_suite(file: Path) -> list[str]:
     """Lines about a suite file that is valid. Raises SpecError for one that is not, or an experiment of it."""
     loaded = load_suite(file)
     rows = [_row(each) for each in prepare(loaded.runs, Place())]
-    warnings = [f"  warning: {row.name}: {warning}" for row in rows for warning in row.warnings]
+    warnings = [f"  warning: {missing} on this machine" for missing in missing_programs(loaded)]
+    warnings += [f"  warning: {row.name}: {warning}" for row in rows for warning in row.warnings]
     remarks = [counted(len(rows), "run"), *([counted(len(warnings), "warning")] if warnings else [])]
     return [", ".join([f"{file}: ok", loaded.suite.name, *remarks]), *warnings]

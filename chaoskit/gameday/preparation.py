@@ -107,7 +107,15 @@ def check_commands(loaded: LoadedSuite, user: Caller | None) -> None:
         raise RefusedError(
             f"the commands of {loaded.file} are not run, because others could change them: {weakness.reason}; {remedy}"
         )
-    for command in commands:
-        name = command.run[0]
-        if "/" not in name and programs.find(name) is None:
-            raise RefusedError(f"{loaded.file}: there is no program {name} for {list(command.run)}; install it")
+    for missing in missing_programs(loaded):
+        raise RefusedError(f"{loaded.file}: {missing}; install it")
+
+
+def missing_programs(loaded: LoadedSuite) -> tuple[str, ...]:
+    """A sentence for each program without a path that a command of the suite needs and this machine has not."""
+    names = {command.run[0]: command for command in loaded.suite.commands if "/" not in command.run[0]}
+    return tuple(
+        f"there is no program {name} for [{', '.join(command.run)}]"
+        for name, command in names.items()
+        if programs.find(name) is None
+    )

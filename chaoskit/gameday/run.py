@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit import programs
-from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult, SuiteStatus, as_json, ended, read_reason
+from chaoskit.analysis.suite_result import (
+    State,
+    SuiteResult,
+    SuiteRunResult,
+    SuiteStatus,
+    as_json,
+    ended,
+    interruption,
+    read_reason,
+)
 from chaoskit.clock import Clock, wall
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.errors import RefusedError
@@ -27,7 +36,7 @@ from chaoskit.gameday.preparation import PreparedRun
 from chaoskit.gameday.schedule import Condition, abort_reason, may_begin, shortage
 from chaoskit.report.suite_progress import Pace, SuiteProgress
 from chaoskit.spec.suite import Event, SuiteCommand
-from chaoskit.spec.suite_load import LoadedSuite
+from chaoskit.spec.suite_load import LoadedSuite, SuiteRun
 from chaoskit.terminal import complain
 
 _NOTHING_RUN: tuple[SuiteStatus, str] = "aborted", "a command before the first run failed"
@@ -51,9 +60,12 @@ class Surroundings:
 
 
 def first_summary(loaded: LoadedSuite, prepared: Iterable[PreparedRun], former: SuiteResult | None) -> SuiteResult:
-    """The summary before the first run. What ended with a verdict in a `former` part stays, the rest waits."""
-    kept = {run.name: run for run in former.runs if _is_kept(run)} if former is not None else {}
-    rows = {each.name: kept.get(each.name) or _waiting(each) for each in prepared}
+    """The summary before the first run, with every run of the suite: what is not prepared was not selected.
+
+    What ended with a verdict in a `former` part stays, the rest of what was selected waits.
+    """
+    selected = {each.name: each for each in prepared}
+    before = {run.name: run for run in former.runs} if former is not None else {}
     suite = loaded.suite
     return SuiteResult(
         name=suite.name,
@@ -63,8 +75,16 @@ def first_summary(loaded: LoadedSuite, prepared: Iterable[PreparedRun], former: 
         started=former.started if former is not None else wall(),
         seconds=former.seconds if former is not None else 0.0,
         fail_on=suite.fail_on,
-        runs=tuple((kept | rows).values()) if former is not None else tuple(rows.values()),
+        runs=tuple(_first_row(run, selected.get(run.name), before.get(run.name)) for run in loaded.runs),
     )
+
+
+def _first_row(run: SuiteRun, selected: PreparedRun | None, before: SuiteRunResult | None) -> SuiteRunResult:
+    if selected is not None:
+        return before if before is not None and _is_kept(before) else _row(run, "waiting", selected.is_judged)
+    if before is None or before.state in ("waiting", "not-run"):
+        return _row(run, "not-selected")
+    return before.model_copy(update={"state": "interrupted"}) if before.state == "running" else before
 
 
 def _is_kept(run: SuiteRunResult) -> bool:
@@ -72,8 +92,7 @@ def _is_kept(run: SuiteRunResult) -> bool:
     return run.outcome is not None and run.outcome != "error"
 
 
-def _waiting(prepared: PreparedRun) -> SuiteRunResult:
-    run = prepared.run
+def _row(run: SuiteRun, state: State, is_judged: bool = True) -> SuiteRunResult:
     return SuiteRunResult(
         name=run.name,
         file=str(run.file),
@@ -81,7 +100,8 @@ def _waiting(prepared: PreparedRun) -> SuiteRunResult:
         owner=run.owner,
         hypothesis=run.hypothesis,
         expect=run.expect,
-        is_judged=prepared.is_judged,
+        state=state,
+        is_judged=is_judged,
         planned_s=run.length / _NS,
     )
 
@@ -97,6 +117,7 @@ class Gameday:
         self._rows = {run.name: run for run in summary.runs}
         self._summary = summary
         self._waiting = [self._prepared[run.name] for run in summary.runs if run.state == "waiting"]
+        self._untold = {each.name for each in self._waiting}  # whose end was not shown yet
         self._children: dict[str, ChildRun] = {}
         self._errors: list[str] = []
         self._begun = around.clock.now()
@@ -126,8 +147,7 @@ class Gameday:
             self._summary = ended(self._current(), status, detail)
             around.folder.write(self._summary)
             for run in self._summary.runs:
-                if run.state in ("not-run", "interrupted"):
-                    around.progress.end(run)
+                self._show_end(run)
         finally:
             around.interrupts.forward_to(None)
             self._end_children()
@@ -163,7 +183,7 @@ class Gameday:
         if missing := shortage(prepared, left, self._suite.budget):
             self._waiting.pop(0)
             self._set(prepared.name, state="not-run", reason=missing)
-            self._around.progress.end(self._rows[prepared.name])
+            self._show_end(self._rows[prepared.name])
             return ""
         if self._suite.abort.unless is not None:
             if failed := self._commands.run(self._suite.abort.unless, self._variables()):
@@ -195,6 +215,7 @@ class Gameday:
 
     def _collect(self) -> None:
         """Take in the runs that have ended."""
+        received = self._around.interrupts.received
         for name, child in list(self._children.items()):
             code = child.poll()
             if code is None:
@@ -202,8 +223,10 @@ class Gameday:
             said = child.close()
             del self._children[name]
             seconds = (self._around.clock.now() - child.started) / _NS
-            if code in _INTERRUPTED and (child.why or self._around.interrupts.received is not None):
-                self._set(name, state="interrupted", reason=child.why or "interrupted", seconds=seconds)
+            if code in _INTERRUPTED and (child.why or received is not None):
+                reason = child.why or (interruption(received.name) if received is not None else "")
+                self._set(name, state="interrupted", reason=reason, seconds=seconds)
+                self._show_end(self._rows[name])
                 continue
             found = read_reason(child.out)
             reason = found if code in _VERDICTS and found else said or found
@@ -221,11 +244,17 @@ class Gameday:
             done = done.model_copy(update={"reason": f"{reason}; after: {failed}"})
         self._rows[prepared.name] = done
         self._write()
-        self._around.progress.end(done)
+        self._show_end(done)
         code = self._current().exit_code
         if code != self._exit_code:
             self._exit_code = code
             self._notify("change")
+
+    def _show_end(self, run: SuiteRunResult) -> None:
+        """Show that a run has ended, or will not begin: once."""
+        if run.name in self._untold:
+            self._untold.remove(run.name)
+            self._around.progress.end(run)
 
     def _failure(
         self,

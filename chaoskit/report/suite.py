@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -37,7 +37,13 @@ _ERRORS = {
     130: "interrupted",
     143: "interrupted",
 }
-_STATES = {"waiting": "waiting", "running": "running", "interrupted": "interrupted", "not-run": "not run"}
+_STATES = {
+    "waiting": "waiting",
+    "running": "running",
+    "interrupted": "interrupted",
+    "not-run": "not run",
+    "not-selected": "not selected",
+}
 
 
 def render(suite: SuiteResult, console: Console) -> None:
@@ -50,13 +56,13 @@ def run_line(run: SuiteRunResult, number: int, of: int) -> Text:
     line = Text().append(f"{number:>{len(str(of))}}/{of}  ", "dim").append(f"{safe(run.name)}  ")
     line.append_text(outcome(run))
     line.append(f"  {seconds(round(run.seconds * _NS))}", "dim") if run.seconds else None
-    return line.append(f"  {safe(run.reason)}" if run.failure is not None and run.reason else "")
+    return line.append(f"  {safe(why(run))}" if run.failure is not None and run.reason else "")
 
 
 def outcome(run: SuiteRunResult) -> Text:
     """The outcome of a run in words, and whether it was expected."""
     words = outcome_words(run)
-    if run.state in ("waiting", "running"):
+    if run.is_as_expected is None:
         return Text(words, "dim")
     if run.failure is None:
         return Text(words, "green")
@@ -75,19 +81,33 @@ def outcome_words(run: SuiteRunResult) -> str:
 
 
 def summary(suite: SuiteResult) -> str:
-    """How many runs ended how: `all 3 runs as expected: 2 met, 1 broken`."""
-    failed, count = suite.failures(), len(suite.runs)
-    words = [_word(run) for run in suite.runs]
-    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
-    waiting = [run for run in suite.runs if run.is_as_expected is None]
-    if waiting:
-        begin = f"{count - len(waiting)} of {counted(count, 'run')} ended"
+    """How many runs ended how: `1 of 3 runs not as expected: 1 broken; 2 as expected: 2 met`; which command failed."""
+    selected = [run for run in suite.runs if run.state != "not-selected"]
+    failed, count = suite.failures(), len(selected)
+    ended = [run for run in selected if run.is_as_expected is not None]
+    good = [run for run in ended if run.failure is None]
+    if len(ended) < count:
+        parts = [f"{len(ended)} of {counted(count, 'run')} ended: {_counts(selected)}"]
     elif failed:
-        begin = f"{len(failed)} of {counted(count, 'run')} not as expected"
+        parts = [f"{len(failed)} of {counted(count, 'run')} not as expected: {_counts(failed)}"]
+        parts += [f"{len(good)} as expected: {_counts(good)}"] if good else []
     else:
         begin = f"all {count} runs as expected" if count > 1 else "the run ended as expected"
-    why = f" ({suite.detail})" if suite.detail else ""
-    return f"{begin}: {counts}{why}"
+        parts = [f"{begin}: {_counts(good)}"]
+    parts += [f"{left} not selected"] if (left := len(suite.runs) - count) else []
+    line = "; ".join(parts) + (f" ({suite.detail})" if suite.detail else "")
+    if not suite.errors:
+        return line
+    others = f", and {len(suite.errors) - 1} more" if suite.errors[1:] else ""
+    return f"{line}. A command of the suite failed: {suite.errors[0]}{others}"
+
+
+def why(run: SuiteRunResult) -> str:
+    """Why it did not end as expected, in words that stand alone."""
+    if run.expect == "broken" and run.outcome == "met":
+        met = f"every objective is met: {run.reason}" if run.reason else "every objective is met"
+        return f"it was expected to be broken, and {met}; if the weakness is gone, remove expect: broken"
+    return run.reason
 
 
 def headline(suite: SuiteResult) -> str:
@@ -95,7 +115,14 @@ def headline(suite: SuiteResult) -> str:
     return "RUNNING" if suite.status == "running" else _HEADLINES.get(suite.exit_code, "CRASHED")
 
 
+def _counts(runs: Sequence[SuiteRunResult]) -> str:
+    words = [_word(run) for run in runs]
+    return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
+
+
 def _word(run: SuiteRunResult) -> str:
+    if run.expect == "broken" and run.outcome == "met":
+        return "met where broken is expected"
     return run.outcome if run.outcome not in (None, "error") else outcome_words(run)
 
 
@@ -124,7 +151,7 @@ def _failure(suite: SuiteResult, run: SuiteRunResult) -> Iterator[RenderableType
     """What a person needs who is told of it."""
     yield styled(f"  {run.name}", "bold").append(": ", "not bold").append_text(outcome(run))
     told = {
-        "why": run.reason,
+        "why": why(run),
         "expected": run.hypothesis,
         "owner": run.owner,
         "records": str(Path(suite.folder) / run.directory) if run.directory else "",

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult
 from chaoskit.report.live import seconds
 from chaoskit.report.markdown_text import bounded, code, folded, prose, table
-from chaoskit.report.suite import headline, outcome_words, summary
+from chaoskit.report.suite import headline, outcome_words, summary, why
 
 _NS = 10**9
 _MARKS = {"PASSED": "✅", "UNDECIDED": "❔", "RUNNING": "⏳"}
@@ -47,7 +47,7 @@ def _took(run: SuiteRunResult) -> str:
 
 def _failure(suite: SuiteResult, run: SuiteRunResult) -> str:
     lines = [f"{_sign(run)}{code(run.name)}: {prose(outcome_words(run))}"]
-    told = {"why": run.reason, "expected": run.hypothesis, "owner": run.owner}
+    told = {"why": why(run), "expected": run.hypothesis, "owner": run.owner}
     lines += [f"- {word}: {prose(text)}" for word, text in told.items() if text]
     if run.directory and suite.folder:
         lines.append(f"- {code(f'chaoskit report {suite.folder}/{run.directory}')}")

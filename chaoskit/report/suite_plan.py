@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -21,7 +23,7 @@ _NS = 10**9
 
 @dataclass(frozen=True)
 class Row:
-    """One run: `length` in ns, how many experiments it has (those of a matrix), and the warnings of its file."""
+    """One run: `length` in ns, how many experiments it has (those of a matrix), the warnings of its file, commands."""
 
     name: str
     file: str
@@ -32,6 +34,8 @@ class Row:
     owner: str
     command: str
     warnings: tuple[str, ...] = ()
+    before: tuple[SuiteCommand, ...] = ()
+    after: tuple[SuiteCommand, ...] = ()
 
 
 def render(suite: Suite, file: str, rows: Sequence[Row], console: Console) -> None:
@@ -48,18 +52,54 @@ def render(suite: Suite, file: str, rows: Sequence[Row], console: Console) -> No
         time = "virtual" if row.is_virtual else "real, alone"
         table.add_row(styled(f"{row.name}{count}"), Duration(row.length).spaced(), time, row.expect)
     console.print(Padding(table, (1, 0, 0, 2)))
-    for title, commands in (("Before", suite.before), ("After", suite.after)):
-        for command in commands:
-            console.print(titled(title, f"  {_shown(command)}"))
+    for title, words in _conditions(suite, rows):
+        console.print(titled(title, f"  {safe(words)}"))
     if warnings := sum(len(row.warnings) for row in rows):
         console.print(Text(f"{counted(warnings, 'warning')}: chaoskit validate {safe(file)}", "dim"))
 
 
 def as_json(suite: Suite, rows: Sequence[Row]) -> str:
     """The same for programs; times in seconds."""
-    runs = [{**asdict(row), "length": row.length / _NS} for row in rows]
-    whole = {"name": suite.name, "owner": suite.owner, "order": suite.order, "runs": runs}
-    return ascii_json(json.dumps(whole, indent=2))
+    runs = [
+        {**asdict(row), "length": row.length / _NS, "before": _told(row.before), "after": _told(row.after)}
+        for row in rows
+    ]
+    whole = {"name": suite.name, "owner": suite.owner, "order": suite.order}
+    commands = {"before": _told(suite.before), "after": _told(suite.after)}
+    abort = {"broken": suite.abort.broken, "errors": suite.abort.errors, "unless": _keys_or_none(suite.abort.unless)}
+    notify = None if suite.notify is None else {**_command_keys(suite.notify), "on": suite.notify.on}
+    return ascii_json(json.dumps({**whole, **commands, "abort": abort, "notify": notify, "runs": runs}, indent=2))
+
+
+def _told(commands: Sequence[SuiteCommand]) -> list[dict[str, Any]]:
+    return [_command_keys(each) for each in commands]
+
+
+def _keys_or_none(command: SuiteCommand | None) -> dict[str, Any] | None:
+    return None if command is None else _command_keys(command)
+
+
+def _command_keys(command: SuiteCommand) -> dict[str, Any]:
+    return {"run": command.run, "timeout": command.timeout / _NS}
+
+
+def _conditions(suite: Suite, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """The commands of the suite in the order in which they run, and what ends it early."""
+    yield from (("Before", _shown(each)) for each in suite.before)
+    abort = suite.abort
+    if abort.broken is not None:
+        yield "Abort", f"after {counted(abort.broken, 'run')} that did not end as expected"
+    if abort.errors is not None:
+        yield "Abort", f"after {counted(abort.errors, 'run')} that ended with an error"
+    if abort.unless is not None:
+        yield "Abort", f"unless {_shown(abort.unless)} succeeds before each run"
+    for row in rows:
+        yield from ((f"Before {row.name}", _shown(each)) for each in row.before)
+        yield from ((f"After {row.name}", _shown(each)) for each in row.after)
+    yield from (("After", _shown(each)) for each in suite.after)
+    if suite.notify is not None:
+        when = {"end": "at the end", "change": "when the exit code so far changes"}
+        yield "Notify", f"{_shown(suite.notify)}, {' and '.join(when[each] for each in suite.notify.on)}"
 
 
 def _time(rows: Sequence[Row]) -> str:
@@ -78,4 +118,4 @@ def _budget(suite: Suite) -> str:
 
 
 def _shown(command: SuiteCommand) -> str:
-    return f"{' '.join(command.run)} (at most {command.timeout})"
+    return f"{shlex.join(command.run)} (at most {command.timeout})"

@@ -7,6 +7,7 @@ itself, is refused.
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from chaoskit.spec.yaml_errors import describe_yaml_error
 SUITE_KEY = "experiments"
 """The key that a suite has, and an experiment has not."""
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
+_ALIKE = 0.8  # of two keys of which one is the other, mistyped
 _NULLS = ("", "~", "null", "Null", "NULL")
 _EXAMPLES = {
     "stage": "{lab: edge}",
@@ -59,8 +61,8 @@ INJECTION = DocumentKind("an injection", "to:, down: and for:", "take what chaos
 
 
 def is_suite(words: dict[str, Any]) -> bool:
-    """Whether a document with these keys is a suite of experiments."""
-    return SUITE_KEY in words and "timeline" not in words
+    """Whether a document with these keys is a suite of experiments; also where that key is mistyped."""
+    return "timeline" not in words and bool(difflib.get_close_matches(SUITE_KEY, words, 1, _ALIKE))
 
 
 def load(path: Path) -> Experiment:

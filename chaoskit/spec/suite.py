@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from chaoskit.faults.schema import SpecModel, bounded, short_form
+from chaoskit.spec.diagnostics import brief
 from chaoskit.spec.experiment import LONGEST
 from chaoskit.units import Duration
 
@@ -34,6 +35,18 @@ def _command(words: Any) -> Any:
         given = [[*shlex.split(words)]] if _is_shell_words(words) else ["[COMMAND, WORD]"]
         raise ValueError(f"found {words[:60]!r}, expected a command as a list of its words: {_flow(given[0])}")
     return {"run": words} if isinstance(words, list) else words
+
+
+def _commands(words: Any) -> Any:
+    """One sentence for the words of a single command, or for command lines, where a list of commands is expected."""
+    texts = [words] if isinstance(words, str) else words
+    if not isinstance(texts, list) or not texts or not all(isinstance(each, str) for each in texts):
+        return words
+    if not all(map(_is_shell_words, texts)):
+        raise ValueError(f"found {brief(words)}, expected a list of commands: [[COMMAND, WORD]]")
+    is_lines = isinstance(words, str) or len(shlex.split(texts[0])) > 1
+    given = [_flow(shlex.split(each)) for each in texts] if is_lines else [_flow(texts)]
+    raise ValueError(f"found {brief(words)}, expected a list of commands; write [{', '.join(given)[:200]}]")
 
 
 def _is_shell_words(words: str) -> bool:
@@ -58,7 +71,7 @@ class SuiteCommand(SpecModel):
 
 
 WrittenCommand = Annotated[SuiteCommand, BeforeValidator(_command, json_schema_input_type=SuiteCommand | list[str])]
-_Commands = Annotated[tuple[WrittenCommand, ...], Field(max_length=100)]
+_Commands = Annotated[tuple[WrittenCommand, ...], Field(max_length=100), BeforeValidator(_commands)]
 
 
 class Notification(SuiteCommand):

@@ -26,9 +26,10 @@ from chaoskit.spec.load import (
     parse_document,
     read_text,
 )
-from chaoskit.spec.matrix import Variants, load_variants
+from chaoskit.spec.matrix import Variants
 from chaoskit.spec.misnamed_files import meant_instead
 from chaoskit.spec.suite import Entry, Expectation, Suite, SuiteCommand
+from chaoskit.spec.suite_values import load_with_values
 from chaoskit.units import Duration
 
 SUITE = DocumentKind("a suite", "name: and experiments:", "see chaoskit schema --suite")
@@ -135,7 +136,7 @@ def _of_entry(document: Document, where: Location, entry: Entry, path: Path, own
     if entry.name is not None and len(files) > 1:
         raise document.error_at(f"would name {len(files)} files alike; write an entry for each", (*where, "name"))
     for file in files:
-        loaded = load_variants(file, entry.set_)
+        loaded = load_with_values(document, (*where, "set"), file, entry.set_)
         if entry.expect == "broken" and not _has_objectives(loaded):
             sentence = f"{file} has no objectives, and so cannot be broken; write objectives: there, or remove expect"
             raise document.error_at(sentence, (*where, "expect"))

@@ -44,10 +44,14 @@ class Tolerances:
     own: Mapping[str, Margin] = field(default_factory=dict)
 
     def of(self, metric: str) -> Margin | None:
-        """Its own margin, or that of all, which has no meaning for what is 0 when all is well."""
+        """Its own margin, or that of all where that has a meaning.
+
+        It has none for what is 0 when all is well, nor, from 100% on, for what is better when more: it allows anything.
+        """
         if metric in self.own:
             return self.own[metric]
-        return None if is_zero_when_well(metric) else self.every
+        allows_anything = self.every is not None and self.every.share >= 1 and METRICS[metric].more_is_better
+        return None if is_zero_when_well(metric) or allows_anything else self.every
 
 
 def tolerances(texts: Iterable[str]) -> Tolerances:
@@ -57,10 +61,11 @@ def tolerances(texts: Iterable[str]) -> Tolerances:
     for text in texts:
         metric, equals, amount = (part.strip() for part in text.partition("="))
         try:
+            _require_no_sign(text)
             if not equals and every is not None:
                 raise ValueError(f"{text!r} is a second tolerance of all metrics; one is enough")
             if not equals:
-                every = _share(text.strip(), most=1.0)
+                every = _share(text.strip())
             elif metric in own:
                 raise ValueError(f"{metric} has two tolerances; one is enough")
             else:
@@ -68,6 +73,13 @@ def tolerances(texts: Iterable[str]) -> Tolerances:
         except ValueError as error:
             raise SpecError(f"--tolerance: {error}") from None
     return Tolerances(every, own)
+
+
+def _require_no_sign(text: str) -> None:
+    head, equals, amount = (part.strip() for part in text.rpartition("="))
+    if amount.startswith("-"):
+        meant = f"{head}{equals}{amount.lstrip('-')}"
+        raise ValueError(f"{amount!r} is below 0; a tolerance is how much worse; write {meant}")
 
 
 def _own(metric: str, text: str) -> Margin:
@@ -82,8 +94,10 @@ def _own(metric: str, text: str) -> Margin:
             raise ValueError(f"{text!r} of a share can mean two things; write {metric}={meant}pp, percentage points")
         if is_zero_when_well(metric):
             raise ValueError(f"{metric} is 0 when all is well, and {text} of 0 is 0; write {metric}=2/min")
-        return _share(text, most=1.0 if known.more_is_better else _MOST)
+        return _share(text, can_grow=not known.more_is_better)
     if known.kind == "duration":
+        if text.endswith("%"):
+            raise ValueError(f"{text!r} is no tolerance of {metric}; write for example {metric}=10%")
         return Margin(text, amount=_positive(float(Duration.parse(text)), text))
     pattern, unit, example = _AMOUNTS[known.kind]
     if (found := pattern.fullmatch(text)) is None:
@@ -91,14 +105,16 @@ def _own(metric: str, text: str) -> Margin:
     return Margin(text, amount=_positive(float(found[1]) * unit, text))
 
 
-def _share(text: str, most: float) -> Margin:
+def _share(text: str, can_grow: bool = True) -> Margin:
     found = _PERCENT.fullmatch(text)
     if found is None:
         meant = f"{text}%" if re.fullmatch(_NUMBER, text) else f"{text}=10%" if text in METRICS else "for example 5%"
         raise ValueError(f"{text!r} is no tolerance; write {meant}")
     share = _positive(float(found[1]) / 100, text)
-    if share > most or (share == most == 1.0):
-        raise ValueError(f"{text!r} is too much; a tolerance is less than {100 * most:.0f}%")
+    if share > _MOST:
+        raise ValueError(f"{text!r} is too much; a tolerance is at most {100 * _MOST:.0f}%")
+    if share >= 1 and not can_grow:
+        raise ValueError(f"{text!r} is too much; of what is better when more a tolerance is less than 100%")
     return Margin(text, share=share)
 
 

@@ -126,9 +126,19 @@ def pods() -> Iterator[tuple[str, dict[str, Any]]]:
     """The pod of each manifest, by its file."""
     for manifest in MANIFESTS:
         for each in yaml.safe_load_all(manifest.read_text()):
-            spec = each["spec"].get("jobTemplate", each)["spec"]
+            spec = each.get("spec", {}).get("jobTemplate", each).get("spec", {})
             if "template" in spec:
                 yield manifest.name, spec["template"]["spec"]
+
+
+def test_the_suite_of_a_manifest_is_valid_as_it_is_mounted(tmp_path: Path) -> None:
+    """The files of its ConfigMap, all in one folder, are a suite whose experiments are there."""
+    documents = yaml.safe_load_all((CI / "kubernetes" / "endpoint-cronjob.yaml").read_text())
+    (files,) = (each["data"] for each in documents if each["kind"] == "ConfigMap")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    assert said(BIN / "chaoskit", "validate", "gameday.yaml", folder=tmp_path) == ""
 
 
 def debug_profile() -> dict[str, Any]:

@@ -85,6 +85,38 @@ def test_a_suite_has_one_folder_and_one_verdict(kernel: uml.GuestKernel, workspa
     assert (Path(job.outputs["run-directory"]) / "gameday" / "gameday.json").exists()
     assert "broken" in job.summary
     assert job.outputs["artifact"] == "chaoskit-chaos-gameday"
+    assert not any(line.startswith("::error") for line in job.obeyed), job.obeyed
+
+
+def test_a_suite_in_a_subfolder_has_reports_of_each_run_and_marks(kernel: uml.GuestKernel, workspace: Path) -> None:
+    """What is not as expected is marked, by its path from the top of the repository; each run has its reports."""
+    runs = "[chaos/broken.yaml, {file: chaos/met.yaml, expect: broken}]"
+    (workspace / "gameday.yaml").write_text(f"name: nightly\nexperiments: {runs}\n")
+    top = workspace.rename(workspace.parent / "sub")
+    workspace.mkdir()
+    top.rename(workspace / "sub")
+
+    job = use(workspace, gameday="gameday.yaml", args="--clock virtual --quiet", working_directory="sub")
+
+    assert (job.exit_code, job.outputs["verdict"]) == (1, "broken"), job.log
+    folder = Path(job.outputs["run-directory"]) / "gameday"
+    assert {"junit.xml", "report.md"} <= {path.name for path in folder.iterdir()}
+    assert {"report.html", "junit.xml", "report.md"} <= {path.name for path in (folder / "broken").iterdir()}
+    errors = [line for line in job.obeyed if line.startswith("::error ")]
+    assert [line.partition(",title")[0] for line in errors] == [
+        "::error file=sub/chaos/broken.yaml,line=7",
+        "::error file=sub/chaos/met.yaml,line=1",
+    ], job.log
+
+
+def test_a_format_that_does_not_exist_fails_a_suite(workspace: Path) -> None:
+    """It is said before anything runs."""
+    (workspace / "gameday.yaml").write_text("name: nightly\nexperiments: [chaos/met.yaml]\n")
+
+    job = use(workspace, gameday="gameday.yaml", kernel="none", reports="pdf")
+
+    assert (job.exit_code, job.outputs["exit-code"]) == (2, "2"), job.log
+    assert "'pdf' is no format of a report" in job.summary
 
 
 @pytest.mark.parametrize(

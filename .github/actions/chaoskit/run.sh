@@ -86,33 +86,65 @@ run() { # the run directory, the words
     echo "::$fence::"
     echo "::endgroup::"
     codes+=("$code")
-    [ "$2" != gameday ] || [ ! -e "$1/gameday.json" ] || report_gameday "$1"
     if [ -s "$report" ]; then
         summarise_file "$report"
-    elif [ "$code" != 0 ] && [ ! -e "$1/gameday.json" ]; then
+    elif [ -e "$1/gameday.json" ]; then
+        summarise_text "$(chaoskit report "$1" 2>/dev/null || true)"
+    elif [ "$code" != 0 ]; then
         summarise_text "$(tail --lines 40 "$said")"
     fi
-    annotate "$1"
+    [ "$INPUT_ANNOTATIONS" != true ] || annotate "$1"
     rm -f "$said"
 }
 
 annotate() { # from the run directory, or the game-day's folder
-    [ "$INPUT_ANNOTATIONS" = true ] && [ -d "$1" ] || return 0
-    chaoskit report "$1" --format github 2>/dev/null | grep -E '^::(error|warning|notice) ' || true
+    local name file reason
+    if [ ! -e "$1/gameday.json" ]; then
+        annotations "$1"
+        return
+    fi
+    unexpected "$1/gameday.json" | while IFS=$'\t' read -r name file reason; do
+        annotations "$1/$name" | grep -E '^::(error|warning) ' ||
+            printf '::error file=%s,line=1,title=%s::%s\n' "$(in_repository "$file")" "$name" "$reason"
+    done
 }
 
-# The reports of a game-day. What has no such format for one has no file; the exit code is the game-day's.
-report_gameday() { # the folder
-    local format file
-    for format in ${INPUT_REPORTS//,/ }; do
-        case $format in
-        markdown) file=report.md ;;
-        junit) file=junit.xml ;;
-        *) file=report.$format ;;
-        esac
-        chaoskit report "$1" --format "$format" --out "$1/$file" >/dev/null 2>&1 || true
-    done
-    [ -s "$1/report.md" ] || summarise_text "$(chaoskit report "$1" 2>/dev/null || true)"
+annotations() { # of a run directory
+    local line file rest
+    [ -d "$1" ] || return 0
+    chaoskit report "$1" --format github 2>/dev/null | grep -E '^::(error|warning|notice) file=' |
+        while IFS= read -r line; do
+            file=${line#*file=}
+            rest=${file#*,}
+            printf '%s file=%s,%s\n' "${line%% *}" "$(in_repository "${file%%,*}")" "$rest"
+        done || true
+}
+
+# The runs of a suite that did not end as expected: directory, file and reason of each, with GitHub's escapes.
+unexpected() { # the game-day's summary
+    python3 -I - "$1" <<'END'
+import json, re, sys
+
+def escape(text):
+    return re.sub("[%:,\\x00-\\x1f\\x7f-\\x9f]", lambda found: "%{:02X}".format(ord(found[0])), text)
+
+with open(sys.argv[1]) as file:
+    for run in json.load(file)["runs"]:
+        if run["is_as_expected"] is False:
+            reason = f"expected {run['expect']}: {run['reason'] or run['state']}"
+            print(run["name"], escape(run["file"]), escape(reason), sep="\t")
+END
+}
+
+# GitHub marks files by their paths from the top of the repository; others stay as they are.
+in_repository() { # a path with GitHub's escapes
+    local here=$PWD found
+    here=${here//%/%25} here=${here//:/%3A} here=${here//,/%2C}
+    [[ $1 == /* ]] && found=$1 || found=$here/$1
+    found=$(realpath --canonicalize-missing --no-symlinks -- "$found")
+    here=${GITHUB_WORKSPACE:-$PWD}
+    here=${here//%/%25} here=${here//:/%3A} here=${here//,/%2C}
+    [[ $found == "$here"/* ]] && printf '%s' "${found#"$here"/}" || printf '%s' "$1"
 }
 
 find_files() { # of INPUT_EXPERIMENTS
@@ -168,7 +200,7 @@ case $INPUT_ARTIFACT in
 esac
 
 if [ -n "$INPUT_GAMEDAY" ]; then
-    run "$top/gameday" gameday --out "$top/gameday" "${args[@]}" "$INPUT_GAMEDAY"
+    run "$top/gameday" gameday --out "$top/gameday" "${reports[@]}" "${args[@]}" "$INPUT_GAMEDAY"
 else
     # A mistake in the last file is told before the first one runs for minutes.
     run "$top/validate" validate "${files[@]}"

@@ -6,7 +6,7 @@
 | `improved`  | it lies wholly on the better side of no change                                                    |
 | `no-worse`  | with a margin: it lies wholly on the better side of the margin (non-inferiority)                    |
 | `undecided` | none of them, though a tolerance asks for one; or the streams, or a fault, do not allow any        |
-| `not-shown` | none of them, and no tolerance asks                                                               |
+| `not-shown` | none of them, and no tolerance asks; or the records of both sides are the same                     |
 
 `regressed` and `improved` are by intervals that hold for all comparisons together (`family`). `no-worse` is by an
 interval of its own level: that all are no worse is claimed only when each is, which no number of comparisons makes
@@ -35,6 +35,8 @@ from chaoskit.spec.tolerances import Margin
 LEAST_MS = 0.1
 """A change of a latency by less is none: clocks and timers of two runs differ by as much."""
 
+UNCHANGED = "nothing changed: every record is the same"
+
 
 @dataclass(frozen=True)
 class Worsening:
@@ -54,7 +56,8 @@ class Worsening:
 class Pair:
     """What is compared with what. `why_not`: why it cannot decide anything; "" where it can.
 
-    `is_named` by an objective or a tolerance; `must_hold`: a tolerance asks that it is no worse.
+    `is_named` by an objective or a tolerance; `must_hold`: a tolerance asks that it is no worse; `is_same`: both sides
+    have the same records, and no interval says more than that.
     """
 
     variant: str
@@ -65,6 +68,7 @@ class Pair:
     is_named: bool
     must_hold: bool
     why_not: str = ""
+    is_same: bool = False
 
     @property
     def tail(self) -> float:
@@ -95,6 +99,8 @@ class Pair:
             return self._change(self.tail * part, shown)
         if self.margin is not None and own.most < own.limit:
             return self._change(self.tail, "no-worse")
+        if self.is_same:
+            return self._change(self.tail * part, "not-shown", UNCHANGED)
         if self.margin is not None and self.must_hold:
             needed = self._streams_needed(own, self.tail)
             return self._change(

@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from chaoskit import __version__
 from chaoskit.analysis.formatting import format_value
-from chaoskit.analysis.run_comparison.changes import Pair
+from chaoskit.analysis.run_comparison.changes import UNCHANGED, Pair
 from chaoskit.analysis.run_comparison.differences import differences, remarks, unfinished
 from chaoskit.analysis.run_comparison.directories import Group, Tell, find, read, require_different
 from chaoskit.analysis.run_comparison.family import tails, weights
 from chaoskit.analysis.run_comparison.measured import MeasuredRun
 from chaoskit.analysis.run_comparison.pairs import pairs
+from chaoskit.analysis.run_comparison.repeats import Runs, counted_once, repeats, require_no_copies, shared
 from chaoskit.analysis.run_comparison.request import Request
 from chaoskit.analysis.run_comparison.result import (
     Candidate,
@@ -28,8 +29,6 @@ from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.tolerances import Tolerances
 from chaoskit.units import counted
 
-Runs = Sequence[tuple[str, MeasuredRun]]
-"""The runs of a side, each with its variant."""
 _MOST_FIELDS = 12  # of a refusal
 _MOST_NAMED = 3  # changes in a sentence
 
@@ -44,12 +43,16 @@ def compare_runs(request: Request, tell: Tell = _tell_nobody) -> RunComparison:
     require_different(groups)
     _require_one_kind(groups)
     every = read(groups, tell)
-    _require_no_copies(every)
+    require_no_copies(every)
     reference = every[0]
     accepted = [_accepted(reference, runs, request.despite) for runs in every[1:]]
     of_reference = _of_reference(reference, request.despite)
+    counted_twice = [tuple(repeats(runs)) for runs in every]
+    every = [counted_once(runs) for runs in every]
+    reference = every[0]
     sides = [_sides(runs) for runs in every]
-    judged, count = _judged([list(pairs(sides[0], other, request.tolerances)) for other in sides[1:]])
+    listed = [list(pairs(sides[0], other, request.tolerances)) for other in sides[1:]]
+    judged, count = _judged(listed)
     return RunComparison(
         chaoskit=__version__,
         name=reference[0][1].spec.name,
@@ -58,7 +61,12 @@ def compare_runs(request: Request, tell: Tell = _tell_nobody) -> RunComparison:
         tolerances=request.tolerance_texts,
         judged=count,
         stall_threshold_ms=reference[0][1].stall_threshold_ms,
-        remarks=(*(each.sentence for each in of_reference), *groups[0].not_run, *_unlike(reference)),
+        remarks=(
+            *(each.sentence for each in of_reference),
+            *groups[0].not_run,
+            *counted_twice[0],
+            *_unlike(reference),
+        ),
         candidates=tuple(
             _candidate(
                 group,
@@ -66,11 +74,13 @@ def compare_runs(request: Request, tell: Tell = _tell_nobody) -> RunComparison:
                 differences,
                 changes,
                 (*_missing(sides[0], side, groups[0].name, group.name), *group.not_run),
-                (*_unlike(runs), *_told(reference, runs)),
+                (*twice, *_unlike(runs), *_told(reference, runs), *shared(reference, runs)),
                 is_whole="experiment" not in request.despite,
+                judged=sum(pair.can_differ for pair in compared),
+                is_same=all(side[name].has_records_of(sides[0][name]) for name in side if name in sides[0]),
             )
-            for group, runs, side, differences, changes in zip(
-                groups[1:], every[1:], sides[1:], accepted, judged, strict=True
+            for group, runs, side, differences, compared, changes, twice in zip(
+                groups[1:], every[1:], sides[1:], accepted, listed, judged, counted_twice[1:], strict=True
             )
         ),
     )
@@ -86,14 +96,6 @@ def _require_one_kind(groups: Sequence[Group]) -> None:
             f"{matrix.name} is a matrix, and {single.name} a single run; compare it with one of the variants: "
             f"chaoskit compare {single.given[0]} {first}"
         )
-
-
-def _require_no_copies(every: Sequence[Runs]) -> None:
-    seen: list[MeasuredRun] = []
-    for _, run in (pair for runs in every for pair in runs):
-        if (other := next((each for each in seen if run.is_copy_of(each)), None)) is not None:
-            raise SpecError(f"{run.name} is a copy of {other.name}: a run compared with itself says nothing")
-        seen.append(run)
 
 
 def _of_reference(reference: Runs, despite: Collection[DifferenceKind]) -> tuple[Difference, ...]:
@@ -183,9 +185,14 @@ def _candidate(
     missing: tuple[str, ...],
     told: Iterable[str],
     is_whole: bool,
+    judged: int,
+    is_same: bool,
 ) -> Candidate:
-    """The result of one side. `is_whole`: what only one side has is no part of an accepted difference."""
-    verdict, reason = _verdict(changes, missing if is_whole else ())
+    """The result of one side. `is_whole`: what only one side has is no part of an accepted difference.
+
+    `judged`: how many of its changes could be; `is_same`: its records are those of the reference.
+    """
+    verdict, reason = _verdict(changes, missing if is_whole else (), judged, is_same)
     return Candidate(
         name=group.name,
         runs=tuple(run.about for _, run in runs),
@@ -212,7 +219,9 @@ def _only(noun: str, ours: Collection[str], theirs: Collection[str], base: str, 
     yield from (f"{noun} {each} is in {name} only" for each in theirs if each not in ours)
 
 
-def _verdict(changes: Sequence[MetricChange], missing: Sequence[str]) -> tuple[ComparisonVerdict, str]:
+def _verdict(
+    changes: Sequence[MetricChange], missing: Sequence[str], judged: int, is_same: bool
+) -> tuple[ComparisonVerdict, str]:
     """Of all changes: the worst of what objectives and tolerances name, and of what is shown anywhere."""
     by: Mapping[str, list[MetricChange]] = {
         verdict: [each for each in changes if each.verdict == verdict]
@@ -230,11 +239,15 @@ def _verdict(changes: Sequence[MetricChange], missing: Sequence[str]) -> tuple[C
         return "undecided", "no phase of both has a metric in common"
     if missing:
         return "undecided", missing[0]
-    if not any(math.isfinite(each.difference.low or 0) for each in changes if each.difference.value is not None):
+    if is_same:
+        return "not-shown", UNCHANGED
+    if not judged or not any(
+        math.isfinite(each.difference.low or 0) for each in changes if each.difference.value is not None
+    ):
         return "undecided", "too few streams to show any change"
     if any(each.margin and (each.is_named or not is_named) for each in changes):
         return "no-worse", f"{counted(len(by['no-worse']), 'comparison')} no worse than the tolerance"
-    return "not-shown", f"none of {counted(len(changes), 'comparison')} shows one{_at_worst(changes)}"
+    return "not-shown", f"none of {counted(judged, 'comparison')} shows one{_at_worst(changes)}"
 
 
 def of_what(change: MetricChange) -> str:

@@ -75,8 +75,6 @@ def remarks(reference: MeasuredRun, run: MeasuredRun) -> Iterator[str]:
             yield f"chaoskit: {versions[0]}, then {versions[1]}"
     if reference.state and run.state:
         yield from _machines(reference, run)
-    if reference.has_records_of(run):
-        yield "the records of both are the same, byte for byte: nothing changed"
 
 
 def _machines(reference: MeasuredRun, run: MeasuredRun) -> Iterator[str]:

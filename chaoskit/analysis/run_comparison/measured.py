@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os.path import lexists
 from pathlib import Path
@@ -26,13 +26,16 @@ from chaoskit.errors import SpecError
 from chaoskit.folder import display_path
 from chaoskit.planning.model import Plan
 from chaoskit.planning.probe_plan import ProbePlan
-from chaoskit.records.directory import EXPERIMENT, WORKLOADS, is_running
+from chaoskit.records.directory import EXPERIMENT, MACHINE, PLAN, PROBE, WORKLOADS, is_running
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request, SocketRead
 from chaoskit.records.untrusted_files import read_whole
 from chaoskit.spec.load import EXPERIMENT as EXPERIMENT_KIND
 from chaoskit.spec.load import parse_document
 from chaoskit.spec.objectives import Objective
+
+_OF_STREAMS = (FILES[Request], FILES[SocketRead])
+_OF_A_COPY = (EXPERIMENT, PLAN, PROBE, MACHINE, *FILES.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +90,29 @@ class MeasuredRun:
         )
 
     def has_records_of(self, other: MeasuredRun) -> bool:
-        """Whether both have the same requests and tokens, byte for byte."""
-        names = (FILES[Request], FILES[SocketRead])
-        pairs = [(self.path / name, other.path / name) for name in names]
-        return all(lexists(one) and lexists(two) and filecmp.cmp(one, two, shallow=False) for one, two in pairs)
+        """Whether all workloads of both have the same requests and tokens, byte for byte."""
+        if self.workloads.keys() != other.workloads.keys() or not lexists(self.path / FILES[Request]):
+            return False
+        folders = [Path(WORKLOADS, name) if name else Path() for name in self.workloads]
+        return self._has_files_of(other, (folder / name for folder in folders for name in _OF_STREAMS))
 
     def is_copy_of(self, other: MeasuredRun) -> bool:
-        """Whether both are the same run: one directory, or a copy of it."""
+        """Whether both are the same run: one directory, or a copy of it, which has the same plan and records."""
         if os.path.samefile(self.path, other.path):  # noqa: PTH121  both are paths
             return True
-        return self.provenance is not None and self.provenance == other.provenance and self.has_records_of(other)
+        if self.provenance is None or self.provenance != other.provenance:
+            return False
+        return self.has_records_of(other) and self._has_files_of(other, _OF_A_COPY)
+
+    def _has_files_of(self, other: MeasuredRun, names: Iterable[Path | str]) -> bool:
+        """Whether each of these files is the same in both, or in neither."""
+        return all(_are_alike(self.path / name, other.path / name) for name in names)
+
+
+def _are_alike(one: Path, other: Path) -> bool:
+    if not (lexists(one) and lexists(other)):
+        return lexists(one) == lexists(other)
+    return filecmp.cmp(one, other, shallow=False)
 
 
 def measure(run: Path) -> MeasuredRun:

@@ -20,11 +20,14 @@ def pairs(reference: Sides, candidate: Sides, tolerances: Tolerances) -> Iterato
         if variant not in reference:
             continue
         base = reference[variant]
+        is_same = side.has_records_of(base)
         for workload in (name for name in base.workloads if name in side.workloads):
-            yield from _of_workload(variant, base, side, workload, tolerances)
+            yield from _of_workload(variant, base, side, workload, tolerances, is_same)
 
 
-def _of_workload(variant: str, base: Side, side: Side, workload: str, tolerances: Tolerances) -> Iterator[Pair]:
+def _of_workload(
+    variant: str, base: Side, side: Side, workload: str, tolerances: Tolerances, is_same: bool
+) -> Iterator[Pair]:
     phases = [name for name in base.phases(workload) if name in side.phases(workload)]
     named = dict.fromkeys(_named(base, side, workload, phases, tolerances))
     usual = [Key(workload, EVERYBODY, phase, metric) for phase in phases for metric in HEADLINES]
@@ -39,6 +42,7 @@ def _of_workload(variant: str, base: Side, side: Side, workload: str, tolerances
             key in named,
             margin is not None and (key in named or not named),
             base.why_undecided(key) or side.why_undecided(key) or _why_not_good(base, side, key),
+            is_same,
         )
         if key in named or pair.has_values:
             yield pair

@@ -39,6 +39,14 @@ class Side:
         """The probability beyond each end of its intervals: less than usual where its runs took several looks."""
         return min(run.spec.tail for run in self.runs)
 
+    def has_records_of(self, other: Side) -> bool:
+        """Whether each run of either has the same records as one of the other."""
+        return all(
+            any(run.has_records_of(each) for each in runs)
+            for ours, runs in ((self.runs, other.runs), (other.runs, self.runs))
+            for run in ours
+        )
+
     def phases(self, workload: str) -> tuple[str, ...]:
         """The phases that are compared, without a warm-up."""
         return tuple(name for name in self.workloads[workload].samples if name not in (WARM_UP, WHOLE_RUN))

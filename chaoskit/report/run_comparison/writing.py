@@ -6,6 +6,8 @@ import io
 from pathlib import Path
 
 from chaoskit.analysis.run_comparison.result import RunComparison
+from chaoskit.errors import SpecError
+from chaoskit.report.formats import format_of
 from chaoskit.report.formats.destinations import write_content
 from chaoskit.report.run_comparison import console
 from chaoskit.report.run_comparison.junit import junit
@@ -17,6 +19,17 @@ from chaoskit.terminal import ascii_json, note, say_bytes, say_json
 _STANDARD_OUTPUT = Path("-")
 _FILES = {"console": "compare.txt", "json": "compare.json", "markdown": "compare.md", "junit": "compare.xml"}
 _WIDTH = 120  # of a file
+
+
+def chosen(asked: str | None, out: Path | None) -> str:
+    """The format that is asked for, or that of the file's ending. Raises SpecError for one that a comparison lacks."""
+    if asked is not None or out is None:
+        return asked or "console"
+    if (name := format_of(out.name)) not in _FILES:
+        raise SpecError(
+            f"{out}: a comparison has no {name}, only {', '.join(_FILES)}; write -o {out.with_suffix('.md')}"
+        )
+    return name
 
 
 def show(found: RunComparison, format: str, out: Path | None = None) -> None:

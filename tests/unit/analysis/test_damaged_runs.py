@@ -95,8 +95,8 @@ def test_requests_that_are_lost_are_named(whole: Path, left: int | None, reason:
 def test_a_path_beside_a_run_names_the_run(whole: Path, tmp_path: Path) -> None:
     """One of its files, the folder that it is in, the file that it was run from."""
     cases = {
-        whole / "requests.jsonl": f"give its directory: chaoskit report {whole}",
-        tmp_path: f"the latest one in it: chaoskit report {whole}",
+        whole / "requests.jsonl": f"give its directory, {whole}",
+        tmp_path: f"the latest one in {tmp_path} is {whole}",
         tmp_path / "x.yaml": f"an experiment file gets one by chaoskit run {tmp_path / 'x.yaml'}",
     }
 

@@ -281,13 +281,18 @@ def test_a_killed_run_is_refused(reference: Path, tmp_path: Path) -> None:
         assert compared(*pair, despite="unfinished").exit_code == 0
 
 
+def made_at(run: Path, started: str) -> None:
+    """Write when it began, and what it was made with."""
+    provenance: dict[str, Any] = {"started": started, "time_zone": "UTC", "chaoskit": "1", "python": "3"}
+    provenance |= dict.fromkeys(("chaoskit_commit", "file", "sha256", "commit", "is_modified"))
+    (run / "provenance.json").write_text(json.dumps(provenance | {"kernel": "6.12", "libraries": {}}))
+
+
 def test_a_run_with_itself_is_refused(reference: Path, tmp_path: Path) -> None:
     """Given twice, by a link, or as a copy."""
     link, copy = tmp_path / "link", tmp_path / "copy"
     link.symlink_to(reference)
-    provenance: dict[str, Any] = {"started": "2026-11-29T12:00:00+00:00", "time_zone": "UTC", "chaoskit": "1"}
-    provenance |= {"python": "3"} | dict.fromkeys(("chaoskit_commit", "file", "sha256", "commit", "is_modified"))
-    (reference / "provenance.json").write_text(json.dumps(provenance | {"kernel": "6.12", "libraries": {}}))
+    made_at(reference, "2026-11-29T12:00:00+00:00")
     shutil.copytree(reference, copy)
 
     for other in (reference, link, copy):
@@ -295,11 +300,74 @@ def test_a_run_with_itself_is_refused(reference: Path, tmp_path: Path) -> None:
             compared(reference, other)
 
 
-def test_the_same_bytes_are_told(reference: Path, tmp_path: Path) -> None:
-    """In virtual time a change that changes nothing gives the same records: that is said."""
+@pytest.mark.parametrize("tolerance", [(), ("1%",), ("ttft_p50=1%",)])
+def test_the_same_records_are_the_last_word(reference: Path, tmp_path: Path, tolerance: tuple[str, ...]) -> None:
+    """In virtual time a change that changes nothing gives the same records: no interval says more than that."""
     again = simulated(1).write(tmp_path / "again")
 
-    assert "byte for byte" in compared(reference, again).candidates[0].remarks[0]
+    (candidate,) = compared(reference, again, tolerance=tolerance).candidates
+
+    assert "byte for byte" in candidate.remarks[0]
+    assert (candidate.verdict, candidate.reason) == ("not-shown", "nothing changed: every record is the same")
+    assert not [each for each in candidate.changes if each.verdict == "undecided"]
+
+
+def test_the_same_records_of_an_overloaded_client_decide_nothing(tmp_path: Path) -> None:
+    """What could not be measured is not called unchanged."""
+    runs = [simulated(1, streams=60).write(tmp_path / name) for name in ("one", "two")]
+    for run in runs:
+        (run / "requests.jsonl").write_text("")
+        (run / "tokens.jsonl").write_text("")
+
+    assert compared(*runs).exit_code == 5
+
+
+def test_a_repeat_on_one_side_counts_once(reference: Path, tmp_path: Path) -> None:
+    """The same records are no further evidence, on either side: all is as without it, and it is named."""
+    again, other = simulated(1).write(tmp_path / "again"), simulated(2, Change(latency=1.4)).write(tmp_path / "other")
+    single, back = compared(reference, other), compared(other, reference)
+
+    of_reference = compare_runs(request([], [reference, again], [other], (), None))
+    of_candidate = compare_runs(request([], [other], [reference, again], (), None))
+
+    assert of_reference.candidates[0].changes == single.candidates[0].changes
+    assert of_candidate.candidates[0].changes == back.candidates[0].changes
+    for told, sides in (
+        (of_reference.remarks, of_reference.reference),
+        (of_candidate.candidates[0].remarks, of_candidate.candidates[0].runs),
+    ):
+        assert told == (
+            f"{again} has the same records as {reference}, and counts once with it; run it with another --seed",
+        )
+        assert len(sides) == 1
+
+
+def test_pools_that_share_a_run_say_so(reference: Path, tmp_path: Path) -> None:
+    """One run of a pool repeats one of the other side: both count, and that they are alike is told."""
+    again = simulated(1).write(tmp_path / "again")
+    more = [simulated(seed).write(tmp_path / str(seed)) for seed in (2, 3)]
+
+    (candidate,) = compare_runs(request([], [reference, more[0]], [more[1], again], (), None)).candidates
+
+    assert candidate.remarks == (f"{again} has the same records as {reference}, byte for byte",)
+    assert "nothing changed" not in candidate.reason
+
+
+def test_variants_with_the_same_records_are_no_copies(tmp_path: Path) -> None:
+    """A matrix can begin two variants in one second, whose streams go alike: their plans tell them apart."""
+    folders = [
+        matrix(tmp_path / name, {f"delay={delay}": simulated(seed, delay=delay) for delay in ("30ms", "60ms")})
+        for name, seed in (("before", 1), ("after", 2))
+    ]
+    for folder in folders:
+        for run in folder.glob("delay=*"):
+            made_at(run, folder.name)
+
+    assert compared(*folders).exit_code == 0
+    shutil.copytree(folders[0], tmp_path / "copy")
+    with pytest.raises(SpecError, match="is a copy of"):
+        compared(folders[0], tmp_path / "copy")
+    assert "nothing changed" in compared(*sorted(folders[0].glob("delay=*")), despite="experiment").candidates[0].reason
 
 
 def test_each_is_compared_with_the_first(reference: Path, tmp_path: Path) -> None:
@@ -441,6 +509,17 @@ def test_goodput_of_other_objectives_is_not_judged(reference: Path, tmp_path: Pa
 
     assert "other objectives" in change(found, "goodput").reason
     assert shown(found.candidates[0]) == []
+
+
+def test_one_comparison_has_one_count(reference: Path, tmp_path: Path) -> None:
+    """What could not be judged is not counted among what shows nothing."""
+    other = simulated(2, objectives=("ttft_p50 < 4s during wifi",)).write(tmp_path / "other")
+
+    found = compared(reference, other)
+
+    assert found.judged < len(found.candidates[0].changes)
+    assert found.candidates[0].reason.startswith(f"none of {found.judged} comparisons shows one")
+    assert judged_in_words(found).startswith(f"{found.judged} comparisons at once")
 
 
 def test_a_result_reads_back(reference: Path, tmp_path: Path) -> None:

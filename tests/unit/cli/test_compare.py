@@ -138,11 +138,31 @@ def test_a_mistake_is_one_sentence(runs: tuple[Path, Path, Path]) -> None:
         ((one, one.parent / "nothing"), "is no run directory"),
         ((one, two, "--tolerance", "5"), "write 5%"),
         ((one, two, "--out", one), "is a folder; write -o"),
+        ((one, two, "-o", "found.html"), "no html, only console, json, markdown, junit; write -o found.md"),
+        ((one, two, "-o", "found.parquet"), "no parquet"),
+        ((one, two, "--tolerance", "-10%"), "write 10%"),
     ):
         told = chaoskit("compare", *words)
         assert isinstance(told.exception, SpecError), (words, told.output)
         assert said in str(told.exception)
         assert "\n" not in str(told.exception)
+        assert "chaoskit report" not in str(told.exception)
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("found.json", "json"), ("found.md", "markdown"), ("found.xml", "junit"), ("found.txt", "console")],
+)
+def test_the_ending_of_a_file_is_its_format(
+    runs: tuple[Path, Path, Path], tmp_path: Path, name: str, format: str
+) -> None:
+    """As of a report; --format decides before it."""
+    files = tmp_path / name, tmp_path / "same"
+
+    assert chaoskit("compare", *runs[:2], "-o", files[0]).exit_code == 0
+    assert chaoskit("compare", *runs[:2], "-o", files[1], "--format", format).exit_code == 0
+    assert files[0].read_text() == files[1].read_text()
+    assert chaoskit("compare", *runs[:2], "-o", tmp_path / "found.html", "--format", format).exit_code == 0
 
 
 def test_several_values_are_repeated() -> None:

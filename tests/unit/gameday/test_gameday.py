@@ -135,6 +135,9 @@ def test_what_does_not_fit_into_the_budget_is_not_run(suite: Callable[..., Playe
     assert states(found) == {"long-0": "not-run", "slow-0": "interrupted", "met-0": "not-run"}
     assert found.runs[1].reason == "interrupted, because the budget of 6s was used up"
     assert found.exit_code == 5
+    said = played.screen.getvalue()
+    assert [f"{number}/3  {name}" in said for number, name in enumerate(("long-0", "slow-0", "met-0"), 1)] == [True] * 3
+    assert "4/3" not in said
 
 
 def test_commands_know_the_run_and_its_end(suite: Callable[..., Played]) -> None:
@@ -220,6 +223,22 @@ def test_what_has_a_verdict_is_not_run_again(suite: Callable[..., Played]) -> No
     assert again.seconds > first.seconds
 
 
+def test_what_is_not_selected_is_named_and_has_not_passed(suite: Callable[..., Played]) -> None:
+    """A later part runs it; what failed before is still a failure, and is not shown as a run of now."""
+    played = suite("met-0.yaml", "refused-3.yaml", "{file: broken-1.yaml, expect: broken}")
+
+    first = played.play(only=["refused-3"])
+    second = played.play(is_resumed=True, only=["broken-1"])
+    third = Played(played.file, played.out).play(is_resumed=True)
+
+    assert states(first) == {"met-0": "not-selected", "refused-3": "error", "broken-1": "not-selected"}
+    assert states(second) == {"met-0": "not-selected", "refused-3": "error", "broken-1": "broken"}
+    assert states(third) == {"met-0": "met", "refused-3": "error", "broken-1": "broken"}
+    assert second.exit_code == 3
+    assert second.runs[0].is_as_expected is None
+    assert "met-0" not in played.screen.getvalue()
+
+
 def test_another_suite_is_not_resumed(suite: Callable[..., Played]) -> None:
     """Nor one whose experiments have changed."""
     played = suite("met-0.yaml")
@@ -261,6 +280,7 @@ def test_a_killed_suite_goes_on(suite: Callable[..., Played]) -> None:
 
     assert (killed.detail, killed.exit_code) == ("killed", 130)
     assert states(killed) == {"met-0": "met", "slow-0": "interrupted"}
+    assert killed.runs[1].reason == "the suite was killed"
     assert states(again) == {"met-0": "met", "slow-0": "met"}
     assert (played.out / "interrupted.runs" / "slow-0-1").is_dir()
 
@@ -305,6 +325,7 @@ def test_a_signal_interrupts_what_runs(suite: Callable[..., Played]) -> None:
 
     assert (found.status, found.detail, found.exit_code) == ("interrupted", "SIGTERM", 143)
     assert states(found) == {"slow-0": "interrupted", "met-0": "not-run"}
+    assert {run.reason for run in found.runs} == {"the suite was interrupted by SIGTERM"}
     assert (played.file.parent / "after").exists()
 
 

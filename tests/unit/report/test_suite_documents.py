@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from chaoskit.analysis.suite_result import SUMMARY, SuiteResult, SuiteRunResult, as_json
 from chaoskit.cli.app import app
+from chaoskit.report.suite import summary, why
 from chaoskit.report.suite_documents import DOCUMENTS
 
 RUNS = (
@@ -24,6 +25,8 @@ RUNS = (
     SuiteRunResult(name="refused", file="a.yaml", state="ended", code=3, reason="no kernel"),
     SuiteRunResult(name="left", file="a.yaml", state="not-run", reason="the budget was used up"),
 )
+
+REST = SuiteRunResult(name="rest", file="a.yaml", state="not-selected")
 
 
 def suite(runs: tuple[SuiteRunResult, ...] = RUNS, **more: object) -> SuiteResult:
@@ -62,11 +65,43 @@ def test_markdown_begins_with_the_verdict_and_what_is_not_as_expected() -> None:
     """The rest is folded."""
     text = written("markdown", suite()).decode()
 
-    first, summary = text.split("\n\n")[:2]
+    first, line = text.split("\n\n")[:2]
     assert first == "## ❌ ERROR small"
-    assert summary.startswith("**5 of 7 runs not as expected: ")
+    assert line.startswith("**5 of 7 runs not as expected: ")
     assert text.index("`gone`: met, and broken is expected") < text.index("<details>")
     assert "- owner: me" in text
+
+
+@pytest.mark.parametrize(
+    ("runs", "errors", "line"),
+    [
+        (RUNS[:2], (), "all 2 runs as expected: 1 broken, 1 met"),
+        (
+            RUNS[:4],
+            (),
+            "2 of 4 runs not as expected: 1 broken, 1 met where broken is expected; 2 as expected: 1 broken, 1 met",
+        ),
+        (RUNS[6:], (), "1 of 1 run not as expected: 1 not run"),
+        ((*RUNS[:1], REST), (), "the run ended as expected: 1 met; 1 not selected"),
+        (
+            RUNS[:1],
+            ("after: x: ended with 1",),
+            "the run ended as expected: 1 met. A command of the suite failed: after: x: ",
+        ),
+        (RUNS[:1], ("before: x", "after: x"), "A command of the suite failed: before: x, and 1 more"),
+    ],
+)
+def test_the_summary_counts_the_unexpected_ones_apart(
+    runs: tuple[SuiteRunResult, ...], errors: tuple[str, ...], line: str
+) -> None:
+    """And names what was not selected, and the command that failed."""
+    assert line in summary(suite(runs, errors=errors))
+
+
+def test_what_is_suddenly_met_is_explained() -> None:
+    """A met objective alone is no reason for a failure."""
+    assert why(RUNS[1]) == "it breaks"
+    assert why(RUNS[2]).startswith("it was expected to be broken, and every objective is met: it holds")
 
 
 def test_json_is_the_summary_and_reads_back() -> None:

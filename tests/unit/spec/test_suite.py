@@ -14,7 +14,7 @@ from chaoskit.spec.json_schema import suite_schema
 from chaoskit.spec.load import SUITE_KEY
 from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.stage import InterfaceStage
-from chaoskit.spec.suite_load import load_suite
+from chaoskit.spec.suite_load import is_suite_file, load_suite
 
 MATRIX = "matrix:\n  faults.away.netem.delay: [10ms, 100ms]\n"
 
@@ -97,7 +97,29 @@ def _shuffled(seed: int) -> str:
         (["{file: '*.yaml', name: x}"], "", "gameday.yaml:3: experiments.0.name: would name 3 files alike"),
         (["{file: three.yaml, variants: [delay=1ms]}"], "", "experiments.0.variants: 'delay=1ms' is no variant of"),
         (["{file: one.yaml, variants: [x]}"], "", "experiments.0.variants: {}/one.yaml has no matrix"),
-        (["{file: one.yaml, set: {workload.x: 1}}"], "", "one.yaml:4: workload.x: unknown key"),
+        (["{file: one.yaml, set: {workload.x: 1}}"], "", "gameday.yaml:3: experiments.0.set.workload.x: unknown key"),
+        (
+            ["one.yaml", "{file: two.yaml, set: {workload.request-rat: 4/s}}"],
+            "",
+            "did you mean request-rate? (set in {}/two",
+        ),
+        (
+            ["{file: one.yaml, set: {workload.max-concurrency: x}}"],
+            "",
+            "gameday.yaml:3: experiments.0.set.workload.max-c",
+        ),
+        (
+            ["{file: one.yaml, set: {faults.zzz.netem.loss: 1%}}"],
+            "",
+            "gameday.yaml:3: experiments.0.set.faults.zzz.netem",
+        ),
+        (
+            ["{file: three.yaml, set: {faults.away.netem.delay: 1ms}}"],
+            "",
+            "gameday.yaml:3: experiments.0.set.faults.away",
+        ),
+        (["{file: broken.yaml, set: {workload.max-concurrency: 3}}"], "", "{}/broken.yaml:2: question: "),
+        (["{file: one.yaml, set: {timeline: [{baseline: 1s}]}}"], "", "gameday.yaml:3: experiments.0.set"),
         (
             ["{file: one.yaml, set: {objectives: []}, expect: broken}"],
             "",
@@ -107,7 +129,24 @@ def _shuffled(seed: int) -> str:
         (
             ["one.yaml"],
             "before: [make]\n",
-            "gameday.yaml:4: before.0: found 'make', expected a command as a list of its",
+            "gameday.yaml:4: before: found a list of 1, expected a list of commands; write [[make]]",
+        ),
+        (
+            ["one.yaml"],
+            "after: [docker, compose, up]\n",
+            "4: after: found a list of 3, expected a list of commands; write [[d",
+        ),
+        (["one.yaml"], "after: [make x, make y]\n", "expected a list of commands; write [[make, x], [make, y]]"),
+        (["one.yaml"], "after: make x\n", "after: found 'make x', expected a list of commands; write [[make, x]]"),
+        (
+            ["one.yaml"],
+            "after: [[make], make x]\n",
+            "after.1: found 'make x', expected a command as a list of its words",
+        ),
+        (
+            ["{file: one.yaml, before: [make, x]}"],
+            "",
+            "experiments.0.before: found a list of 2, expected a list of com",
         ),
         (["one.yaml"], "budgt: 1h\n", "gameday.yaml:4: budgt: unknown key; did you mean budget?"),
         (["one.yaml"], "budget: 1\n", "gameday.yaml:4: budget: "),
@@ -123,12 +162,33 @@ def test_a_mistake_is_told_with_its_line(folder: Path, entries: list[str], more:
     """One sentence, with what was probably meant."""
     (folder / "other.yaml").write_text("name: other\nexperiments: [one.yaml]\n")
     broken = (folder / "one.yaml").read_text().replace("question: Is it so?", "question: []")
-    (folder / "broken.yaml").write_text(broken) if "broken.yaml" in entries else None
+    (folder / "broken.yaml").write_text(broken) if "broken.yaml" in str(entries) else None
 
     with pytest.raises(SpecError) as caught:
         load_suite(write_suite(folder, *entries, more=more))
 
     assert sentence.replace("{}", str(folder)) in str(caught.value)
+
+
+def test_the_words_of_one_command_are_one_mistake(folder: Path) -> None:
+    """Not one for each word."""
+    with pytest.raises(SpecError) as caught:
+        load_suite(write_suite(folder, "one.yaml", more="before: [docker, compose, up]\n"))
+
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("key", ["experimnts", "experiment", "Experiments", "experiments"])
+def test_a_file_whose_key_is_mistyped_is_still_a_suite(folder: Path, key: str) -> None:
+    """So that `validate` says what is wrong with a suite."""
+    path = write_suite(folder, "one.yaml")
+    path.write_text(path.read_text().replace("experiments", key))
+
+    assert is_suite_file(path)
+    assert not is_suite_file(folder / "one.yaml")
+    if key != "experiments":
+        with pytest.raises(SpecError, match="unknown key; did you mean experiments"):
+            load_suite(path)
 
 
 def test_all_mistakes_are_told_at_once(folder: Path) -> None:

@@ -21,6 +21,9 @@ from chaoskit.spec.tolerances import Margin, Tolerances, tolerances
         ("stalls_per_minute=2/min", "stalls_per_minute", Margin("2/min", amount=2.0)),
         ("goodput=0.5/s", "goodput", Margin("0.5/s", amount=0.5)),
         ("goodput=5%", "goodput", Margin("5%", share=0.05)),
+        ("100%", "ttft_p95", Margin("100%", share=1.0)),
+        ("500%", "ttft_p95", Margin("500%", share=5.0)),
+        ("ttft_p95=1000%", "ttft_p95", Margin("1000%", share=10.0)),
     ],
 )
 def test_a_tolerance_is_read(text: str, metric: str, margin: Margin) -> None:
@@ -43,12 +46,17 @@ def test_a_tolerance_is_read(text: str, metric: str, margin: Margin) -> None:
         (["recovery_time=5s"], "describes one run alone"),
         (["0%"], "can never be shown"),
         (["ttft_p95=0ms"], "can never be shown"),
-        (["100%"], "is too much"),
-        (["goodput=100%"], "is too much"),
+        (["1001%"], "at most 1000%"),
+        (["goodput=100%"], "less than 100%"),
+        (["ttft_p95=-10%"], "is below 0; a tolerance is how much worse; write ttft_p95=10%"),
+        (["ttft_p95=-50ms"], "write ttft_p95=50ms"),
+        (["stall_ratio=-1pp"], "write stall_ratio=1pp"),
+        (["ttft_p95=1,5%"], "write for example ttft_p95=10%"),
+        (["ttft_p95=ten%"], "write for example ttft_p95=10%"),
         (["ttft_p95=1001%"], "is too much"),
         (["5%", "6%"], "second tolerance of all metrics"),
         (["ttft_p95=5%", "ttft_p95=6%"], "has two tolerances"),
-        (["-5%"], "is no tolerance"),
+        (["-5%"], "write 5%"),
         (["=5%"], "is not a metric"),
     ],
 )
@@ -69,3 +77,10 @@ def test_a_share_of_nothing_is_no_margin() -> None:
     assert {metric for metric in METRICS if found.of(metric) is None} >= {"interruption_rate", "stalls_per_minute"}
     assert found.of("stall_ratio") == Margin("1pp", amount=0.01)
     assert Tolerances().of("ttft_p95") is None
+
+
+def test_nothing_falls_by_more_than_all_of_it() -> None:
+    """A tolerance of 100 % or more is of what may grow; of goodput it would allow anything."""
+    found = tolerances(["100%"])
+
+    assert {metric for metric in ("goodput", "tokens_per_second") if found.of(metric) is not None} == set()
