@@ -45,7 +45,17 @@ from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, 
 TCP_INFO_FIELDS = (
     *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),
     *("dsack_dups", "reord_seen"),
-    *("last_data_recv", "last_data_sent", "lost", "options", "pmtu", "rcv_mss", "rcv_ooopack", "retransmits"),
+    *(
+        "last_data_recv",
+        "last_data_sent",
+        "lost",
+        "min_rtt",
+        "options",
+        "pmtu",
+        "rcv_mss",
+        "rcv_ooopack",
+        "retransmits",
+    ),
     *("rmem_alloc", "rto", "rtt", "sacked", "snd_cwnd", "snd_mss", "total_retrans", "unacked"),
 )
 """The fields of TCP_INFO that the analysis uses. The others are not kept: a run has several samples per stream."""

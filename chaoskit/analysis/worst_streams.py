@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from chaoskit.analysis.findings import Evidence
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
+from chaoskit.analysis.streams.worst_first import stalled_times, worst_first
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request, SocketRead
 from chaoskit.records.spans import Span
@@ -45,10 +46,11 @@ def evidence_of(objective: Objective, sample: PhaseSamples, estimates: Estimates
             return _evidence(_REQUESTS, len(sample.counted), estimates.undelivered(sample).items())
         case "tokens_per_second":
             return _evidence(_TOKENS, len(sample.counted), ())
-        case "stalls_per_minute" | "stall_interval_fraction" | "stall_ratio":
+        case "stalls_per_minute" | "stall_interval_fraction":
+            return _evidence(_TOKENS, len(sample.by_stream.streams), stalled_times(sample.gaps).items(), least=0)
+        case "stall_ratio":
             sums = sample.by_stream
-            bad = sums.wait if objective.metric == "stall_ratio" else sums.stalls
-            return _evidence(_TOKENS, len(sums.streams), zip(sums.streams, bad, strict=True), least=0)
+            return _evidence(_TOKENS, len(sums.streams), zip(sums.streams, sums.wait, strict=True), least=0)
     return _of_latency(objective, sample)
 
 
@@ -65,6 +67,8 @@ def _of_latency(objective: Objective, sample: PhaseSamples) -> Evidence:
 
 def _evidence(file: str, count: int, bad: _Pairs, least: float | None = None) -> Evidence:
     """Those that are worse than `least`, the worst first, and of equal ones the first."""
-    found = [pair for pair in bad if least is None or pair[1] > least]
-    worst = sorted(found, key=lambda pair: -pair[1])[:_MAX_WORST]
-    return Evidence(file=file, count=count, worst=tuple(stream for stream, _ in worst))
+    found: dict[int, float] = {}
+    for stream, value in bad:
+        if least is None or value > least:
+            found[stream] = max(value, found.get(stream, value))
+    return Evidence(file=file, count=count, worst=tuple(worst_first(found)[:_MAX_WORST]))

@@ -298,6 +298,9 @@ class ServedResponse:
     """TCP_INFO when the last byte was written."""
     tcp_info_at_start: dict[str, int] = field(default_factory=dict)
     """TCP_INFO when the request was received."""
+    sent_again: tuple[tuple[int, int, int, int, int], ...] = ()
+    """Each change of TCP_INFO's `total_retrans`, `dsack_dups` and `reord_seen` from the writing of one token to that of
+    the next: both times, and the new counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import socket
 import struct
+import sys
 
 _MAX_SIZE = 512  # bytes asked for; Linux 6.18 has 280
 
@@ -51,6 +52,17 @@ def _fields(size: int) -> tuple[struct.Struct, tuple[str, ...]]:
     return struct.Struct(codes), tuple(names)
 
 
+def _place(name: str) -> slice:
+    """Where a field of four bytes is."""
+    known, names = _fields(_MAX_SIZE)
+    codes = known.format.lstrip("=")[: names.index(name)]
+    begin = _BEGIN + struct.calcsize(f"={codes}")
+    return slice(begin, begin + 4)
+
+
+_SENT_AGAIN = tuple(map(_place, ("total_retrans", "dsack_dups", "reord_seen")))
+
+
 def parse(raw: bytes) -> dict[str, int]:
     """The fields of `raw`, a `struct tcp_info` of any length, that it contains completely."""
     fields = dict(zip(_FIRST_BYTES, raw, strict=False))
@@ -68,6 +80,15 @@ def retransmits(sock: socket.socket) -> int:
     if sock.fileno() < 0:
         return 0
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[_FIRST_BYTES.index("retransmits")]
+
+
+def sent_again(sock: socket.socket) -> tuple[int, int, int]:
+    """The fields `total_retrans`, `dsack_dups` and `reord_seen`. 0 when closed, or not known."""
+    if sock.fileno() < 0:
+        return 0, 0, 0
+    raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MAX_SIZE).ljust(_MAX_SIZE, b"\0")
+    again, duplicates, reordered = (int.from_bytes(raw[place], sys.byteorder) for place in _SENT_AGAIN)
+    return again, duplicates, reordered
 
 
 def sample(sock: socket.socket) -> dict[str, int]:

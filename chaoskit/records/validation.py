@@ -6,6 +6,7 @@
 | `dict[str, int]` | names with integers from 0 to 2^64, as the kernel returns them    |
 | other `dict`     | names with texts, integers of 61 bits, true or false              |
 | `str`            | text that can be encoded in UTF-8                                 |
+| tuple of tuples  | lists of five integers from 0 to 2^60                            |
 | `Literal`        | one of its values                                                 |
 """
 
@@ -23,7 +24,9 @@ R = TypeVar("R")
 
 _SIGNED = ("lag", "max_late", "code")  # a clock may be read before the due time; a signal may end a program
 _COUNTER_LIMIT = 2**64
-_LISTS = frozenset(("faults", "remarks", "unreachable", "met", "broken", "undecided"))  # fields that are tuples
+_LISTS = frozenset(
+    ("faults", "remarks", "unreachable", "met", "broken", "undecided", "sent_again")
+)  # fields that are tuples
 _CODES = ", ".join(f"{code} for {kind}" for code, kind in enumerate(TOKENS))
 _HEAD, _EVENT = 6, 4  # numbers of a SocketRead line before its events, and of each event
 
@@ -52,7 +55,7 @@ def validate(kind: type[R], value: Any) -> R:
         if name not in value:
             raise ValueError(f"a {kind.__name__} without {name}")
     for name in _LISTS.intersection(value):
-        value[name] = tuple(value[name])
+        value[name] = tuple(tuple(each) if isinstance(each, list) else each for each in value[name])
     return kind(**value)
 
 
@@ -75,6 +78,10 @@ def _field(name: str, hint: Any) -> _Field:
         return _Field(lambda value: value is None or one.is_valid(value), f"{one.expected}, or null")
     if origin is Literal:
         return _Field(lambda value: isinstance(value, str) and value in values, f"one of {', '.join(values)}")
+    if hint == tuple[tuple[int, int, int, int, int], ...]:
+        return _Field(
+            lambda value: isinstance(value, list) and all(map(_are_five, value)), "lists of five whole numbers"
+        )
     if origin is tuple:
         return _Field(lambda value: isinstance(value, list) and all(map(_is_text, value)), "a list of texts")
     if hint == dict[str, int]:
@@ -93,6 +100,10 @@ def _field(name: str, hint: Any) -> _Field:
 
 def _is_integer(value: Any) -> bool:
     return type(value) is int and 0 <= value < MAX_NUMBER
+
+
+def _are_five(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 5 and all(map(_is_integer, value))
 
 
 def _is_signed(value: Any) -> bool:

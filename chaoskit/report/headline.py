@@ -10,8 +10,9 @@ from itertools import chain
 
 from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
-from chaoskit.analysis.result import ObjectiveResult, Outcome, PhaseResult, Result, StallAttribution
+from chaoskit.analysis.result import ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.errors import EXIT_SOFTWARE
+from chaoskit.report.shares import named, stall_times
 from chaoskit.report.summary_line import summary_line
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.objectives import parse as parse_objective
@@ -39,19 +40,11 @@ _WORST_FIRST = (
     "met",
     "measured",
 )
-_OWNERS = {
-    "network": "the network",
-    "server": "the server",
-    "client": "this client",
-    "between": "held back in between",
-    "unknown": "unknown",
-}
 OF_FIRST_TOKENS, OF_STALLS = "the lateness of first tokens", "the stall time"
 _FIRST_TOKEN = ("ttfb", "ttft", "ttf_event", "ttfo", "connect", "dns", "tls", "upload")
 _STALLS = ("itl", "tpot", "e2el", "max_gap", "stall", "recovery")
 _CHAINS = ("toolchain",)
 _INTERRUPTED = ("interruption", "goodput")
-_LEAST = 0.05  # share of a cause that is named
 
 
 def word(found: Result | MatrixResult) -> str:
@@ -151,12 +144,9 @@ def instead_of(result: Result, objective: Objective) -> str:
 def whose(phases: Sequence[PhaseResult], metric: str) -> Iterator[str]:
     """Whose the late first tokens, the stalls or the interruptions of these phases are."""
     what, found = blame(phases, metric)
-    total = sum(found.values())
-    if total:
-        shares = sorted(((time / total, who) for who, time in found.items()), reverse=True)
-        named = [(format_value(share, "share"), _OWNERS.get(who, who)) for share, who in shares if share >= _LEAST]
-        (most, owner), *others = named
-        yield ", ".join([f"{most} of {what} is {owner}", *(f"{share} {who}" for share, who in others)])
+    if shares := named(found):
+        (owner, most), *others = shares
+        yield ", ".join([f"{most} of {what} is {owner}", *(f"{share} {who}" for who, share in others)])
 
 
 def blame(phases: Sequence[PhaseResult], metric: str) -> tuple[str, dict[str, float]]:
@@ -170,7 +160,7 @@ def blame(phases: Sequence[PhaseResult], metric: str) -> tuple[str, dict[str, fl
     if metric.startswith(_INTERRUPTED):
         return "the interruptions", _sum(phase.interruption_causes.items() for phase in phases)
     if metric.startswith(_STALLS):
-        return OF_STALLS, _sum(_stall_times(phase.stall_attribution).items() for phase in phases)
+        return OF_STALLS, stall_times(phase.stall_attribution for phase in phases)
     return "", {}
 
 
@@ -194,11 +184,3 @@ def _sum(each: Iterable[Iterable[tuple[str, float]]]) -> dict[str, float]:
     for name, time in chain.from_iterable(each):
         found[name] = found.get(name, 0.0) + time
     return found
-
-
-def _stall_times(found: StallAttribution) -> dict[str, float]:
-    """By cause, the network's by what it did."""
-    kinds = {f"the network ({kind})": time for kind, time in found.network_kinds.items()}
-    rest = found.network_ms - sum(kinds.values())
-    others = {"server": found.server_ms, "between": found.between_ms, "client": found.client_ms}
-    return kinds | {"network": max(0.0, rest)} | others | {"unknown": found.unknown_ms}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rich.text import Text
 
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.result import PhaseResult, Result, StallAttribution
+from chaoskit.report.shares import OWNERS, named, stall_times
 from chaoskit.report.styles import caveat, styled
 from chaoskit.report.summary_line import summary_line
 from chaoskit.units import counted
 
-_LEAST = 0.005  # share of the time that is named
 _WHOLE = "whole run"
-_WORDS = {
-    "between": "held back in between",
+_PARTS = {
     "name-lookup": "name lookup",
     "tls": "TLS",
     "return": "way back",
@@ -33,7 +33,7 @@ def stall_rows(result: Result) -> Iterator[tuple[Text, Text]]:
         attribution, severe = phase.stall_attribution, phase.metrics.severe_stalls
         text = (
             f"{counted(attribution.stalls, 'stall')}{f', {severe} over 1 s' if severe else ''}; "
-            f"{format_value(_total(attribution), 'ms')} beyond {threshold}: {_causes([attribution])}"
+            f"{format_value(_total(attribution), 'ms')} beyond {threshold}: {_causes(attribution)}"
         )
         limit = caveat(attribution.confidence, attribution.reason)
         yield styled(phase.name), styled(text).append(limit, style="dim")
@@ -44,16 +44,16 @@ def other_rows(result: Result) -> Iterator[tuple[Text, Text]]:
     for phase in result.phases:
         if phase.interruption_causes:
             told = ", ".join(
-                f"{_WORDS.get(cause, cause)} {count}" for cause, count in phase.interruption_causes.items()
+                f"{OWNERS.get(cause, cause)} {count}" for cause, count in phase.interruption_causes.items()
             )
             yield styled(phase.name), styled(f"{counted(phase.metrics.interrupted, 'interruption')}: {told}")
         if phase.first_token_causes and not _explained_by_hops(phase):
             late = counted(phase.late_first_tokens, "late first token")
             total = format_value(sum(phase.first_token_causes.values()), "ms")
-            told = f"{late}, {total} beyond the usual: {_shares(phase.first_token_causes.items())}"
+            told = f"{late}, {total} beyond the usual: {_shares(phase.first_token_causes)}"
             limit = "\nlikely" * (phase.first_token_confidence == "likely")
             if any(part != "unsplit" for part in phase.first_token_parts):
-                told += f"; by part: {_shares(phase.first_token_parts.items())}"
+                told += f"; by part: {_shares(phase.first_token_parts, _PARTS)}"
             yield styled(phase.name), styled(told).append(limit, style="dim")
 
 
@@ -63,54 +63,15 @@ def _explained_by_hops(phase: PhaseResult) -> bool:
     return found is not None and found.late > found.unknown
 
 
-def _shares(times: Iterable[tuple[str, float]]) -> str:
-    """The largest first."""
-    found = sorted(times, key=lambda item: -item[1])
-    total = sum(time for _, time in found)
-    return ", ".join(
-        f"{_WORDS.get(name, name)} {format_value(time / total, 'share')}"
-        for name, time in found
-        if time / total >= _LEAST
-    )
+def _shares(times: Mapping[Any, float], words: Mapping[str, str] = OWNERS) -> str:
+    return ", ".join(f"{name} {share}" for name, share in named(times, words))
 
 
-def _causes(every: Sequence[StallAttribution]) -> str:
-    """Each cause with its share of the time, the largest first."""
-    times = {
-        f"network{_kinds(every)}": sum(each.network_ms for each in every),
-        "held back in between": sum(each.between_ms for each in every),
-        "server": sum(each.server_ms for each in every),
-        "client": sum(each.client_ms for each in every),
-        "unknown": sum(each.unknown_ms for each in every),
-    }
-    total = sum(times.values())
-    return ", ".join(
-        f"{name} {format_value(time / total, 'share')}"
-        for name, time in sorted(times.items(), key=lambda item: -item[1])
-        if time / total >= _LEAST
-    )
-
-
-def _kinds(every: Sequence[StallAttribution]) -> str:
-    """What the network did, the most first, without what is less than a tenth of it."""
-    times: dict[str, float] = {}
-    for each in every:
-        for kind, time in each.network_kinds.items():
-            times[kind] = times.get(kind, 0.0) + time
-    most = [
-        kind for kind, time in sorted(times.items(), key=lambda item: -item[1]) if time >= 0.1 * sum(times.values())
-    ]
-    where = _places(every)
-    return f" ({', '.join(most)}{'; mostly ' * bool(where)}{where})" if most else ""
-
-
-def _places(every: Sequence[StallAttribution]) -> str:
-    """On which link most of the network's time was; "" where no links were captured."""
-    times: dict[str, float] = {}
-    for each in every:
-        for place, time in each.network_places.items():
-            times[place] = times.get(place, 0.0) + time
-    return max(times, key=times.__getitem__, default="")
+def _causes(found: StallAttribution) -> str:
+    """Each cause with its share of the time, and on which link most of the network's was, where links were captured."""
+    places = found.network_places
+    where = f"; mostly {max(places, key=places.__getitem__)}" if places else ""
+    return f"{_shares(stall_times([found]))}{where}"
 
 
 def _total(attribution: StallAttribution) -> float:

@@ -12,6 +12,7 @@ from chaoskit.analysis.attribution.stories import Stories, Story
 from chaoskit.analysis.attribution.verdict import CAUSES, Verdict, shown
 from chaoskit.records.pcapng import CAPTURE
 from chaoskit.report.link_rows import link_rows
+from chaoskit.report.shares import LEAST
 from chaoskit.report.styles import styled
 from chaoskit.units import counted
 
@@ -28,7 +29,6 @@ _PARTS = {
     "return": "way back",
 }
 _NAMES = {"between": "held back in between"}
-_LEAST = 0.05  # of a stall: a smaller part is not named
 
 
 def render(found: Stories, console: Console) -> None:
@@ -143,8 +143,9 @@ def _causes(verdict: Verdict) -> str:
     """The causes of a stall, that of most of it first."""
     total = sum(verdict.parts)
     parts = {cause: float(getattr(verdict.parts, cause)) for cause in CAUSES}
-    named = sorted((cause for cause in CAUSES if parts[cause] >= _LEAST * total), key=lambda cause: -parts[cause])
-    kind = f" ({verdict.kind})" if verdict.kind is not None else ""
+    named = sorted((cause for cause in CAUSES if parts[cause] >= LEAST * total), key=lambda cause: -parts[cause])
+    doubt = "likely " * (verdict.kind_confidence != "exact" == verdict.confidence)
+    kind = f" ({doubt}{verdict.kind})" if verdict.kind is not None else ""
     names = [_NAMES.get(cause, cause) + (kind if cause == "network" else "") for cause in named]
     if len(named) == 1:
         return names[0]

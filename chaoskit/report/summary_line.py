@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.analysis.formatting import ANYTHING, format_interval, format_level, format_value
-from chaoskit.analysis.result import Comparison, NetworkKind, Result
+from chaoskit.analysis.result import Comparison, Result
+from chaoskit.report.shares import named, stall_times
 
 _METRIC = "ttft_p95"
-_LEAST = 0.005  # share of the time that is named
-_KINDS: dict[NetworkKind, str] = {
-    "loss": "loss recovery on the way down",
-    "reorder": "reordering on the way down",
-    "delay": "a path that became longer",
-    "queueing": "queues on the way",
-    "rate": "a link at its limit",
-    "black-hole": "a black hole",
-}
 
 
 def summary_line(result: Result) -> str:
@@ -44,32 +36,8 @@ def _compared(worst: Comparison, level: float) -> str:
 
 
 def _stalls(result: Result) -> Iterator[str]:
-    """Shares of the stall time, the largest first; the network's by what it did."""
-    times: dict[str, float] = {}
-    for phase in result.phases:
-        found = phase.stall_attribution
-        for kind, time in found.network_kinds.items():
-            _add(times, _KINDS[kind], time)
-        _add(times, "the network", found.network_ms - sum(found.network_kinds.values()))
-        _add(times, "the server", found.server_ms)
-        _add(times, "held back in between", found.between_ms)
-        _add(times, "this client", found.client_ms)
-        _add(times, "unknown", found.unknown_ms)
-    total = sum(times.values())
-    shares = (
-        [
-            (name, format_value(time / total, "share"))
-            for name, time in sorted(times.items(), key=lambda item: -item[1])
-            if time >= _LEAST * total
-        ]
-        if total
-        else []
-    )
+    """Shares of the stall time."""
+    shares = named(stall_times(phase.stall_attribution for phase in result.phases))
     if shares:
         (name, share), *others = shares
         yield ", ".join((f"{share} of the stall time is {name}", *(f"{share} {name}" for name, share in others)))
-
-
-def _add(times: dict[str, float], name: str, time: float) -> None:
-    if time > 0:
-        times[name] = times.get(name, 0.0) + time

@@ -136,6 +136,11 @@ class Connection(asyncio.Protocol):
         """TCP_INFO now; its counts run from the start of the connection. Empty once it is closed."""
         return tcp_info.sample(self.socket)
 
+    def sent_again(self) -> tuple[int, int, int]:
+        """The segments that were sent again so far, the duplicates that the client reported, and how often it seemed
+        that the path had changed the order."""
+        return tcp_info.sent_again(self.socket)
+
     def retransmissions(self) -> int:
         """Consecutive retransmissions after timeouts."""
         return tcp_info.retransmits(self.socket)

@@ -168,6 +168,10 @@ class Http2Stream:
         """TCP_INFO of the connection that this stream shares."""
         return self._connection.tcp_info()
 
+    def sent_again(self) -> tuple[int, int, int]:
+        """What was sent again on that connection."""
+        return self._connection.sent_again()
+
     def _refuse(self, status: int, message: str, headers: Headers = ()) -> None:
         """Send an error response, and ignore the rest of the body."""
         self._release_body()

@@ -88,6 +88,8 @@ class ResponseStream:
         self._seq = 0
         self._late = 0
         self._first: int | None = None  # when the first token was sent
+        self._sent_again: list[tuple[int, int, int, int, int]] = []
+        self._written = request.received  # when the token before was
         self._is_blocked = False
         self._is_timer_set = False  # a timer callback is pending
         self._is_finished = False
@@ -142,6 +144,7 @@ class ResponseStream:
             sent = SentAnswer(completion.model, completion.prompt, self._seq, self._first)
             self._dispatcher.model_logs.sent(self._request, sent, _ERRORS.get(outcome))
         if self._dispatcher.log is not None:
+            self._note_sent_again(clock.now())
             first_due = self._pace.due(0)
             self._dispatcher.log.add(
                 ServedResponse(
@@ -155,6 +158,7 @@ class ResponseStream:
                     outcome=outcome,
                     tcp_info=self._writer.tcp_info(),
                     tcp_info_at_start=self._tcp_info_at_start,
+                    sent_again=tuple(self._sent_again),
                 )
             )
 
@@ -234,9 +238,20 @@ class ResponseStream:
             self._send(b"%b%d%b" % (head, sent, tail))
         elif before:
             self._send(before)
+        self._note_sent_again(sent)
         self._late = max(self._late, sent - due)
         self._first = sent if self._first is None else self._first
         self._seq += count
+
+    def _note_sent_again(self, now: int) -> None:
+        """Keep what the kernel had sent again by now, where that has changed."""
+        if self._dispatcher.log is None:
+            return
+        again = self._writer.sent_again()
+        known = self._sent_again[-1][2:] if self._sent_again else (0, 0, 0)
+        if again > known:
+            self._sent_again.append((self._written, now, *again))
+        self._written = now
 
     def _turn(self, part: Part | None) -> bytes:
         """What stands between the part so far and this one; None: the end."""

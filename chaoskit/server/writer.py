@@ -39,3 +39,7 @@ class ResponseWriter(Protocol):
 
     def tcp_info(self) -> dict[str, int]:
         """The connection's TCP_INFO."""
+
+    def sent_again(self) -> tuple[int, int, int]:
+        """The connection's segments that were sent again so far, the duplicates that the client reported, and how often
+        it seemed that the path had changed the order."""

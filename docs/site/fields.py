@@ -24,6 +24,7 @@ TYPES = {
     "str | None": "text or null",
     "bool": "true or false",
     "tuple[str, ...]": "list of texts",
+    "tuple[tuple[int, int, int, int, int], ...]": "lists of five integers",
     "dict[str, int]": "names with integers",
     "Completion": "[completion](objectives-and-metrics.md#how-a-stream-ends)",
 }

@@ -28,8 +28,8 @@ from typing import NamedTuple, get_args
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from attribution_score import LEVELS, Judged, Kind, judged
-from attribution_worlds import WORLDS, World
+from attribution_score import KIND_LEVELS, LEVELS, Judged, JudgedKind, Kind, judged, judged_kinds
+from attribution_worlds import KINDS, WORLDS, World
 
 from chaoskit.clock import RealClock
 from chaoskit.substrate import kernel_build, kernel_cache, uml
@@ -38,6 +38,7 @@ from chaoskit.units import Duration
 
 SEEDS = {"tune": (1,), "test": (1001, 1002)}
 QUICK = {"tune": (1,)}
+NETWORK_KINDS = ("loss", "reorder", "delay", "queueing", "rate")
 CAUSES = ("network", "server", "between", "client")
 TRUTHS = (*CAUSES, "shared", "unknown")
 SAID = (*CAUSES, "unknown", "no stall")
@@ -77,9 +78,10 @@ def main() -> None:
         with ProcessPoolExecutor(asked.jobs) as pool:
             found = dict(zip(runs, pool.map(partial(_judged, _kernel(), kept), runs), strict=True))
     for name in seeds:
-        _print_figures(name, {run: each for run, each in found.items() if run.seeds == name})
+        _print_figures(name, {run: each for run, (each, _) in found.items() if run.seeds == name})
+        _print_kinds(name, [each for run, (_, every) in found.items() if run.seeds == name for each in every])
     if asked.wrong:
-        _print_wrong({run: each for run, each in found.items() if run.seeds == "tune"})
+        _print_wrong({run: each for run, (each, _) in found.items() if run.seeds == "tune"})
 
 
 def _kernel() -> uml.GuestKernel:
@@ -88,8 +90,9 @@ def _kernel() -> uml.GuestKernel:
     return uml.find(built.path if built else kernel_build.build(place, print))
 
 
-def _judged(kernel: uml.GuestKernel, kept: Path, run: Run) -> list[Judged]:
-    return list(judged(_made(kernel, kept, run)))
+def _judged(kernel: uml.GuestKernel, kept: Path, run: Run) -> tuple[list[Judged], list[JudgedKind]]:
+    made = _made(kernel, kept, run)
+    return list(judged(made)), list(judged_kinds(made, KINDS))
 
 
 def _made(kernel: uml.GuestKernel, kept: Path, run: Run) -> Path:
@@ -148,6 +151,24 @@ def _places(found: dict[Run, list[Judged]], kind: Kind) -> Iterator[tuple[object
             right = sum(_is_right(each.truth, each.said[level]) for each in every)
             columns.append(f"{right} / {len(every) - right - unknown} / {unknown}")
         yield (place, len(every), *columns)
+
+
+def _print_kinds(name: str, every: Sequence[JudgedKind]) -> None:
+    """What the network did in its stalls, by what is said; and how often what is said to be exact is wrong."""
+    for level, title in enumerate(KIND_LEVELS):
+        print(f"\n{len(every)} stalls of the network, seeds {name}, by {title}\n")
+        rows = []
+        for phase in dict.fromkeys(each.phase for each in every):
+            own = [each for each in every if each.phase == phase]
+            counts = Counter(each.said[level] for each in own)
+            wrong = [each for each in own if each.said[level] and each.said[level] not in each.truth]
+            truth = " or ".join(KINDS[phase]) or "each packet"
+            right = len(own) - len(wrong) - counts[""]
+            sure = sum(each.sure[level] for each in wrong)
+            rows.append(
+                (f"{phase}: {truth}", *(counts[kind] for kind in NETWORK_KINDS), counts[""], right, len(wrong), sure)
+            )
+        _print(("truly", *NETWORK_KINDS, "not told", "right", "wrong", "wrong, said exact"), rows)
 
 
 def _is_right(truth: str, said: str) -> bool:

@@ -20,12 +20,14 @@ from typing import Literal
 
 import numpy as np
 
+from chaoskit.analysis.attribution.first_tokens import first_tokens_of
 from chaoskit.analysis.attribution.interruptions import interruption_cause
 from chaoskit.analysis.attribution.run_evidence import RunEvidence, run_evidence, timeline_of
 from chaoskit.analysis.attribution.stalls import verdicts
-from chaoskit.analysis.attribution.verdict import Verdict
+from chaoskit.analysis.attribution.verdict import Lateness, Verdict
 from chaoskit.analysis.load import RawRecords, load_records
 from chaoskit.analysis.network.connections_seen import SeenConnections
+from chaoskit.analysis.segments.links import Links
 from chaoskit.analysis.streams.gaps import Gap, Gaps
 from chaoskit.records.directory import PLAN
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState
@@ -35,11 +37,13 @@ from chaoskit.records.spans import ModelState, Span
 from chaoskit.topology.lab import CLIENT
 
 LEVELS = ("capture", "TCP_INFO only")
-Kind = Literal["stall", "interruption"]
+Kind = Literal["stall", "interruption", "late first token"]
+KIND_LEVELS = ("captures at the routers", "the server's counts", "a capture at the client", "TCP_INFO only")
 _RECORDS = (ServedResponse, UnackedSample, ConnectionEnd, HostSocket, HostState, Span, ModelState)
 _OURS = (PLAN, "result.json", *(FILES[each] for each in _RECORDS))
 _AT_ROUTERS = "capture-*.pcapng"
 _BURST = 3  # tokens
+_REFERENCE = 4_000_000_000  # ns: the shortest first phase of all worlds
 _MOST_OF_IT = 0.7  # of a stall's time; with less it has several causes
 
 
@@ -59,6 +63,44 @@ class Judged:
     why: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class JudgedKind:
+    """A stall of the network: its true kinds, and what is said it was on each level; "" where none is said.
+
+    `sure`: whether that is said to be exact. `why` has the sentence of each level.
+    """
+
+    phase: str
+    stream: int
+    begin: int
+    truth: tuple[str, ...]
+    said: tuple[str, ...]
+    sure: tuple[bool, ...]
+    why: tuple[str, ...]
+
+
+def judged_kinds(run: Path, truths: Mapping[str, tuple[str, ...]]) -> Iterator[JudgedKind]:
+    """The stalls of a run that are the network's, in phases of which it is known what the network did.
+
+    `truths` has the kinds of a phase; without any, it is what the captures at the routers tell of each packet.
+    """
+    raw = load_records(run)
+    with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
+        foreign = load_records(_as_of_another_server(run, Path(folder)))
+    exact, without = _Method(raw), _Method(replace(raw, capture=None, links=Links()))
+    levels = (exact, without, _Method(foreign), _Method(replace(foreign, capture=None)))
+    for key, verdict in exact.stalls.items():
+        span, stall = exact.timeline.span_at(key[1]), verdict.stall
+        is_whole = stall.after is not None and verdict.parts.network > _MOST_OF_IT * sum(verdict.parts)
+        if span.name not in truths or not is_whole or stall.gap.end > span.end:
+            continue
+        found = [each.stalls.get(key) for each in levels]
+        said = tuple((each.kind or "") if each is not None and each.cause == "network" else "" for each in found)
+        sure = tuple(each is not None and each.kind_confidence == "exact" for each in found)
+        why = tuple("" if each is None else each.sentence for each in found)
+        yield JudgedKind(span.name, *key, truths[span.name] or (verdict.kind or "",), said, sure, why)
+
+
 def judged(run: Path) -> Iterator[Judged]:
     """All stalls and interruptions of a run directory."""
     exact = _Method(load_records(run))
@@ -73,6 +115,9 @@ def judged(run: Path) -> Iterator[Judged]:
         why = tuple("" if each is None else each.sentence for each in found)
         phase = exact.timeline.span_at(verdict.stall.gap.begin).name
         yield Judged("stall", phase, *key, _truth(verdict, exact), said, (*why, verdict.sentence))
+    for stream, (begin, truth) in exact.late_first_tokens.items():
+        said = tuple(each.late_first_tokens.get(stream, (0, "no stall"))[1] for each in others)
+        yield Judged("late first token", exact.timeline.span_at(begin).name, stream, begin, truth, said, ())
     for stream, (truth, ended, how) in exact.interruptions.items():
         said = tuple(each.interruptions[stream][0] for each in others)
         yield Judged("interruption", exact.timeline.span_at(ended).name, stream, ended, truth, said, (how,))
@@ -123,6 +168,18 @@ class _Method:
         return {(each.stall.gap.stream, each.stall.gap.begin): each for each in found}
 
     @cached_property
+    def late_first_tokens(self) -> Mapping[int, tuple[int, str]]:
+        """When each stream whose first token was late was asked for, and whose most of that is.
+
+        Usual is what was asked for in the first seconds, which have no trouble but the server's.
+        """
+        counted = [stream.request for stream in self._raw.streams.ended if stream.is_counted]
+        until = min(each.scheduled for each in counted) + _REFERENCE
+        reference = [each for each in counted if each.scheduled < until]
+        found = first_tokens_of(self._raw, self._known.evidence).late_ones(counted, reference)
+        return {each.request.stream: (each.request.scheduled, _most(each.time)) for each in found}
+
+    @cached_property
     def interruptions(self) -> Mapping[int, tuple[str, int, str]]:
         """Of each interrupted stream its cause, when it ended, and how."""
         ended = {each.stream.number: each for each in self._known.ended}
@@ -134,6 +191,10 @@ class _Method:
                 cause = interruption_cause(stream, ended.get(number), died.get(number), self._known.evidence)
                 found[number] = (cause, request.ended, request.completion)
         return found
+
+
+def _most(time: Lateness) -> str:
+    return time.cause if max(time) > _MOST_OF_IT * sum(time) else "shared"
 
 
 def _as_of_another_server(run: Path, folder: Path) -> Path:

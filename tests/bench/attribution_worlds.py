@@ -35,6 +35,7 @@ faults:
   random: {DOWN, netem: {delay: 30ms, loss: 8%}}
   jitter: {DOWN, netem: {delay: 150ms, jitter: 70ms}}
   reorder: {DOWN, netem: {delay: 250ms, reorder: 20%}}
+  lossy-reorder: {DOWN, netem: {delay: 250ms, reorder: 20%, loss: 4%}}
   rate: {DOWN, netem: {delay: 20ms, rate: 900kbit, limit: 1000}}
   all: {DOWN, netem: {delay: 60ms, jitter: 10ms, loss: {gemodel: {p: 3%, r: 30%}}, rate: 2500kbit, limit: 300}}
 timeline:
@@ -43,6 +44,7 @@ timeline:
   - {random+up: 6s}
   - {jitter+up: 5s}
   - {reorder+up: 5s}
+  - {lossy-reorder+up: 5s}
   - {rate+up: 6s}
   - {all+up: 6s}
 """
@@ -111,6 +113,17 @@ faults:
   hole-up: {direction: up, pmtu: {mtu: 1300, signal: dropped}}
 timeline: [{far+up: 6s}, {burst+hole: 8s}, {far+hole-up: 4s}, {outage: 2s}, {far+up: 1s}, {outage: 2s}]
 """
+KINDS: dict[str, tuple[str, ...]] = {
+    "burst+up": ("loss",),
+    "random+up": ("loss",),
+    "jitter+up": ("delay", "reorder"),
+    "farther+up": ("delay",),
+    "reorder+up": ("reorder",),
+    "lossy-reorder+up": (),
+    "rate+up": ("rate", "queueing", "delay"),
+    "all+up": (),
+}
+"""What the network does in phases with one fault; in those with several each packet tells: none is given here."""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from chaoskit.analysis.attribution.connection_attempts import ConnectionAttempts
 from chaoskit.analysis.attribution.gap_evidence import SocketEvidence
+from chaoskit.analysis.attribution.sent_again import SentAgain, sent_again
 from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.segments.links import Links
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.gaps import Gap
+from chaoskit.records.host_records import HostSocket
 from chaoskit.records.model import ServedResponse, TcpInfo, Vitals
 
 LATE = 20 * MS
@@ -25,23 +28,24 @@ class StreamEvidence:
     """What is known beside the stamps.
 
     `server_kept_sending` are the streams whose server sent more than arrived, `server_was_silent` those whose client
-    left while it had all that had been sent, and more was to come; `out_of_order` those during which
-    their connection received segments out of order, `retransmitted` those whose server had to send segments again, or
-    saw the round trip rise, `held_back` those that something in between held back, `cut_off` those that a host in
-    between ended. `server_late` is how far the server was behind its schedule at most, ns, by stream: a stream without
-    it has no record of the server. `client_late` is when the event loop of one of the client's `processes` had woken
-    late, in order of time, by how much, ns, and which one. The processes took the streams in turn. `has_between`:
-    something that holds streams back may stand between the client and the server; `has_front`: a host of the lab does,
-    and answers the client. `sockets` has what the client's own
+    left while it had all that had been sent, and more was to come; `out_of_order` those during which their connection
+    received segments out of order, `retransmitted` those whose server had to send segments again, or saw the round trip
+    rise, `held_back` those that something in between held back, `cut_off` those that a host in between ended.
+    `sent_again` is what the server's kernel sent again, by stream. `server_late` is how far the server was behind its
+    schedule at most, ns, by stream: a stream without it has no record of the server. `client_late` is when the event
+    loop of one of the client's `processes` had woken late, in order of time, by how much, ns, and which one. The
+    processes took the streams in turn. `has_between`: something that holds streams back may stand between the client
+    and the server; `has_front`: a host of the lab does, and answers the client. `sockets` has what the client's own
     tell of each stall; `origin` is when the run began, ns. `capture` has the packets of the streams' connections, which
-    had these `ports` of the client, and `links` where they passed a lab's routers; `attempts` are
-    all of the client to connect.
+    had these `ports` of the client, and `links` where they passed a lab's routers; `attempts` are all of the client to
+    connect.
     """
 
     server_kept_sending: Set[int] = frozenset()
     server_was_silent: Set[int] = frozenset()
     out_of_order: Set[int] = frozenset()
     retransmitted: Set[int] = frozenset()
+    sent_again: Mapping[int, SentAgain] = field(default_factory=dict)
     held_back: Set[int] = frozenset()
     server_late: Mapping[int, int] = field(default_factory=dict)
     client_late: Sequence[tuple[int, int, int]] = ()
@@ -69,15 +73,20 @@ class StreamEvidence:
 
 
 def stream_evidence(
-    arrived: Mapping[int, int], infos: Iterable[TcpInfo], served: Iterable[ServedResponse], vitals: Sequence[Vitals]
+    arrived: Mapping[int, int],
+    infos: Iterable[TcpInfo],
+    served: Iterable[ServedResponse],
+    vitals: Sequence[Vitals],
+    looks: Mapping[int, Sequence[HostSocket]] = MappingProxyType({}),
 ) -> StreamEvidence:
-    """From the records; `arrived` has the number of each stream's tokens."""
+    """From the records; `arrived` has the number of each stream's tokens, `looks` those at the server's socket."""
     known = {one.stream: one for one in served if one.stream is not None and one.stream in arrived}
     return StreamEvidence(
         server_kept_sending=frozenset(stream for stream, one in known.items() if one.tokens_sent > arrived[stream]),
         server_was_silent=frozenset(stream for stream, one in known.items() if _was_silent(one, arrived[stream])),
         out_of_order=out_of_order_streams(infos),
         retransmitted=frozenset(stream for stream, one in known.items() if _saw_trouble(one)),
+        sent_again={stream: sent_again(one, looks.get(stream, ())) for stream, one in known.items()},
         server_late={stream: one.max_late for stream, one in known.items()},
         client_late=sorted((line.at, line.lag, line.process or 0) for line in vitals if line.lag > LATE),
         processes=1 + max((line.process or 0 for line in vitals), default=0),

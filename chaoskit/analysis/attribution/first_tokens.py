@@ -24,7 +24,7 @@ Late is what came later than 19 of 20 in the phase of reference; usual is the me
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple, get_args
@@ -72,6 +72,15 @@ class Steps:
         return Steps((*self.parts[:_FIRST_DIVIDED], 0, 0, 0, rest), round_trip=self.round_trip)
 
 
+class LateFirstToken(NamedTuple):
+    """One that was late, and what it took beyond the usual, ns, by part and by cause."""
+
+    request: Request
+    steps: Steps
+    parts: Mapping[FirstTokenPart, float]
+    time: Lateness
+
+
 class LateFirstTokens(NamedTuple):
     """How many were late, and what they took beyond the usual, ms, by cause and by part."""
 
@@ -91,21 +100,12 @@ class FirstTokens:
 
     def late(self, requests: Sequence[Request], reference: Sequence[Request]) -> LateFirstTokens:
         """Those of these that were late. None were, where there is no reference."""
-        usual = [steps for request in reference if (steps := self.steps(request)) is not None]
-        if len(usual) < _FEWEST:
-            return LateFirstTokens()
-        bound = nearest_rank(sorted(steps.total for steps in usual), 95)
         causes, parts = Counter[Cause](), Counter[FirstTokenPart]()
-        late = [
-            (request, steps)
-            for request in requests
-            if (steps := self.steps(request)) is not None and steps.total > bound
-        ]
-        for request, steps in late:
-            excess, time = self._excess(request, steps, usual)
-            parts.update({part: each / MS for part, each in excess.items()})
-            causes.update({cause: each / MS for cause in CAUSES if (each := getattr(time, cause))})
-        is_exact = not self.evidence.has_front and all(steps.is_stamped for _, steps in late)
+        late = list(self.late_ones(requests, reference))
+        for each in late:
+            parts.update({part: time / MS for part, time in each.parts.items()})
+            causes.update({cause: time / MS for cause in CAUSES if (time := getattr(each.time, cause))})
+        is_exact = not self.evidence.has_front and all(each.steps.is_stamped for each in late)
         confidence: Confidence = "exact" if is_exact else "likely"
         is_known = any(causes[cause] for cause in CAUSES if cause != "unknown")
         return LateFirstTokens(
@@ -114,6 +114,17 @@ class FirstTokens:
             {part: parts[part] for part in PARTS if parts[part]},
             confidence if is_known or not late else "none",
         )
+
+    def late_ones(self, requests: Sequence[Request], reference: Sequence[Request]) -> Iterator[LateFirstToken]:
+        """Each of these that was late."""
+        usual = [steps for request in reference if (steps := self.steps(request)) is not None]
+        if len(usual) < _FEWEST:
+            return
+        bound = nearest_rank(sorted(steps.total for steps in usual), 95)
+        for request in requests:
+            steps = self.steps(request)
+            if steps is not None and steps.total > bound:
+                yield LateFirstToken(request, steps, *self._excess(request, steps, usual))
 
     def steps(self, request: Request) -> Steps | None:
         """The parts of one; None where it never came."""

@@ -53,15 +53,20 @@ class SocketEvidence:
         for info in infos:
             if info.when == "start":
                 self._first_tokens[info.stream] = info.at
-            if info.when == "connected" and info.fields.get("rtt", 0):
+            if info.when == "connected" and info.fields.get("rtt", 0) and not info.fields.get("total_retrans", 0):
                 self._handshakes.append((info.at, info.fields["rtt"] * 1000))
             if info.when in ("connected", "start") and "total_retrans" in info.fields:
                 self._sent_again[info.stream] = info.fields["total_retrans"]
             if info.when in ("silent", "stuck", "resumed"):
                 self._samples[info.stream].append(info)
             elif "rtt" in info.fields:
-                self._round_trips.setdefault(info.stream, info.fields["rtt"] * 1000)
+                self._note_round_trip(info)
         self._handshakes.sort()
+
+    def _note_round_trip(self, info: TcpInfo) -> None:
+        """Keep the least one. That of a handshake whose SYN or answer was lost has the time until it was sent again."""
+        trip = min(info.fields["rtt"], info.fields.get("min_rtt", info.fields["rtt"])) * 1000
+        self._round_trips[info.stream] = min(trip, self._round_trips.get(info.stream, trip))
 
     def of(self, stall: Stall, table: GapTable) -> GapEvidence:
         """What is known of this stall."""
@@ -121,7 +126,7 @@ class SocketEvidence:
         return int(np.median(after[:_FEW]) - np.median(before)) if before and after else None
 
     def round_trip(self, stream: int) -> int | None:
-        """That of the handshake, or the first one that is known; ns."""
+        """The least one of the stream's connection until the first token, or at its end; ns."""
         return self._round_trips.get(stream)
 
     def waited_before_token(self, stream: int) -> bool:

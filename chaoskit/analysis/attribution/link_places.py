@@ -33,6 +33,7 @@ from chaoskit.units import counted
 
 _FEW = 3  # packets that are named
 _WHOLE = 0.5  # of a silence
+_RECENTLY = 1_000_000_000  # ns before a silence
 
 
 def placed(verdict: Verdict, evidence: StreamEvidence) -> Verdict:
@@ -78,17 +79,25 @@ def _of_silence(
     if network >= _WHOLE:
         lost = [each for each in awaited if each.lost_on is not None and each.left < came.arrived]
         where = way.named(lost[0].lost_on or 0) if lost else way.named(way.slowest(came)[0])
+        kind: NetworkKind = "loss" if lost else _kind(verdict, way, came.arrived, "delay")
         told = f"left {way.far} at {_at(first.left, origin)}, {_network(first, came, lost, way)}"
-        kind: NetworkKind = "loss" if lost else "delay" if verdict.kind in (None, "loss") else verdict.kind
         is_new = verdict.cause in ("server", "unknown", "between")
         return _OnLinks(way, told, awaited, kind, where).told_of(verdict, shares if is_new else None)
-    told = (
-        f"left {way.far} only at {_at(first.left, origin)}, {shown(first.left - former.left)} after what came before it"
-    )
+    apart = first.left - former.left
+    when = f"{shown(abs(apart))} {'after' if apart >= 0 else 'earlier than'} what came before it"
+    told = f"left {way.far} only at {_at(first.left, origin)}, {when}"
     is_clean = not any(each.lost_on is not None for each in way.between(former.left - 1, first.left))
     had_to_wait = found.is_clocked or found.is_window_closed or verdict.kind in ("queueing", "rate")
     is_new = is_clean and not had_to_wait and verdict.cause in ("network", "unknown")
-    return _OnLinks(way, told, [former, first]).told_of(verdict, shares if is_new else None)
+    kind = _kind(verdict, way, came.arrived, "queueing") if is_clean else "loss"
+    return _OnLinks(way, told, [former, first], kind).told_of(verdict, shares if is_new else None)
+
+
+def _kind(verdict: Verdict, way: Way, end: int, usual: NetworkKind) -> NetworkKind:
+    """What the network did with text that it did not lose. A sender takes a changed order for a loss, and waits."""
+    if way.changes_order(verdict.stall.gap.begin - _RECENTLY, end):
+        return "reorder"
+    return verdict.kind if verdict.kind in ("queueing", "rate") else usual
 
 
 def _network(first: Sent, came: Sent, lost: Sequence[Sent], way: Way) -> str:
@@ -135,12 +144,18 @@ class _OnLinks:
             lost = counted(self.way.dropped, "packet")
             doubt = f" (not sure: captures dropped {lost})" if self.way.dropped else ""
             told = replace(told, sentence=f"{verdict.sentence}; on the links: {self.sentence}{doubt}")
+            if self.kind is not None and not self.way.dropped:
+                told = replace(told, kind=self.kind, kind_confidence="exact")
         else:
             parts = Lateness(*(share * verdict.stall.time for share in shares))
             sentence = f"on the links: {self.sentence}"
             told = replace(
                 told, parts=parts, confidence="likely", sentence=sentence, kind=self.kind, doubt=Doubt("headers")
             )
+            if told.cause != "network" or self.kind is None:
+                told = replace(told, kind=None, kind_confidence="none")
+            else:
+                told = replace(told, kind_confidence="exact")
         return replace(told, place=self.place) if told.cause == "network" else told
 
     def _records(self) -> Iterator[str]:

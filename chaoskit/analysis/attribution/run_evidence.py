@@ -21,7 +21,10 @@ from chaoskit.analysis.segments.captured_connections import Capture
 from chaoskit.analysis.streams.phase_samples import span_of_stream
 from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_phase
 from chaoskit.planning.model import Plan
+from chaoskit.records.host_records import HostSocket
+from chaoskit.topology.lab import CLIENT
 
+_SOON = 1_000_000_000  # ns after a stream's end; sockets are looked at each second
 SINGLE_PHASE = "run"
 """The one phase of a run without a plan."""
 
@@ -43,7 +46,7 @@ def run_evidence(raw: RawRecords, run_timeline: Timeline, seen: SeenConnections)
     arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
     has_front = raw.plan is not None and raw.plan.asks_program
     evidence = replace(
-        stream_evidence(arrived, raw.infos, raw.served, raw.vitals),
+        stream_evidence(arrived, raw.infos, raw.served, raw.vitals, _looks_at_server(raw)),
         held_back=held,
         cut_off=frozenset(each.stream.number for each in ended if each.is_by_intermediary),
         sockets=SocketEvidence(raw.infos, streams.arrivals.signs, run_timeline.begin),
@@ -65,6 +68,19 @@ def timeline_of(raw: RawRecords) -> Timeline:
     if not raw.requests:
         return Timeline(())
     return single_phase(SINGLE_PHASE, min(request.scheduled for request in raw.requests), raw.end)
+
+
+def _looks_at_server(raw: RawRecords) -> dict[int, list[HostSocket]]:
+    """The samples of the socket at the far end of each stream's connection, as long as the client had it open."""
+    by_port: dict[int, list[HostSocket]] = {}
+    for each in raw.host_sockets:
+        if each.remote == CLIENT:
+            by_port.setdefault(each.remote_port, []).append(each)
+    return {
+        request.stream: [look for look in by_port[request.port] if request.scheduled < look.at < request.ended + _SOON]
+        for request in raw.requests
+        if request.port in by_port
+    }
 
 
 def _intermediaries(

@@ -54,8 +54,9 @@ def by_silence(stall: Stall, evidence: GapEvidence) -> Verdict | None:
         return _verdict(stall, evidence, "network", trace(evidence), kind_of_trace(stall, evidence))
     if evidence.alive:
         return _verdict(stall, evidence, "server", "keepalives of the stream arrived meanwhile, tokens did not")
-    if evidence.rise is not None and evidence.rise > _RISEN * stall.gap.length:
-        sentence = f"the round trips of connections that were made meanwhile had grown by {shown(evidence.rise)}"
+    if has_risen(stall, evidence):
+        risen = shown(evidence.rise or 0)
+        sentence = f"the round trips of connections that were made meanwhile had grown by {risen}"
         return _verdict(stall, evidence, "network", sentence, "delay")
     if evidence.missing < FEWEST:
         return None
@@ -77,8 +78,13 @@ def had_to_wait(evidence: GapEvidence) -> bool:
     return evidence.is_full and (evidence.next_read is None or evidence.next_read > _TOGETHER)
 
 
+def has_risen(stall: Stall, evidence: GapEvidence) -> bool:
+    """Whether round trips of handshakes that began in a stall were longer by about as much as it."""
+    return evidence.rise is not None and evidence.rise > _RISEN * stall.gap.length
+
+
 def kind_of_trace(stall: Stall, evidence: GapEvidence) -> NetworkKind:
-    """Which trouble of the network left a trace: within a round trip nothing is sent again."""
+    """Which trouble of the network left a trace, likely: within a round trip nothing is sent again."""
     return "reorder" if stall.gap.length < (evidence.round_trip or 0) else "loss"
 
 

@@ -18,15 +18,18 @@ likely; what the network loses or delays leaves a trace there.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from chaoskit.analysis.attribution.evidence import LATE, StreamEvidence
-from chaoskit.analysis.attribution.silences import DEAF, has_restarted, kind_of_trace, trace
+from chaoskit.analysis.attribution.network_kinds import KindFound, network_kind
+from chaoskit.analysis.attribution.silences import DEAF, has_restarted
 from chaoskit.analysis.attribution.verdict import Doubt, GapEvidence, Lateness, Stall, Verdict, shown
-from chaoskit.analysis.result import Confidence, NetworkKind
+from chaoskit.analysis.result import Confidence
 from chaoskit.analysis.streams.gaps import Token
 from chaoskit.units import counted
 
 _BURST = 3  # tokens
+_HELD = "nothing was lost or overtaken on this connection: something in between held it"
 
 
 def by_stamps(stall: Stall, is_computed: bool, evidence: StreamEvidence, socket: GapEvidence) -> Verdict | None:
@@ -55,10 +58,11 @@ def by_stamps(stall: Stall, is_computed: bool, evidence: StreamEvidence, socket:
     )
     doubt = Doubt("client", after.user - after.looked) if waited > LATE else None
     confidence: Confidence = "likely" if doubt is not None or (is_between and way > LATE) else "exact"
-    sentence = "; ".join(_sentences(stall, server, way, client, is_between, evidence.origin, socket))
-    kind = _kind(stall, socket) if parts.network else None
-    records = (stall.records, *socket.samples)
-    return Verdict(stall, parts, confidence, sentence, records, kind, doubt)
+    found = network_kind(stall, evidence, socket) if parts.network else KindFound(None, "none")
+    how = _HELD if is_between else found.sentence
+    sentence = "; ".join(_sentences(stall, _Parts(server, way, client), how, evidence.origin, socket))
+    records = (stall.records, *socket.samples, *(found.records if way > LATE else ()))
+    return Verdict(stall, parts, confidence, sentence, records, found.kind, doubt, kind_confidence=found.confidence)
 
 
 def _was_held(stall: Stall, way: int, evidence: StreamEvidence, socket: GapEvidence) -> bool:
@@ -74,33 +78,29 @@ def _was_held(stall: Stall, way: int, evidence: StreamEvidence, socket: GapEvide
     return last.sent - after.sent > way / 2
 
 
-def _kind(stall: Stall, socket: GapEvidence) -> NetworkKind:
-    if socket.has_trace:
-        return kind_of_trace(stall, socket)
-    return "loss" if has_restarted(socket) else "delay"
+class _Parts(NamedTuple):
+    """By how much a token was late, ns."""
+
+    server: int
+    way: int
+    client: int
 
 
-def _sentences(
-    stall: Stall, server: int, way: int, client: int, is_between: bool, origin: int, socket: GapEvidence
-) -> Iterator[str]:
-    """What the stamps say, in the order in which it happened."""
+def _sentences(stall: Stall, late: _Parts, how: str, origin: int, socket: GapEvidence) -> Iterator[str]:
+    """What the stamps say, in the order in which it happened; `how` it was late on its way."""
     after = stall.after
     assert after is not None
     assert after.sent is not None
-    lateness = f"sent {shown(server)} late" if server > LATE else "sent on time"
+    lateness = f"sent {shown(late.server)} late" if late.server > LATE else "sent on time"
     yield f"{lateness} at {(after.sent - origin) / 1e9:.3f} s by the server's clock"
-    if way > LATE:
-        yield f"{shown(way)} longer on its way than the token before" + _with_it(stall, after)
-        if is_between:
-            yield "nothing was lost or overtaken on this connection: something in between held it"
-        elif socket.has_trace:
-            yield trace(socket)
-        elif has_restarted(socket) and socket.next_read is not None:
-            yield f"it came alone, and more {shown(socket.next_read)} later, about a round trip"
-    if client > LATE and socket.deaf > DEAF:
+    if late.way > LATE:
+        yield f"{shown(late.way)} longer on its way than the token before" + _with_it(stall, after)
+        if how:
+            yield how
+    if late.client > LATE and socket.deaf > DEAF:
         yield f"the client itself had not looked at its sockets for {shown(socket.deaf)}"
-    elif client > LATE:
-        yield f"the client read it {shown(client)} after it had arrived"
+    elif late.client > LATE:
+        yield f"the client read it {shown(late.client)} after it had arrived"
 
 
 def _with_it(stall: Stall, after: Token) -> str:

@@ -21,6 +21,7 @@ from chaoskit.analysis.segments.links import Traffic
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.columns import Ints
 from chaoskit.analysis.streams.timeline import Span
+from chaoskit.analysis.streams.worst_first import stalled_times, worst_first
 from chaoskit.errors import SpecError
 from chaoskit.records.model import Request
 
@@ -95,8 +96,7 @@ def stories(run: Path, numbers: Sequence[int], worst: int) -> Stories:
         if number not in known:
             most = f"this run has streams {min(known)} to {max(known)}" if known else "no stream of this run ended"
             raise SpecError(f"there is no stream {number}: {most}")
-    order = sorted(found, key=lambda stream: (-sum(each.stall.time for each in found[stream]), stream))
-    chosen = list(dict.fromkeys(numbers)) or order[:worst]
+    chosen = list(dict.fromkeys(numbers)) or worst_first(stalled_times(raw.streams.gaps))[:worst]
     first_tokens = first_tokens_of(raw, evidence)
     told = tuple(_story(raw, known[number], first_tokens, found.get(number, ())) for number in chosen)
     return Stories(told, len(found), len(known))

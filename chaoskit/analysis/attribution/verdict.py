@@ -104,7 +104,10 @@ class GapEvidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whose a stall is: its time by cause, and what this rests on. `kind` and `place` are the network's."""
+    """Whose a stall is: its time by cause, and what this rests on.
+
+    `kind` and `place` are the network's. `confidence` is that of the cause, `kind_confidence` that of the kind.
+    """
 
     stall: Stall
     parts: Lateness
@@ -114,6 +117,7 @@ class Verdict:
     kind: NetworkKind | None = None
     doubt: Doubt | None = None
     place: str = ""
+    kind_confidence: Confidence = "likely"
 
     @property
     def cause(self) -> Cause:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,6 +129,11 @@ class Way:
     def between(self, begin: int, end: int) -> list[Sent]:
         """What left the far end in this time."""
         return [each for each in self.sent if begin < each.left <= end]
+
+    def changes_order(self, begin: int, end: int) -> bool:
+        """Whether a packet that left the far end in this time arrived before another one that had left earlier."""
+        arrived = [each.arrived for each in self.between(begin, end) if each.arrived is not None]
+        return any(later < earlier for earlier, later in pairwise(arrived))
 
     def slowest(self, sent: Sent) -> tuple[int, int]:
         """The stretch on which a packet lost most time, and how much longer than usual it took there, ns."""

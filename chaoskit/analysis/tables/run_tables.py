@@ -131,6 +131,7 @@ def _stall_rows(found: list[Verdict], timeline: Timeline) -> Iterator[tuple[obje
             stall.time,
             verdict.cause,
             verdict.kind,
+            verdict.kind_confidence if verdict.kind is not None else "none",
             verdict.place,
             verdict.confidence,
             verdict.sentence,

@@ -51,6 +51,12 @@ def write(source: Source, file: BinaryIO) -> None:
         text.write("\n]}\n")
 
 
+_OF_STALL = (
+    *("phase", "token", "cause", "confidence", "kind", "kind_confidence", "place", "sentence", "records"),
+    "stalled_ns",
+)
+
+
 class _Trace:
     """Makes events; gives every process and track a number."""
 
@@ -116,8 +122,7 @@ class _Trace:
         yield self._slice(process, track, "first token" if first is not None else "no token", (begin, until), {})
         for stall in stalls:
             parts = {name: round(stall[f"{name}_ns"]) for name in _PARTS if stall[f"{name}_ns"]}
-            names = ("phase", "token", "cause", "kind", "place", "confidence", "sentence", "records", "stalled_ns")
-            args = {name: stall[name] for name in names if stall[name] != ""} | {"parts_ns": parts}
+            args = {name: stall[name] for name in _OF_STALL if stall[name] != ""} | {"parts_ns": parts}
             inside = min(max(stall["begin_ns"], until), end), min(stall["end_ns"], end)
             what = f"stall: {stall['cause']} {stall['kind']}".strip()
             yield self._slice(process, track, what, inside, args)

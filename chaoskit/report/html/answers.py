@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value
 from chaoskit.analysis.result import ObjectiveResult, PhaseResult, Result
 from chaoskit.report.headline import OF_FIRST_TOKENS, OF_STALLS, blame, reason
+from chaoskit.report.shares import KIND, LEAST
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.objectives import parse as parse_objective
 from chaoskit.units import counted
 
 _MOST = 3  # objectives, and phases, that are named
-_LEAST = 0.05  # of the blame: less is not named
 _OWNERS = {
     "network": "The network",
     "server": "The server",
@@ -36,7 +36,6 @@ _IN_WORDS = {
     "max_gap": "the longest silence of a stream",
     "recovery_time": "how long after the fault until all was well again",
 }
-_KIND = "the network ("  # loss), delay), ...
 _LIMITS = {"<": "less than", "<=": "at most", ">": "more than", ">=": "at least"}
 
 
@@ -127,10 +126,10 @@ def _whose(result: Result, found: ObjectiveResult) -> Answer | None:
         return None
     by_owner: dict[str, float] = {}
     for name, time in times.items():
-        owner = "network" if name.startswith(_KIND) else name
+        owner = "network" if name.startswith(KIND) else name
         by_owner[owner] = by_owner.get(owner, 0.0) + time
     (most, time), *others = sorted(by_owner.items(), key=lambda each: -each[1])
-    kinds = {name[len(_KIND) : -1]: part for name, part in times.items() if name.startswith(_KIND)}
+    kinds = {name[len(KIND) : -1]: part for name, part in times.items() if name.startswith(KIND)}
     lines = [f"{_share(time, total)} of {what}"]
     lines += [f"by kind: {told}"] if (told := _shares(kinds.items(), total)) else []
     rest = _shares(((_OWNERS.get(owner, owner).lower(), part) for owner, part in others), total)
@@ -145,7 +144,7 @@ def _share(part: float, total: float) -> str:
 
 def _shares(parts: Iterable[tuple[str, float]], total: float) -> str:
     """The largest first, without small ones."""
-    named = sorted((each for each in parts if each[1] >= _LEAST * total), key=lambda each: -each[1])
+    named = sorted((each for each in parts if each[1] >= LEAST * total), key=lambda each: -each[1])
     return ", ".join(f"{name} {_share(part, total)}" for name, part in named)
 
 

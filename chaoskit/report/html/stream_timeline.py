@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.streams.worst_first import worst_first
 from chaoskit.analysis.tables.run_tables import RunTables
 from chaoskit.analysis.tables.table import Table
 from chaoskit.report.html.network_charts import phases_of
@@ -92,7 +93,9 @@ def _chosen(tables: RunTables) -> NDArray[np.intp]:
     if most == count:
         return np.arange(count)
     is_interrupted = ~np.isin(streams["completion"].astype(str), _NOT_INTERRUPTED)
-    worst = np.lexsort((np.arange(count), -streams["stalled_ns"], ~is_interrupted))[: most // 2]
+    interrupted = np.flatnonzero(is_interrupted)
+    stalled = worst_first(dict(enumerate(streams["stalled_ns"].tolist())))
+    worst = np.array(list(dict.fromkeys([*interrupted.tolist(), *stalled])), dtype=np.intp)[: most // 2]
     even = np.linspace(0, count - 1, most - len(worst)).astype(int)
     return np.union1d(worst, even)
 
@@ -132,7 +135,8 @@ def _evidence(table: Table, row: int) -> str:
 def whose(table: Table, row: int) -> str:
     """`The network (loss), on router to-client, exact`."""
     kind, place, confidence = table["kind"][row], table["place"][row], table["confidence"][row]
-    parts = [CAUSE_WORDS[table["cause"][row]] + f" ({kind})" * bool(kind)]
+    doubt = "likely " * (table["kind_confidence"][row] != "exact" == confidence)
+    parts = [CAUSE_WORDS[table["cause"][row]] + f" ({doubt}{kind})" * bool(kind)]
     parts += [*([f"on {place}"] if place else []), *([confidence] if confidence != "none" else [])]
     return ", ".join(parts)
 

@@ -98,7 +98,7 @@ def test_it_is_shown(tmp_path: Path) -> None:
 
     console.render(analyse(run_of(tmp_path, talk_of(4, True))), Screen(shown, 100))
 
-    assert "beyond 200 ms: network (loss) 100 %" in shown.getvalue()
+    assert "beyond 200 ms: the network (loss) 100 %" in shown.getvalue()
     assert "likely: by the headers of the packets: 1 stall" in shown.getvalue()
 
 
@@ -266,7 +266,7 @@ def test_a_run_has_its_verdict_in_one_line(tmp_path: Path) -> None:
     console.render(analyse(run_of(tmp_path, talk_of(4, True))), Screen(shown, width=160))
 
     assert (
-        "whole run  p95 first token 120 ms; 100 % of the stall time is loss recovery on the way down."
+        "whole run  p95 first token 120 ms; 100 % of the stall time is the network (loss)."
         in shown.getvalue()
     )
 

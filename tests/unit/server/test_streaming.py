@@ -48,6 +48,10 @@ class RecordingWriter:
         """There is no connection, so none."""
         return {}
 
+    def sent_again(self) -> tuple[int, int, int]:
+        """Nothing was."""
+        return 0, 0, 0
+
 
 def test_streams_catch_up_in_turns() -> None:
     """Two streams that are a thousand tokens behind catch up alternately, not one after the other."""
