@@ -265,10 +265,7 @@ def test_a_run_has_its_verdict_in_one_line(tmp_path: Path) -> None:
     shown = io.StringIO()
     console.render(analyse(run_of(tmp_path, talk_of(4, True))), Screen(shown, width=160))
 
-    assert (
-        "whole run  p95 first token 120 ms; 100 % of the stall time is the network (loss)."
-        in shown.getvalue()
-    )
+    assert "whole run  p95 first token 120 ms; 100 % of the stall time is the network (loss)." in shown.getvalue()
 
 
 def test_the_verdict_of_a_run_compares_its_latest_first_tokens(tmp_path: Path) -> None:

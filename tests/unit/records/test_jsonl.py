@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,21 @@ def test_an_invalid_line_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(SpecError, match=r"phases\.jsonl:2: .*not a field of Phase"):
         read(tmp_path, Phase)
+
+
+@pytest.mark.parametrize("value", [5, [5], [[1, 2, 3, 4]], [[1, 2, 3, 4, -5]], [[1, 2, 3, 4, "5"]]])
+def test_what_was_sent_again_is_five_whole_numbers_each(value: object, tmp_path: Path) -> None:
+    """Anything else is an error; what is right is read as it was written."""
+    right = ServedResponse(0, 1, 2, 3, 4, 4, 0, "sent", sent_again=((1, 2, 3, 4, 5), (2, 3, 4, 4, 5)))
+    line = to_line(right)
+    path = tmp_path / FILES[ServedResponse]
+    path.write_text(line)
+    assert read(tmp_path, ServedResponse) == [right]
+
+    path.write_text(line.replace("[[1,2,3,4,5],[2,3,4,4,5]]", json.dumps(value)))
+
+    with pytest.raises(SpecError, match=r"served\.jsonl:1: sent_again is .*, expected lists of five whole numbers"):
+        read(tmp_path, ServedResponse)
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -16,6 +17,32 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         server, _ = listener.accept()
     with client, server:
         yield client, server
+
+
+class Filled:
+    """A socket whose TCP_INFO has another value in each byte."""
+
+    info = bytes(range(1, 250))
+
+    def fileno(self) -> int:
+        """It is open."""
+        return 3
+
+    def getsockopt(self, level: int, name: int, size: int) -> bytes:
+        """So many bytes of it at most."""
+        return self.info[:size]
+
+
+def test_what_was_sent_again_is_read_from_its_places() -> None:
+    """The three counts are those of the whole structure, whatever is between them; a kernel without one has 0."""
+    full, old = Filled(), Filled()
+    old.info = full.info[:110]
+    known = tcp_info.parse(full.info)
+
+    assert tcp_info.sent_again(cast("socket.socket", full)) == (
+        *(known["total_retrans"], known["dsack_dups"], known["reord_seen"]),
+    )
+    assert tcp_info.sent_again(cast("socket.socket", old)) == (known["total_retrans"], 0, 0)
 
 
 def test_counts_what_was_sent(pair: tuple[socket.socket, socket.socket]) -> None:
