@@ -44,6 +44,8 @@ _OURS = (PLAN, "result.json", *(FILES[each] for each in _RECORDS))
 _AT_ROUTERS = "capture-*.pcapng"
 _BURST = 3  # tokens
 _REFERENCE = 4_000_000_000  # ns: the shortest first phase of all worlds
+_QUEUES = ("queueing", "rate", "delay")  # what waited in a queue was late: without packets nothing tells more
+_ALONE = 1_500_000_000  # ns after which what the phase before did is over
 _MOST_OF_IT = 0.7  # of a stall's time; with less it has several causes
 
 
@@ -92,13 +94,15 @@ def judged_kinds(run: Path, truths: Mapping[str, tuple[str, ...]]) -> Iterator[J
     for key, verdict in exact.stalls.items():
         span, stall = exact.timeline.span_at(key[1]), verdict.stall
         is_whole = stall.after is not None and verdict.parts.network > _MOST_OF_IT * sum(verdict.parts)
-        if span.name not in truths or not is_whole or stall.gap.end > span.end:
+        is_alone = span.ready + _ALONE < stall.gap.begin and stall.gap.end < span.end
+        if span.name not in truths or not is_whole or not is_alone:
             continue
         found = [each.stalls.get(key) for each in levels]
         said = tuple((each.kind or "") if each is not None and each.cause == "network" else "" for each in found)
         sure = tuple(each is not None and each.kind_confidence == "exact" for each in found)
         why = tuple("" if each is None else each.sentence for each in found)
-        yield JudgedKind(span.name, *key, truths[span.name] or (verdict.kind or "",), said, sure, why)
+        truth = truths[span.name] or (_QUEUES if verdict.kind in _QUEUES else (verdict.kind or "",))
+        yield JudgedKind(span.name, *key, truth, said, sure, why)
 
 
 def judged(run: Path) -> Iterator[Judged]:

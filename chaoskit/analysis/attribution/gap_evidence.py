@@ -86,6 +86,7 @@ class SocketEvidence:
             out_of_order=_growth(samples),
             alive=self._was_alive(stall),
             round_trip=round_trip,
+            least_round_trip=self._least_round_trip(gap),
             rise=self._rise(gap),
             pace=pace,
             missing=missing,
@@ -124,6 +125,14 @@ class SocketEvidence:
             trip for at, trip in self._handshakes[place : place + _MANY] if gap.begin < at - trip < gap.end + _SOON
         ]
         return int(np.median(after[:_FEW]) - np.median(before)) if before and after else None
+
+    def _least_round_trip(self, gap: Gap) -> int | None:
+        """That of the stream's connection, or of one that was made around that time, before a queue grew."""
+        place = bisect_right(self._handshakes, (gap.begin, _FOREVER))
+        near = self._handshakes[max(0, place - _MANY) : place + _MANY]
+        own = self._round_trips.get(gap.stream)
+        trips = [trip for at, trip in near if abs(at - gap.begin) < _RECENT]
+        return min(trips if own is None else [*trips, own], default=None)
 
     def round_trip(self, stream: int) -> int | None:
         """The least one of the stream's connection until the first token, or at its end; ns."""

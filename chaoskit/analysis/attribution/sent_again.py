@@ -30,13 +30,14 @@ class _Change(NamedTuple):
     reordered: int
 
 
-class CountedLosses(NamedTuple):
-    """The segments that were sent again in a time and were no duplicates; None: not known.
+class Counted(NamedTuple):
+    """How many segments were sent again in a time, and how many of these were no duplicates; None: not known.
 
-    `is_ordered`: the path kept the order then. `is_sure`: it did, and there were few duplicates.
+    `is_ordered`: the path kept the order then. `is_sure`: it did, and of all that was sent again few were duplicates.
     """
 
-    lost: int | None
+    again: int | None
+    lost: int = 0
     is_ordered: bool = True
     is_sure: bool = True
 
@@ -48,18 +49,18 @@ class SentAgain:
     changes: tuple[_Change, ...]
     until: int
 
-    def during(self, begin: int, end: int, round_trip: int) -> CountedLosses:
+    def during(self, begin: int, end: int, round_trip: int) -> Counted:
         """What was sent again in a time. Not known where the counts end before, and there was nothing until then.
 
         Duplicates are reported a round trip later.
         """
         again = sum(each.again for each in self._within(begin, end))
         reported = sum(each.duplicates for each in self._within(begin + round_trip, end + 2 * round_trip))
-        lost = max(0, again - reported)
         is_ordered = not any(each.reordered for each in self._within(begin - _SECOND, end + 2 * round_trip))
         duplicates = sum(each.duplicates for each in self.changes)
         has_few = duplicates <= _FEW_DUPLICATES * sum(each.again for each in self.changes)
-        return CountedLosses(None if not lost and self.until < end else lost, is_ordered, is_ordered and has_few)
+        is_known = again or self.until >= end
+        return Counted(again if is_known else None, max(0, again - reported), is_ordered, is_ordered and has_few)
 
     def _within(self, begin: int, end: int) -> list[_Change]:
         return [each for each in self.changes if each.until > begin and each.since < end]

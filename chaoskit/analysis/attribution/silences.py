@@ -85,7 +85,7 @@ def has_risen(stall: Stall, evidence: GapEvidence) -> bool:
 
 def kind_of_trace(stall: Stall, evidence: GapEvidence) -> NetworkKind:
     """Which trouble of the network left a trace, likely: within a round trip nothing is sent again."""
-    return "reorder" if stall.gap.length < (evidence.round_trip or 0) else "loss"
+    return "reorder" if stall.gap.length < (evidence.least_round_trip or 0) else "loss"
 
 
 def has_restarted(evidence: GapEvidence) -> bool:

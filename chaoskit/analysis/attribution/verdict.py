@@ -73,9 +73,9 @@ class GapEvidence:
 
     `deaf`: how long the client had not looked when the stall ended. `waited`: at a look in the silence data had arrived
     and waited for a segment before it. `out_of_order`: how many segments arrived out of order, from the first look in
-    the silence on. `alive`: keepalives came in the middle. `rise`: by how much the round trips of other connections'
-    handshakes grew meanwhile. `pace` is the usual time between tokens, `missing` how many
-    tokens were due in the silence by it, of those that the stream had left; `caught_up` the share of these that came in
+    the silence on. `alive`: keepalives came in the middle. `least_round_trip`: also of other connections at that time.
+    `rise`: by how much the round trips of other connections' handshakes grew meanwhile. `pace` is the usual time
+    between tokens, `missing` how many tokens were due in the silence by it, of those that the stream had left; `caught_up` the share of these that came in
     the round trips after it, beside those due then. `next_read`: how long after its end more came. `goes_on`: the next
     tokens came one by one, at the usual pace. `is_full`: what ended it were several tokens in one segment of full size,
     although one came at a time before, or full ones went on coming, each some time after the other. `samples` are
@@ -87,6 +87,7 @@ class GapEvidence:
     out_of_order: int | None = None
     alive: bool = False
     round_trip: int | None = None
+    least_round_trip: int | None = None
     rise: int | None = None
     pace: int = 0
     missing: float = 0.0

@@ -19,8 +19,8 @@ The silence is split at the first packet that arrived after it:
 |                                                                    | the rest is the server's, which sent it late  |
 | nothing tells when it was sent                                     | unknown                                       |
 
-What is left until the silence ended, when later segments waited, is the network's: loss, or reorder where nothing was
-sent again.
+What is left until the silence ended, when later segments waited, is the network's: loss, or reorder where every packet
+that was sent arrived.
 """
 
 from __future__ import annotations
@@ -137,9 +137,10 @@ def _by_clock(evidence: WireEvidence, sent_apart: int) -> tuple[int, float]:
 
 
 def _kind(evidence: WireEvidence) -> WireKind:
-    if evidence.is_sent_again or evidence.timeouts or evidence.lost or (evidence.hole and not evidence.overtaken):
+    was_lost = evidence.lost or (evidence.lost is None and evidence.is_sent_again)
+    if was_lost or evidence.timeouts or (evidence.hole and not evidence.overtaken):
         return "loss"
-    if evidence.overtaken or evidence.waited:
+    if evidence.overtaken or evidence.waited or evidence.is_sent_again:
         return "reorder"
     if evidence.is_paced:
         return "rate"
@@ -154,10 +155,9 @@ def _told(kind: WireKind, evidence: WireEvidence) -> str:
         case "loss":
             return ", ".join(_of_loss(evidence))
         case "reorder":
-            late = evidence.waited or evidence.overtaken or 0
-            return (
-                f"a segment was overtaken by {counted(late, 'later one')}, which waited for it; nothing was sent again"
-            )
+            late = counted(evidence.waited or evidence.overtaken or 0, "later one")
+            again = "it was sent again, but not lost" if evidence.is_sent_again else "nothing was sent again"
+            return f"a segment was overtaken by {late}, which waited for it; {again}"
         case "rate":
             return (
                 "segments came one after the other at a steady rate, each after as long as it is: a link at its limit"
