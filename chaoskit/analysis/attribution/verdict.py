@@ -77,9 +77,9 @@ class GapEvidence:
     `rise`: by how much the round trips of other connections' handshakes grew meanwhile. `pace` is the usual time
     between tokens, `missing` how many tokens were due in the silence by it, of those that the stream had left;
     `caught_up` the share of these that came in the round trips after it, beside those due then. `next_read`: how long
-    after its end more came. `goes_on`: the next tokens came one by one, at the usual pace. `is_full`: what ended it were
-    several tokens in one segment of full size, although one came at a time before, or full ones went on coming, each
-    some time after the other. `samples` are those of TCP_INFO that this rests on.
+    after its end more came. `goes_on`: the next tokens came one by one, at the usual pace. `is_full`: what ended it
+    were several tokens in one segment of full size, although one came at a time before, or full ones went on coming,
+    each some time after the other. `samples` are those of TCP_INFO that this rests on.
     """
 
     deaf: int = 0
