@@ -1,4 +1,4 @@
-"""How right the causes of stalls and interruptions are, in labs where the truth is known.
+"""How right the causes of stalls, interruptions and late first tokens are, where the truth is known.
 
     python tests/bench/attribution.py [--quick] [--keep FOLDER] [--wrong]
 
@@ -11,6 +11,10 @@ the runs of the seeds "tune"; the figures that count are those of the seeds "tes
 Precision: of those that got a cause, how many have it. Recall: of those that have it, how many got it. Where something
 in between holds text back, `server` is right as well, since that is everything behind the far end of the connection.
 `shared`: no cause has seven tenths of the stall; it is not counted, nor is what the exact method does not know.
+
+What the network did in its stalls is judged by the experiment's faults: of a phase with one fault that is the truth
+(`KINDS`), of one with several what the captures at the routers tell of each packet. Stalls that touch another phase are
+not counted.
 """
 
 from __future__ import annotations

@@ -119,9 +119,10 @@ def judged(run: Path) -> Iterator[Judged]:
         why = tuple("" if each is None else each.sentence for each in found)
         phase = exact.timeline.span_at(verdict.stall.gap.begin).name
         yield Judged("stall", phase, *key, _truth(verdict, exact), said, (*why, verdict.sentence))
-    for stream, (begin, truth) in exact.late_first_tokens.items():
-        said = tuple(each.late_first_tokens.get(stream, (0, "no stall"))[1] for each in others)
-        yield Judged("late first token", exact.timeline.span_at(begin).name, stream, begin, truth, said, ())
+    for stream, (begin, time) in exact.late_first_tokens.items():
+        whose = time.cause if max(time) > _MOST_OF_IT * sum(time) else "shared"
+        said = tuple(each.late_first_tokens[stream][1].cause for each in others)
+        yield Judged("late first token", exact.timeline.span_at(begin).name, stream, begin, whose, said, ())
     for stream, (truth, ended, how) in exact.interruptions.items():
         said = tuple(each.interruptions[stream][0] for each in others)
         yield Judged("interruption", exact.timeline.span_at(ended).name, stream, ended, truth, said, (how,))
@@ -172,8 +173,8 @@ class _Method:
         return {(each.stall.gap.stream, each.stall.gap.begin): each for each in found}
 
     @cached_property
-    def late_first_tokens(self) -> Mapping[int, tuple[int, str]]:
-        """When each stream whose first token was late was asked for, and whose most of that is.
+    def late_first_tokens(self) -> Mapping[int, tuple[int, Lateness]]:
+        """When each stream whose first token was late was asked for, and whose that is.
 
         Usual is what was asked for in the first seconds, which have no trouble but the server's.
         """
@@ -181,7 +182,7 @@ class _Method:
         until = min(each.scheduled for each in counted) + _REFERENCE
         reference = [each for each in counted if each.scheduled < until]
         found = first_tokens_of(self._raw, self._known.evidence).late_ones(counted, reference)
-        return {each.request.stream: (each.request.scheduled, _most(each.time)) for each in found}
+        return {each.request.stream: (each.request.scheduled, each.time) for each in found}
 
     @cached_property
     def interruptions(self) -> Mapping[int, tuple[str, int, str]]:
@@ -195,10 +196,6 @@ class _Method:
                 cause = interruption_cause(stream, ended.get(number), died.get(number), self._known.evidence)
                 found[number] = (cause, request.ended, request.completion)
         return found
-
-
-def _most(time: Lateness) -> str:
-    return time.cause if max(time) > _MOST_OF_IT * sum(time) else "shared"
 
 
 def _as_of_another_server(run: Path, folder: Path) -> Path:
