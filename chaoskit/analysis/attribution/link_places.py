@@ -86,11 +86,14 @@ def _of_silence(
     apart = first.left - former.left
     when = f"{shown(abs(apart))} {'after' if apart >= 0 else 'earlier than'} what came before it"
     told = f"left {way.far} only at {_at(first.left, origin)}, {when}"
-    is_clean = not any(each.lost_on is not None for each in way.between(former.left - 1, first.left))
+    is_clean = not way.has_lost(former.left - 1, first.left)
     had_to_wait = found.is_clocked or found.is_window_closed or verdict.kind in ("queueing", "rate")
     is_new = is_clean and not had_to_wait and verdict.cause in ("network", "unknown")
-    kind = _kind(verdict, way, came.arrived, "queueing") if is_clean else "loss"
-    return _OnLinks(way, told, [former, first], kind).told_of(verdict, shares if is_new else None)
+    was_lost = way.has_lost(verdict.stall.gap.begin - 2 * (found.round_trip or 0), first.left)
+    kind = "loss" if was_lost else _kind(verdict, way, came.arrived, "queueing")
+    return _OnLinks(way, told, [former, first], kind if verdict.cause == "network" else None).told_of(
+        verdict, shares if is_new else None
+    )
 
 
 def _kind(verdict: Verdict, way: Way, end: int, usual: NetworkKind) -> NetworkKind:

@@ -130,6 +130,10 @@ class Way:
         """What left the far end in this time."""
         return [each for each in self.sent if begin < each.left <= end]
 
+    def has_lost(self, begin: int, end: int) -> bool:
+        """Whether anything of what left the far end in this time was lost."""
+        return any(each.lost_on is not None for each in self.between(begin, end))
+
     def changes_order(self, begin: int, end: int) -> bool:
         """Whether a packet that left the far end in this time arrived before another one that had left earlier."""
         arrived = [each.arrived for each in self.between(begin, end) if each.arrived is not None]
