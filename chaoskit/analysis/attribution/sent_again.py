@@ -3,7 +3,7 @@
 The server notes them with each token that it writes (`ServedResponse.sent_again`). A segment that the client had
 received already, and reported as a duplicate (DSACK, RFC 2883), had not been lost. What was overtaken by a round trip
 or more is sent again as well, and the client may throw away the late one (PAWS, RFC 7323). So on a path that changes
-the order, as the kernel noticed, or told by many duplicates, the count alone proves no loss.
+the order, as the kernel noticed more often than it had to send again what was missing, the count alone proves no loss.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class _Change(NamedTuple):
 class Counted(NamedTuple):
     """How many segments were sent again in a time, and how many of these were no duplicates; None: not known.
 
-    `is_ordered`: the path kept the order then. `is_sure`: it did, and of all that was sent again few were duplicates.
+    `is_ordered`: the path kept the order then, as far as it seems. `is_sure`: nothing hints at the contrary, and of all
+    that was sent again few were duplicates.
     """
 
     again: int | None
@@ -56,11 +57,14 @@ class SentAgain:
         """
         again = sum(each.again for each in self._within(begin, end))
         reported = sum(each.duplicates for each in self._within(begin + round_trip, end + 2 * round_trip))
-        is_ordered = not any(each.reordered for each in self._within(begin - _SECOND, end + 2 * round_trip))
+        recent = self._within(begin - _SECOND, end + 2 * round_trip)
+        missing = sum(each.again - each.duplicates for each in recent)
+        reordered = sum(each.reordered for each in recent)
+        is_ordered = not reordered or reordered < missing
         duplicates = sum(each.duplicates for each in self.changes)
-        has_few = duplicates <= _FEW_DUPLICATES * sum(each.again for each in self.changes)
+        is_sure = not reordered and duplicates <= _FEW_DUPLICATES * sum(each.again for each in self.changes)
         is_known = again or self.until >= end
-        return Counted(again if is_known else None, max(0, again - reported), is_ordered, is_ordered and has_few)
+        return Counted(again if is_known else None, max(0, again - reported), is_ordered, is_sure)
 
     def _within(self, begin: int, end: int) -> list[_Change]:
         return [each for each in self.changes if each.until > begin and each.since < end]

@@ -49,6 +49,7 @@ def found(record: ServedResponse, late_segments: int = 0, round_trip: float = 40
         (served((0, 20, 1, 0, 0), (1500, 1520, 2, 0, 0)), 2, ("reorder", "exact")),
         (served((400, 420, 1, 0, 0), (440, 460, 1, 1, 0)), 0, ("delay", "likely")),
         (served((400, 420, 1, 0, 1)), 2, ("reorder", "likely")),
+        (served((0, 20, 3, 1, 1), (400, 420, 4, 1, 1)), 0, ("loss", "likely")),
         (served(), 2, ("reorder", "exact")),
         (served(), 0, ("delay", "exact")),
         (served(ended=300), 0, (None, "none")),
