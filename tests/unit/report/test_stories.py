@@ -40,7 +40,7 @@ def test_the_worst_streams_are_told_first(tmp_path: Path) -> None:
     assert lines[0] == "2 of 3 streams stalled."
     assert text.index("stream 2, from 11.000 s on, in wifi: idle_timeout") < text.index("stream 1, from 0.150 s on")
     assert "  after token 2, to the end: 5 s of silence; unknown, nobody can tell" in lines
-    assert "  token 3: 720 ms of silence; network (loss), exact" in lines
+    assert "  token 3: 720 ms of silence; network (likely loss), exact" in lines
     assert "sent on time at 0.340 s by the server's clock; 700 ms longer on its way than the token before" in text
     assert "what had arrived waited for a segment that was missing" in text
     assert "    tokens.jsonl: stream 1, tokens 2 and 3" in lines
