@@ -90,7 +90,7 @@ def _rows(module: ModuleType, name: str) -> Iterator[tuple[str, str, str]]:
             yield (
                 field.target.id,
                 _type(module, ast.unparse(field.annotation)),
-                str(below.value.value).replace("|", "\\|"),
+                " ".join(str(below.value.value).split()).replace("|", "\\|"),
             )
 
 
