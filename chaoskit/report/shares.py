@@ -1,6 +1,6 @@
-"""Names causes with their shares: the one rule for every line that does, so that no two of them contradict each other.
+"""Names causes with their shares.
 
-What has less than a fiftieth is not named. The largest comes first, and of the network what it did.
+One rule for every line that does, so that no two of them contradict each other. What has less than a fiftieth is not named. The largest comes first, and of the network what it did.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Says what the network did in a stall that the reference server's stamps divide. They tell that it was late, not why.
+"""Says what the network did in a stall that the reference server's stamps divide.
+
+Stamps tell that text was late on its way, not why.
 
 | evidence                                                                                    | kind    | confidence |
 |---------------------------------------------------------------------------------------------|---------|------------|

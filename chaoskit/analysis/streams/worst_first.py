@@ -1,4 +1,7 @@
-"""Says which streams are the worst: those that stalled longest. One rule, for reports, `explain` and the HTML page."""
+"""Says which streams are the worst: those that stalled longest.
+
+One rule, for reports, `explain` and the HTML page.
+"""
 
 from __future__ import annotations
 
