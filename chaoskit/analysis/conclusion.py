@@ -148,14 +148,18 @@ def with_path_mtu_cause(
     verdict: ObjectiveResult, objective: Objective, phases: Sequence[PhaseResult]
 ) -> ObjectiveResult:
     """A broken objective, with the black holes for full segments in the phases that it looks at."""
-    black_holes = [
-        _lost_segments(one, f" in {phase.name}")
+    found = [
+        sentence
         for phase in phases
         if verdict.verdict == "broken" and objective.phase in (None, phase.name)
-        for one in phase.path_mtu
-        if _is_black_hole(one)
+        for sentence in black_holes(phase, f" in {phase.name}")
     ]
-    return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *dict.fromkeys(black_holes)])})
+    return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *dict.fromkeys(found)])})
+
+
+def black_holes(phase: PhaseResult, where: str = "") -> Iterator[str]:
+    """What black holes for full segments did in a phase, a sentence for each direction."""
+    yield from dict.fromkeys(_lost_segments(one, where) for one in phase.path_mtu if _is_black_hole(one))
 
 
 def _flagged(streams: Sequence[Stream]) -> Iterator[str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value
 from chaoskit.analysis.result import ObjectiveResult, PhaseResult, Result
-from chaoskit.report.headline import OF_FIRST_TOKENS, OF_STALLS, blame, reason
+from chaoskit.report.blame import OF_FIRST_TOKENS, OF_STALLS, blame
+from chaoskit.report.headline import reason
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.objectives import parse as parse_objective
