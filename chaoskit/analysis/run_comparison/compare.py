@@ -31,6 +31,7 @@ from chaoskit.units import counted
 
 _MOST_FIELDS = 12  # of a refusal
 _MOST_NAMED = 3  # changes in a sentence
+_LATENCIES = ("ttft_p95", "ttft_p50")
 
 
 def _tell_nobody(_what: str, _done: int, _total: int) -> None:
@@ -165,7 +166,7 @@ def _unlike(runs: Runs) -> Iterator[str]:
         ]
     )
     for (variant, run), changes in zip(others, found, strict=True):
-        if shown := [each for each in changes if each.verdict in ("regressed", "improved")]:
+        if shown := [each for each in changes if each.verdict in ("regressed", "improved", "changed")]:
             yield (
                 f"{run.name} differs from {first[variant].name} on the same side: {in_words(shown[0])}; "
                 "intervals do not tell how runs differ, so take more runs of each"
@@ -247,7 +248,7 @@ def _verdict(
         return "undecided", "too few streams to show any change"
     if any(each.margin and (each.is_named or not is_named) for each in changes):
         return "no-worse", f"{counted(len(by['no-worse']), 'comparison')} no worse than the tolerance"
-    return "not-shown", f"none of {counted(judged, 'comparison')} shows one{_at_worst(changes)}"
+    return "not-shown", f"none of {counted(judged, 'comparison')} shows one{_at_worst(changes)}{_too_small(changes)}"
 
 
 def of_what(change: MetricChange) -> str:
@@ -266,14 +267,21 @@ def in_words(change: MetricChange) -> str:
 
 def _at_worst(changes: Sequence[MetricChange]) -> str:
     """How much worse the most important latency may be all the same."""
-    ratios = [(_most_worse(each), each) for each in changes if each.is_named] or [
-        (_most_worse(each), each) for each in changes if each.metric == "ttft_p95"
-    ]
-    known = [(worse, each) for worse, each in ratios if worse is not None]
-    if not known:
-        return ""
-    worse, change = max(known, key=lambda pair: pair[0])
-    return f"; {of_what(change)} may still be {100 * worse:.2g} % worse" if worse > 0 else ""
+    for listed in (
+        [each for each in changes if each.is_named],
+        *([each for each in changes if each.metric == metric] for metric in _LATENCIES),
+    ):
+        known = [(worse, each) for each in listed if (worse := _most_worse(each)) is not None]
+        if known:
+            worse, change = max(known, key=lambda pair: pair[0])
+            return f"; {of_what(change)} may still be {100 * worse:.2g} % worse" if worse > 0 else ""
+    return ""
+
+
+def _too_small(changes: Sequence[MetricChange]) -> str:
+    """How many could not tell any change, for want of streams."""
+    small = sum(each.verdict == "not-shown" and each.streams_needed is not None for each in changes)
+    return f"; {counted(small, 'other')} {'needs' if small == 1 else 'need'} more streams" if small else ""
 
 
 def _most_worse(change: MetricChange) -> float | None:
