@@ -100,11 +100,15 @@ class Finding:
     def causes(self) -> Iterator[str]:
         """Whose it is in all of them together, and the black holes that explain it."""
         yield from whose(self.phases, self.metric) if self.is_objective else causes(self.phases, self.metric)
-        holes: dict[str, list[VariantResult]] = {}
+        yield from self.holes()
+
+    def holes(self) -> Iterator[str]:
+        """The black holes, each with the variants that have it where not all do."""
+        found: dict[str, list[VariantResult]] = {}
         for each in self.troubles:
             for sentence in dict.fromkeys(one for phase in each.phases for one in black_holes(phase)):
-                holes.setdefault(sentence, []).append(each.row)
-        for sentence, rows in holes.items():
+                found.setdefault(sentence, []).append(each.row)
+        for sentence, rows in found.items():
             yield sentence if len(rows) == len(self.troubles) else f"{sentence} {where(self.matrix, rows)}"
 
 
@@ -125,11 +129,15 @@ def told(matrix: MatrixResult) -> str:
     rest = [each.row for finding in found[_MOST_TOLD:] for each in finding.troubles]
     if rest:
         parts.append(f"something else {where(matrix, rest)}")
-    troubled = {each.row.name for finding in found for each in finding.troubles}
-    calm = [row for row in matrix.variants if row.result is not None and row.name not in troubled and _is_compared(row)]
-    if calm:
-        parts.append(f"nothing worse beyond chance {where(matrix, calm)}")
-    return "; ".join(parts)
+    return "; ".join([*parts, *calm(matrix)])
+
+
+def calm(matrix: MatrixResult) -> Iterator[str]:
+    """In which variants nothing became worse."""
+    troubled = {each.row.name for finding in findings(matrix) for each in finding.troubles}
+    rows = [row for row in matrix.variants if row.name not in troubled and _is_compared(row)]
+    if rows:
+        yield f"nothing worse beyond chance {where(matrix, rows)}"
 
 
 def where(matrix: MatrixResult, rows: Sequence[VariantResult]) -> str:

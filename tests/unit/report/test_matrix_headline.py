@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from chaoskit.analysis.matrix import load_matrix
 from chaoskit.planning.compile import compile_plan
 from chaoskit.report.headline import headline, word
 from chaoskit.report.matrix import render
+from chaoskit.report.result_json import as_json
 from chaoskit.report.screen import Screen
 from chaoskit.spec.matrix import parse_variants
 
@@ -107,3 +109,15 @@ def test_the_terminal_ends_with_it(tmp_path: Path) -> None:
     render(found, Screen(shown, 400))
 
     assert shown.getvalue().splitlines()[-1] == f"MEASURED  {headline(found)}"
+
+
+def test_a_program_reads_it(tmp_path: Path) -> None:
+    """The JSON of a matrix has the sentence, and that of each variant."""
+    found = load_matrix(matrix(tmp_path / "run", lambda made, _: dying(made, 10_000)))
+
+    told = json.loads(as_json(found))
+
+    assert told["headline"] == headline(found)
+    first = found.variants[0].result
+    assert first is not None
+    assert told["variants"][0]["result"]["headline"] == headline(first)
