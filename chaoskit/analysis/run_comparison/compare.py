@@ -9,7 +9,7 @@ from chaoskit import __version__
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.run_comparison.changes import UNCHANGED, Pair
 from chaoskit.analysis.run_comparison.differences import differences, remarks, unfinished
-from chaoskit.analysis.run_comparison.directories import Group, Tell, find, read, require_different
+from chaoskit.analysis.run_comparison.directories import Group, Tell, find, labelled, read, require_different
 from chaoskit.analysis.run_comparison.family import tails, weights
 from chaoskit.analysis.run_comparison.measured import MeasuredRun
 from chaoskit.analysis.run_comparison.pairs import pairs
@@ -43,6 +43,7 @@ def compare_runs(request: Request, tell: Tell = _tell_nobody) -> RunComparison:
     groups = [find(paths) for paths in request.groups]
     require_different(groups)
     _require_one_kind(groups)
+    groups = labelled(groups)
     every = read(groups, tell)
     require_no_copies(every)
     reference = every[0]

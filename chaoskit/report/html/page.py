@@ -122,7 +122,7 @@ class Page:
 
 def render(source: Source) -> Iterator[str]:
     """The page in pieces. Raises SpecError for damaged records."""
-    template = _environment().get_template("page.html")
+    template = environment().get_template("page.html")
     yield from template.generate(
         page=_page(source),
         policy=assets.policy(),
@@ -133,7 +133,8 @@ def render(source: Source) -> Iterator[str]:
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Of all templates: each text is escaped."""
     return Environment(
         loader=FileSystemLoader(assets.FOLDER / "templates"),
         autoescape=True,

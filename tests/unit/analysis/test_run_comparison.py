@@ -24,6 +24,7 @@ from chaoskit.analysis.run_comparison.request import KINDS, request
 from chaoskit.analysis.run_comparison.result import Candidate, MetricChange, RunComparison
 from chaoskit.analysis.run_comparison.sides import Side
 from chaoskit.errors import SpecError
+from chaoskit.folder import telling_names
 from chaoskit.report.run_comparison.words import change_in_words, in_order, judged_in_words, verdict_in_words
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.tolerances import Tolerances
@@ -414,6 +415,16 @@ def test_what_may_be_an_artefact_is_no_improvement(metric: str, tmp_path: Path) 
 
     assert found.verdict == "changed"
     assert found.reason == f"no improvement by itself: {METRICS[metric].why_no_gain}"
+
+
+def test_sides_have_names_that_tell_them_apart(tmp_path: Path) -> None:
+    """As few of the last parts of their directories as that takes."""
+    runs = [simulated(seed, streams=12).write(tmp_path / name / "gate") for seed, name in enumerate(("a", "b", "c"), 1)]
+
+    found = compared(*runs)
+
+    assert [found.reference_name, *(each.name for each in found.candidates)] == ["a/gate", "b/gate", "c/gate"]
+    assert telling_names([tmp_path / "x" / "before", tmp_path / "x" / "after"]) == ["before", "after"]
 
 
 def test_pooled_runs_count_as_one(tmp_path: Path) -> None:
