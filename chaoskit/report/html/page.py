@@ -134,7 +134,7 @@ def render(source: Source) -> Iterator[str]:
 
 
 def environment() -> Environment:
-    """Of all templates: each text is escaped."""
+    """What pages are made with: it finds the templates, and escapes every text."""
     return Environment(
         loader=FileSystemLoader(assets.FOLDER / "templates"),
         autoescape=True,
