@@ -105,11 +105,15 @@ def headline(found: Result | MatrixResult) -> str:
         why, line = f"{reason(found)}.", summary_line(found)
         if not line:
             return why
-        is_measured = found.outcome.status == "finished" and found.outcome.verdict == "none"
-        return f"{line} {why[:1].upper()}{why[1:]}" if is_measured else f"{why} {line}"
+        return f"{line} {why[:1].upper()}{why[1:]}" if tells_effect_first(found) else f"{why} {line}"
     others = len(broken) - 1
     more = f" {others} more of {counted(len(found.objectives), 'objective')} broken, too." if others else ""
     return f"{what_broke(found, broken[0])}{more}"
+
+
+def tells_effect_first(result: Result) -> bool:
+    """Whether what its phases show matters more than the reason for the verdict: nothing was judged."""
+    return result.outcome.status == "finished" and result.outcome.verdict == "none" and bool(result.comparisons)
 
 
 def what_broke(result: Result, broken: ObjectiveResult) -> str:
