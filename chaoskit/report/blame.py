@@ -1,4 +1,4 @@
-"""Says whose it is that a metric suffered: the lateness of first tokens, the stall time, the interruptions.
+"""Says whose the lateness of first tokens, the stall time and the interruptions are.
 
 Pure: a function of some phases and of the name of the metric.
 """

@@ -1,4 +1,4 @@
-"""Finds what a fault did: one metric of one phase, changed for the worse beyond chance, and whose that is.
+"""Finds what a fault did: a metric of a phase that became worse beyond chance, and whose that is.
 
 Rules: an effect is a change whose interval excludes no change (`is_inconclusive` is the one rule, for sentences and for
 the marks of tables); its cause is that of the same metric in the same phase. Streams that ended early come before late

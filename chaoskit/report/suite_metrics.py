@@ -1,4 +1,4 @@
-"""Writes the result of a suite as metrics, for Prometheus and GitLab: each run's outcome, and whether it was expected.
+"""Writes the result of a suite as metrics: each run's outcome, and whether it was expected.
 
 Rules are those of runs (`formats/openmetrics`); the numbers of a run are in the metrics of its own directory.
 """

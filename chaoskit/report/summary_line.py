@@ -1,4 +1,4 @@
-"""Sums a run up in one sentence: one effect in one phase with its interval, and whose it is; or that there is none.
+"""Sums a run up in one sentence: one effect of one phase and whose it is, or that there is none.
 
 Rule: everything in the sentence is of the same phase; what could be chance is not told as an effect (`effects`).
 """

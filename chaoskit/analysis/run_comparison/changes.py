@@ -1,4 +1,4 @@
-"""Judges one metric of two sides: regressed, improved, changed, no worse, undecided, or no change shown.
+"""Judges one metric of two sides: regressed, improved, changed, no worse, undecided, not shown.
 
 | verdict     | when                                                                                              |
 |-------------|---------------------------------------------------------------------------------------------------|

@@ -1,4 +1,4 @@
-"""Writes the page of a suite: its verdict, and a row for each run with what it found, linked to the run's own page.
+"""Writes the page of a suite: its verdict, and a row for each run with a link to its own page.
 
 Rules are those of the page of a run (`page`), whose style it has; there is no script in it. A link is relative, and
 stands only where the run's page was written.
