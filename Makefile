@@ -23,7 +23,7 @@ TARGETS ?=
 # What make quotes renews; without a name all that takes a few minutes.
 QUOTES ?=
 
-.PHONY: help modules demo test soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-service \
+.PHONY: help modules demo test compiled soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-service \
 	test-kernel-own test-leases kernel kernel-wheel package distributions bench coverage parity \
 	attribution \
 	docs reference quotes pins audit clean
@@ -38,9 +38,13 @@ demo: .venv/.program  ## run one experiment: a chat stream under burst loss; a b
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
-test: .venv/.tests .venv/.haystack kernel  ## run all tiers, and add up their results
+test: compiled .venv/.haystack kernel  ## run all tiers, and add up their results
 	@$(PYTHON_IN) tests/tiers.py test-unit test-virtual test-service test-leases test-kernel-own test-guest \
 	test-kernel test-probe lint
+
+# A guest reads compiled files and cannot write them: what was changed since they were written, each start compiles.
+compiled: .venv/.tests
+	@$(PYTHON_IN) -m compileall -q chaoskit tests
 
 lint: .venv/.tests  ## check style and types
 	@.venv/bin/ruff check
@@ -52,28 +56,28 @@ format: .venv/.tests  ## format, and fix the style
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
-test-unit: .venv/.tests  ## tests without privileges, network or guest; and the rules of the code
+test-unit: compiled  ## tests without privileges, network or guest; and the rules of the code
 	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) $(ALONE:%=--ignore=%) tests/unit tests/rules
 
-test-probe: .venv/.tests  ## the rest of the unit tests: of the probe and the reference server, on loopback; fuzzing
+test-probe: compiled  ## the rest of the unit tests: of the probe and the reference server, on loopback; fuzzing
 	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) $(ALONE)
 
-test-kernel: .venv/.tests  ## tests against a real kernel: the distribution's guest kernel
+test-kernel: compiled  ## tests against a real kernel: the distribution's guest kernel
 	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(PYTEST) $(call but,$(LEASES) $(ONCE)) tests/kernel
 
-test-guest: .venv/.tests  ## tests of guests, and whole experiments in them
+test-guest: compiled  ## tests of guests, and whole experiments in them
 	@$(PYTHON_IN) $(PYTEST) tests/guest
 
-test-virtual: .venv/.tests kernel  ## tests of what needs chaoskit's own kernel: virtual time, seeds
+test-virtual: compiled kernel  ## tests of what needs chaoskit's own kernel: virtual time, seeds
 	@$(PYTHON_IN) $(PYTEST) $(SERVICE:%=--ignore=%) tests/virtual
 
-test-service: .venv/.tests .venv/.haystack kernel  ## the rest of them: labs with several hosts
+test-service: compiled .venv/.haystack kernel  ## the rest of them: labs with several hosts
 	@$(PYTHON_IN) $(PYTEST) $(SERVICE)
 
-test-kernel-own: .venv/.tests kernel  ## the same on chaoskit's own kernel, and what is tested on that alone
+test-kernel-own: compiled kernel  ## the same on chaoskit's own kernel, and what is tested on that alone
 	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(call but,$(LEASES)) tests/kernel
 
-test-leases: .venv/.tests kernel  ## the rest of them: changes of real interfaces, and their end in every way
+test-leases: compiled kernel  ## the rest of them: changes of real interfaces, and their end in every way
 	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(LEASES:%=tests/kernel/test_%.py)
 
 kernel-wheel: .venv/.tests kernel  ## the guest kernel as a package for pip, in dist/: for machines without a compiler
