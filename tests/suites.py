@@ -15,9 +15,10 @@ from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.gameday.folder import GamedayFolder
 from chaoskit.gameday.preparation import Place, prepare
 from chaoskit.gameday.run import Gameday, Surroundings, first_summary
+from chaoskit.report.runs_progress import RunsProgress
 from chaoskit.report.screen import Screen
-from chaoskit.report.suite_progress import SuiteProgress
 from chaoskit.spec.suite_load import LoadedSuite, load_suite
+from chaoskit.workers.local import LocalWorkers
 
 EXPERIMENT = """\
 name: {name}
@@ -86,9 +87,11 @@ class Played:
         folder, former = self._folder(loaded, is_resumed)
         prepared = prepare(loaded.only(list(only)), Place(allowed=False))
         summary = first_summary(loaded, prepared, former)
-        progress = SuiteProgress(sum(run.state == "waiting" for run in summary.runs), self.jobs, Screen(self.screen))
+        progress = RunsProgress(sum(run.state == "waiting" for run in summary.runs), self.jobs, Screen(self.screen))
         with folder, self.interrupts, progress:
-            around = Surroundings(folder, self.jobs, None, RealClock(), self.interrupts, progress, fake_run)
+            clock = RealClock()
+            workers = LocalWorkers(folder.path, self.jobs, folder.lock, clock, fake_run)
+            around = Surroundings(folder, workers, None, clock, self.interrupts, progress)
             return Gameday(loaded, prepared, summary, around).run()
 
     def _folder(self, loaded: LoadedSuite, is_resumed: bool) -> tuple[GamedayFolder, SuiteResult | None]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import other_python
 import pytest
 import real_programs
 from clocks import known
@@ -30,6 +31,7 @@ def run(kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("programs")
     path = real_programs.search_path(folder / "bin")
     elsewhere = real_programs.search_path(folder / "elsewhere")
+    python = other_python.make(folder / "python")
 
     def go(name: str) -> list[Result]:
         out = tmp_path_factory.mktemp(name)
@@ -37,7 +39,7 @@ def run(kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Run:
         runs = [conduct(FILES[name], variant, kernel, out / str(at), path) for at, variant in enumerate(variants)]
         if name in REPEATING:
             place = out / "in a folder with a longer name"
-            again = conduct_elsewhere(FILES[name], variants[0], kernel, place, elsewhere)
+            again = conduct_elsewhere(FILES[name], variants[0], kernel, place, elsewhere, python)
             assert first_difference(runs[0], again) == ""
         return [analyse(each) for each in runs]
 

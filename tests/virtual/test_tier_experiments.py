@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median
 
+import other_python
 import pytest
 import real_programs
 import warm
@@ -584,6 +585,6 @@ def test_an_experiment_shows_what_it_claims(name: str, kernel: GuestKernel, tmp_
     CHECKS[name]([Run(run) for run in runs])
 
     if name in REPEATING:
-        place = tmp_path / "in a folder with a longer name"
-        again = conduct_elsewhere(FILES[name], variants[0], kernel, place, path)
+        place, python = tmp_path / "in a folder with a longer name", other_python.make(tmp_path / "python")
+        again = conduct_elsewhere(FILES[name], variants[0], kernel, place, path, python)
         assert first_difference(runs[0], again) == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import other_python
@@ -20,9 +19,9 @@ def conduct(file: Path, variant: str, kernel: GuestKernel, out: Path, path: str)
     return out
 
 
-def conduct_elsewhere(file: Path, variant: str, kernel: GuestKernel, out: Path, path: str) -> Path:
-    """The same in another environment, which Python reads as it starts."""
-    words = [sys.executable, "-m", "chaoskit", *_words(file, variant, kernel, out)]
+def conduct_elsewhere(file: Path, variant: str, kernel: GuestKernel, out: Path, path: str, python: Path) -> Path:
+    """The same by another Python, and in another environment."""
+    words = [str(python), "-m", "chaoskit", *_words(file, variant, kernel, out)]
     environment = os.environ | other_python.ENVIRONMENT | {"PATH": f"{path}:/nowhere"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
