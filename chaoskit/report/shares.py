@@ -1,6 +1,7 @@
 """Names causes with their shares.
 
-One rule for every line that does, so that no two of them contradict each other. What has less than a fiftieth is not named. The largest comes first, and of the network what it did.
+One rule for every line that does, so that no two of them contradict each other. What has less than a fiftieth is not
+named. The largest comes first, and of the network what it did.
 """
 
 from __future__ import annotations

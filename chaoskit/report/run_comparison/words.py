@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from chaoskit.analysis.formatting import (
     ANYTHING,
     NO_VALUE,
+    about,
     format_change,
     format_change_interval,
     format_interval,
@@ -26,6 +27,8 @@ from chaoskit.spec.metrics import HEADLINES
 from chaoskit.units import counted
 
 NOT_SHOWN: ChangeVerdict = "not-shown"
+SHOWN: tuple[ChangeVerdict, ...] = ("regressed", "improved", "changed")
+"""The verdicts of changes beyond chance."""
 _HEADLINES: dict[ComparisonVerdict, str] = {
     "regressed": "REGRESSED",
     "undecided": "UNDECIDED",
@@ -52,7 +55,9 @@ def place(change: MetricChange) -> str:
 
 
 def verdict_in_words(change: MetricChange) -> str:
-    """`no worse than 5%` of what is so within its margin."""
+    """`no worse than 5%` of what is so within its margin; `needs 470` streams of what too few cannot tell."""
+    if change.verdict == NOT_SHOWN and change.streams_needed is not None:
+        return f"needs {about(change.streams_needed, 'stream').split()[1]}"
     return f"no worse than {change.margin}" if change.verdict == "no-worse" else change.verdict.replace("-", " ")
 
 
@@ -79,18 +84,28 @@ def ratio_in_words(change: MetricChange) -> str:
 
 
 def _marked(change: MetricChange, text: str) -> str:
-    is_shown = change.verdict in ("regressed", "improved", "no-worse")
+    is_shown = change.verdict in (*SHOWN, "no-worse")
     return text if is_shown or text in (NO_VALUE, "never", "∞") else f"≈{text}"
 
 
+def in_order(changes: Iterable[MetricChange]) -> list[MetricChange]:
+    """What can be told first: the changes without any interval come last."""
+    return sorted(changes, key=lambda each: each.verdict == NOT_SHOWN and _is_open(each))
+
+
+def _is_open(change: MetricChange) -> bool:
+    """Whether there is no interval of the change, or one that excludes nothing."""
+    low, high = change.difference.low, change.difference.high
+    return low is None or high is None or (math.isinf(low) and math.isinf(high))
+
+
 def _interval(found: IntervalEstimate, unit: Unit) -> str:
+    """In parentheses; nothing where it excludes nothing: then the verdict says how many streams it needs."""
     if found.low is None or found.high is None or found.low == found.high:
         return ""
-    if unit == "ratio":
-        text = format_interval(found.low, found.high, unit)
-    else:
-        text = format_change_interval(found.low, found.high, unit) or ANYTHING
-    return f" ({text})"
+    is_ratio = unit == "ratio"
+    text = (format_interval if is_ratio else format_change_interval)(found.low, found.high, unit)
+    return f" ({text})" if text not in ("", ANYTHING) else ""
 
 
 def made_with(runs: Sequence[ComparedRun]) -> str:
@@ -109,11 +124,17 @@ def made_with(runs: Sequence[ComparedRun]) -> str:
     return ", ".join(parts)
 
 
+def is_silent(change: MetricChange) -> bool:
+    """Whether its verdict is left out of a table: nothing is shown, and no number of streams is named."""
+    return change.verdict == NOT_SHOWN and change.streams_needed is None
+
+
 def judged_in_words(found: RunComparison) -> str:
     """How sure the verdicts are, of so many comparisons at once."""
     if not found.judged:
         return "nothing could be judged"
-    levels = {each.level for candidate in found.candidates for each in candidate.changes if each.verdict != "no-worse"}
+    changes = [each for candidate in found.candidates for each in candidate.changes]
+    levels = {each.level for each in changes if each.verdict != "no-worse" and not _is_open(each)}
     ends = [min(levels), max(levels)] if levels else []
     told = " to ".join(dict.fromkeys(f"{100 * level:.5g} %" for level in ends))
     intervals = f": intervals at {told}" if told else ""
@@ -121,6 +142,13 @@ def judged_in_words(found: RunComparison) -> str:
         f"{counted(found.judged, 'comparison')} at once{intervals}, so that runs without a difference show any "
         f"in {100 * found.error:.0f} % at most"
     )
+
+
+def needs_in_words(found: RunComparison) -> str:
+    """What `needs 470` means; "" where nothing needs more streams."""
+    changes = [each for candidate in found.candidates for each in candidate.changes]
+    is_any = any(each.verdict == NOT_SHOWN and each.streams_needed is not None for each in changes)
+    return "needs N: so many streams on each side before a change can be told" if is_any else ""
 
 
 def names_in_words(found: RunComparison) -> str:
