@@ -46,7 +46,7 @@ class Reading:
 
     value: float
     reason: str
-    """With its interval, as the report says it."""
+    """With its interval, as the report says it; without how many streams would decide the objective."""
 
 
 Readings = dict[str, dict[str, Reading]]
@@ -133,8 +133,8 @@ def run(file: str, out: Path, *options: str) -> Readings:
 
 def readings(directory: Path) -> dict[str, Reading]:
     """Of each objective of a run."""
-    result = json.loads((directory / "result.json").read_text())
-    return {each["text"]: Reading(each["observed"]["value"], each["reason"]) for each in result["objectives"]}
+    told = json.loads((directory / "result.json").read_text())["objectives"]
+    return {each["text"]: Reading(each["observed"]["value"], each["reason"].partition(";")[0]) for each in told}
 
 
 def table(found: Callable[[str], Readings]) -> str:
