@@ -141,7 +141,7 @@ class Gameday:
             if around.interrupts.received is not None:
                 status, detail = "interrupted", around.interrupts.received.name
             self._summary = ended(self._current(), status, detail)
-            around.folder.write(self._summary)
+            around.folder.write_summary(self._summary)
             for run in self._summary.runs:
                 self._show_end(run)
         finally:
@@ -279,7 +279,7 @@ class Gameday:
         return self._summary.model_copy(update={**now, "runs": tuple(self._rows.values())})
 
     def _write(self) -> None:
-        self._around.folder.write(self._current())
+        self._around.folder.write_summary(self._current())
 
     def _elapsed(self) -> int:
         return self._around.clock.now() - self._begun
