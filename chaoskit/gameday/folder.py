@@ -1,10 +1,10 @@
 """Holds the folder of a suite: its lock, its summary, and a run directory for each run.
 
-    gameday.json      the summary, replaced atomically after each change
-    gameday.yaml      the suite file as it was
-    NAME/             the run directory of each run, or of its matrix
-    commands.log      what the commands of the suite wrote
-    interrupted.runs/ the directories of runs that were interrupted and repeated
+gameday.json      the summary, replaced atomically after each change
+gameday.yaml      the suite file as it was
+NAME/             the run directory of each run, or of its matrix
+commands.log      what the commands of the suite wrote
+interrupted.runs/ the directories of runs that were interrupted and repeated
 """
 
 from __future__ import annotations

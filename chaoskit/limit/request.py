@@ -15,14 +15,14 @@ from typing import Any
 from chaoskit.analysis.limits.search import Search
 from chaoskit.conduct.file_check import FileCheck, check
 from chaoskit.errors import SpecError
-from chaoskit.gameday.preparation import Place
 from chaoskit.planning.model import Plan
 from chaoskit.planning.timetable import Timetable
 from chaoskit.seed import derive
-from chaoskit.spec.doses import Doses, doses
+from chaoskit.spec.dose_scale import DoseScale, dose_scale
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.stage import InterfaceStage
+from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.substrate.virtual_time import find, has_virtual_time
 from chaoskit.units import Duration
 from chaoskit.workers.cell import Cell
@@ -64,7 +64,7 @@ class PreparedSearch:
 
     asked: Asked
     experiment: Experiment
-    doses: Doses
+    doses: DoseScale
     search: Search
     points: tuple[Mapping[str, Any], ...]
     options: tuple[str, ...]
@@ -85,14 +85,14 @@ class PreparedSearch:
         return derive(self.experiment.seed, "limit", number) % 2**31
 
 
-def prepare(asked: Asked, place: Place) -> PreparedSearch:
+def prepare(asked: Asked, where: SubstrateOptions) -> PreparedSearch:
     """Check it. Raises SpecError for what is wrong with the file or the options."""
     points = tuple(dict(zip(asked.along, each, strict=True)) for each in product(*asked.along.values()))
     if len(points) > MOST_POINTS:
         raise SpecError(f"--vary: {len(points)} searches, and at most {MOST_POINTS} are allowed; remove some values")
     ends = {dose: [_experiment(asked, point, dose) for point in points] for dose in (asked.easy, asked.hard)}
     first = ends[asked.easy][0]
-    scale = doses(asked.path, asked.easy, asked.hard, asked.precision, lambda text: _takes(asked, points[0], text))
+    scale = dose_scale(asked.path, asked.easy, asked.hard, asked.precision, lambda text: _takes(asked, points[0], text))
     if not first.objectives and not any(each.objectives for each in first.workloads.values()):
         raise SpecError(f"{asked.file} has no objectives, and a limit is where they no longer hold; add some")
     every = [each for group in ends.values() for each in group]
@@ -105,8 +105,8 @@ def prepare(asked: Asked, place: Place) -> PreparedSearch:
         doses=scale,
         search=Search(asked.precision, scale.scale),
         points=points,
-        options=(*options, *place.every, *(place.words if is_lab else ())),
-        is_virtual=is_lab and _is_virtual(found, place),
+        options=(*options, *(where.words if is_lab else ())),
+        is_virtual=is_lab and _is_virtual(found, where),
         length=max(plan.length for plan in found.plans),
         requests=max(map(_requests, found.plans)),
         at_least=None if asked.at_least is None else scale.place("at-least", asked.at_least),
@@ -128,9 +128,9 @@ def _takes(asked: Asked, point: Mapping[str, Any], dose: str) -> bool:
     return True
 
 
-def _is_virtual(found: FileCheck, place: Place) -> bool:
+def _is_virtual(found: FileCheck, where: SubstrateOptions) -> bool:
     needs = frozenset(need for plan in found.plans for need in plan.needs)
-    return place.allowed and has_virtual_time(needs, find(place.kernel))
+    return where.allow_virtual_time and has_virtual_time(needs, find(where.kernel))
 
 
 def _requests(plan: Plan) -> int:

@@ -1,8 +1,8 @@
 """Runs a search to its end: a batch of runs at a time, whose doses follow from the outcomes of those before.
 
 Rules: the summary is written before a batch begins and after each of its runs; the outcomes count in the order in which
-the runs were chosen, not in which they ended. A run that failed has no outcome; after `_MOST_ERRORS` of them, or one that
-left something changed, the search stops. A signal interrupts what runs, which restores everything.
+the runs were chosen, not in which they ended. A run that failed has no outcome; after `_MOST_ERRORS` of them, or one
+that left something changed, the search stops. A signal interrupts what runs, which restores everything.
 """
 
 from __future__ import annotations
@@ -104,9 +104,7 @@ class LimitSearching:
     def _planned(self, runs: Sequence[LimitRun], place: float, number: int) -> LimitRun:
         """The next run, at this place of the scale."""
         name = f"run-{sum(map(len, self._searches)) + number - len(runs) + 1:03}"
-        return LimitRun(
-            name=name, dose=self._prepared.doses.text(place), place=place, seed=self._prepared.seed(number)
-        )
+        return LimitRun(name=name, dose=self._prepared.doses.text(place), place=place, seed=self._prepared.seed(number))
 
     def _make(self, number: int, places: Sequence[int]) -> None:
         """Make these runs, as many at a time as there are slots, and await them all."""
@@ -120,14 +118,15 @@ class LimitSearching:
             while waiting and not self._is_stopped() and len(workers.running()) < workers.slots:
                 run = runs[waiting.pop(0)]
                 workers.start(self._prepared.cell(run.name, point, run.dose, run.seed))
-            progress.tick(self._current(), workers.running(), self._elapsed())
+            current = self._current()
+            progress.tick(current, current.searches[number], workers.running())
             for end in workers.ended(_TICK):
                 self._take_in(number, names[end.cell.name], end)
         self._set(number, [place for place in places if runs[place].state == "running"], state="interrupted")
 
     def _take_in(self, number: int, place: int, end: EndedCell) -> None:
         """Record how a run has ended."""
-        run = self._searches[number][place]
+        progress = self._around.progress
         changed: dict[str, Any] = {"state": "ended", "code": end.code, "seconds": end.seconds}
         if self._around.interrupts.received is not None and end.code not in VERDICTS:
             changed = {"state": "interrupted"}
@@ -138,7 +137,8 @@ class LimitSearching:
         else:
             changed |= _outcome(end)
         self._set(number, [place], **changed)
-        self._around.progress.end(self._current(), self._searches[number][place], run.name)
+        current = self._current()
+        progress.end(current, current.searches[number], self._searches[number][place])
 
     def _errors(self) -> int:
         every = [run for runs in self._searches for run in runs]

@@ -50,7 +50,9 @@ class LimitRun(_Frozen):
     held: bool | None = Field(default=None, description="Whether every objective held; null: it has no outcome.")
     broken: tuple[str, ...] = Field(default=(), description="The objectives that did not hold.")
     reason: str = Field(default="", description="Why it has no outcome.")
-    round_trip_ms: float | None = Field(default=None, description="The median TCP handshake while a fault was in force.")
+    round_trip_ms: float | None = Field(
+        default=None, description="The median TCP handshake under a fault."
+    )
     requests: int = Field(default=0, description="How many its measured workload sent.")
     seconds: float = 0.0
 
@@ -114,6 +116,7 @@ class LimitResult(_Frozen):
     path: str
     easy: str
     hard: str
+    goes_down: bool = Field(default=False, description="Whether a smaller value is harder.")
     precision: float = Field(description="The width of the interval that was asked for, as a part of the range.")
     slots: int = Field(description="Runs at a time; which doses are tried follows from it.")
     at_least: str | None = None

@@ -1,8 +1,8 @@
 """Says of a run whether its objectives held, by what it measured.
 
 Rules: a run held where the measured value of every objective is on the good side of its bound, and broke where one is
-not. The verdict of a single run is not asked for more: near the limit most of them are undecided, each by itself, and it
-is the search that is sure, by many. A run has no outcome where it measured nothing that counts: an objective has no
+not. More is not asked of a single run: near the limit most of them are undecided by themselves, and it is the search that
+is sure, by many. A run has no outcome where it measured nothing that counts: an objective has no
 value, the fault did not come about as requested, or the client was too slow.
 """
 

@@ -1,8 +1,8 @@
 """Notices outcomes that are not monotone in the dose: broken at some doses, and held again at harder ones.
 
-Two explanations of the same runs are weighed by their Bayes factor (Kass and Raftery, Journal of the American Statistical
-Association 90, 1995): the dose response of the search, and one that falls at a limit and rises again at a harder dose,
-or the other way round. From 20 on that is strong evidence. Without it nothing is said: few runs prove little.
+Two explanations of the same runs are weighed by their Bayes factor (Kass and Raftery, Journal of the American
+Statistical Association 90, 1995): the dose response of the search, and one that falls at a limit and rises again at a
+harder dose, or the other way round. From 20 on that is strong evidence. Without it nothing is said: few runs prove little.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ _WRONG = np.array([0.02, 0.1, 0.2])
 _PRECISION = 0.05
 
 Pairs = tuple[Floats, Floats]
-_A_WINDOW: Pairs = tuple(_EDGES[each] for each in np.triu_indices(len(_EDGES), 2))
+_FIRST, _LAST = np.triu_indices(len(_EDGES), 2)
+_A_WINDOW: Pairs = (_EDGES[_FIRST], _EDGES[_LAST])
 _ONE_STEP: Pairs = (_EDGES, np.full(len(_EDGES), 2.0))
-"""All beyond the first dose breaks; the reverse is as unlikely as it should be, and halves the other at the most."""
+"""All beyond the first dose breaks."""
 
 
 def is_reversed(trials: Sequence[Trial]) -> bool:

@@ -26,7 +26,7 @@ _MOST_DOSES = 20_000
 
 
 @dataclass(frozen=True)
-class Doses:
+class DoseScale:
     """All doses of a path. `texts` are as they stand in a file; `scale` are the same from 0, the easy end, to 1."""
 
     path: str
@@ -45,14 +45,6 @@ class Doses:
         """The dose nearest to this place on the scale; the end where it lies beyond one."""
         return self.texts[min(range(len(self.scale)), key=lambda number: abs(self.scale[number] - place))]
 
-    def below(self, place: float) -> str:
-        """The hardest dose that is not harder than this place."""
-        return self.texts[max((n for n, each in enumerate(self.scale) if each <= place + 1e-9), default=0)]
-
-    def above(self, place: float) -> str:
-        """The easiest dose that is not easier than this place."""
-        return next((text for text, each in zip(self.texts, self.scale, strict=True) if each >= place - 1e-9), self.texts[-1])
-
     def place(self, option: str, text: str) -> float:
         """Where a dose that an option gives lies on the scale. Raises SpecError unless it lies in the range."""
         try:
@@ -65,7 +57,7 @@ class Doses:
         return place
 
 
-def doses(path: str, easy: str, hard: str, precision: float, takes: Callable[[str], bool]) -> Doses:
+def dose_scale(path: str, easy: str, hard: str, precision: float, takes: Callable[[str], bool]) -> DoseScale:
     """Those from `easy` to `hard`; `takes` says whether a text can stand at the path, for numbers that are not whole.
 
     `precision` is a part of the range. Raises SpecError.
@@ -77,7 +69,7 @@ def doses(path: str, easy: str, hard: str, precision: float, takes: Callable[[st
         raise SpecError(f"--from and --to are both {easy}; give two different doses")
     size = Fraction(kind.units()[unit]) if kind is not None else Fraction(1)
     middle = _plain((first + last) / 2 + Fraction(1, 2) * (((first + last) / 2).denominator == 1))
-    is_whole = kind is None and not ("." in easy + hard) and not takes(middle)
+    is_whole = kind is None and "." not in easy + hard and not takes(middle)
     least = 1 / size if kind is not None else Fraction(1 if is_whole else 0)
     step = max(_round_number(abs(last - first) * Fraction(precision) / _FINER), least)
     count = abs(last - first) / step
@@ -87,7 +79,7 @@ def doses(path: str, easy: str, hard: str, precision: float, takes: Callable[[st
     inner = [number * step for number in range(floor(low / step) + 1, floor(high / step) + 1)]
     numbers = sorted({low, *inner, high}, reverse=last < first)
     scale = tuple(float((each - first) / (last - first)) for each in numbers)
-    return Doses(path, tuple(f"{_plain(each)}{unit}" for each in numbers), scale, tuple(numbers), unit, kind)
+    return DoseScale(path, tuple(f"{_plain(each)}{unit}" for each in numbers), scale, tuple(numbers), unit, kind)
 
 
 def _kind(easy: str, hard: str) -> type[Quantity] | None:
