@@ -31,7 +31,8 @@ from chaoskit.gameday.folder import GamedayFolder
 from chaoskit.gameday.hooks import CommandRunner
 from chaoskit.gameday.preparation import PreparedRun
 from chaoskit.gameday.schedule import Condition, abort_reason, may_begin, shortage
-from chaoskit.report.suite_progress import Pace, SuiteProgress
+from chaoskit.report.runs_progress import Pace, RunsProgress
+from chaoskit.report.suite import run_line
 from chaoskit.spec.suite import Event, SuiteCommand
 from chaoskit.spec.suite_load import LoadedSuite, SuiteRun
 from chaoskit.terminal import complain
@@ -52,7 +53,7 @@ class Surroundings:
     user: Caller | None
     clock: Clock
     interrupts: InterruptHandler
-    progress: SuiteProgress
+    progress: RunsProgress
 
 
 def first_summary(loaded: LoadedSuite, prepared: Iterable[PreparedRun], former: SuiteResult | None) -> SuiteResult:
@@ -234,7 +235,7 @@ class Gameday:
         """Show that a run has ended, or will not begin: once."""
         if run.name in self._untold:
             self._untold.remove(run.name)
-            self._around.progress.end(run)
+            self._around.progress.end(run_line(run))
 
     def _failure(
         self,
