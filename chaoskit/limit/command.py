@@ -22,7 +22,6 @@ from chaoskit.report.limit_documents import DOCUMENTS
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.report.screen import Screen
 from chaoskit.substrate.selection import SubstrateOptions
-from chaoskit.terminal import complain
 from chaoskit.workers.folder import RunsFolder
 from chaoskit.workers.local import LocalWorkers
 
@@ -47,8 +46,6 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     if options.format not in DOCUMENTS:
         raise SpecError(f"--format: found {options.format!r}, expected one of {', '.join(DOCUMENTS)}")
     prepared = prepare(asked, options.where)
-    for warning in prepared.warnings:
-        complain(f"warning: {warning}")
     jobs = (options.jobs or len(os.sched_getaffinity(0))) if prepared.is_virtual else 1
     clock = RealClock()
     folder, former = _folder(prepared, options)

@@ -72,7 +72,6 @@ class PreparedSearch:
     length: int
     requests: int
     at_least: float | None
-    warnings: tuple[str, ...]
     fingerprint: str
 
     def cell(self, name: str, point: Mapping[str, Any], dose: str, seed: int) -> Cell:
@@ -110,7 +109,6 @@ def prepare(asked: Asked, where: SubstrateOptions) -> PreparedSearch:
         length=max(plan.length for plan in found.plans),
         requests=max(map(_requests, found.plans)),
         at_least=None if asked.at_least is None else scale.place("at-least", asked.at_least),
-        warnings=found.warnings,
         fingerprint=hashlib.sha256("\n".join(texts).encode()).hexdigest(),
     )
 

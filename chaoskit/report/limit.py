@@ -154,7 +154,7 @@ def _rows(search: LimitSearch) -> Iterator[tuple[Text, ...]]:
 
 
 def _conditions(found: LimitResult, search: LimitSearch) -> str:
-    """What is worth telling of the network: the round trip in the runs nearest to the limit, and a frontier's values."""
+    """What is worth telling: the round trip in the runs nearest to the limit, and the values of a frontier."""
     at = "".join(f", {value} {dose_name(path)}" for path, value in search.at.items())
     if search.estimate is None or found.path.endswith((".delay", ".jitter")):
         return f" at{at[1:]}" if at else ""

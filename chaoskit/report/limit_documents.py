@@ -67,9 +67,8 @@ def _case(found: LimitResult, search: LimitSearch) -> Xml.Element:
 
 
 def _said(found: LimitResult, search: LimitSearch) -> str:
-    return "; ".join(
-        filter(None, (f"{label(search)}: " * bool(search.at) + sentence(found, search), gate(found, search)))
-    )
+    at = f"{label(search)}: " if search.at else ""
+    return "; ".join(filter(None, (f"{at}{sentence(found, search)}", gate(found, search))))
 
 
 DOCUMENTS = {

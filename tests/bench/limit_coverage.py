@@ -1,7 +1,7 @@
 """Simulates how often the interval of `chaoskit limit` holds the true limit, and how many runs it takes.
 
-`make coverage`. 500 searches of each kind of curve, the limit anywhere in the range, or near its ends. Prints a Markdown
-table. The grid is one of the same precision: every dose in turn, until the interval is as narrow.
+`make coverage`. 500 searches of each kind of curve, the limit anywhere in the range, or near its ends. Prints a
+Markdown table. The grid is one of the same precision: every dose in turn, until the interval is as narrow.
 
 Where the transition is narrow beside the precision, a run's outcome is certain but next to the limit, and the interval
 holds the truth nearly always: it cannot be narrower than the doses between which the outcome changes. `!` marks what

@@ -50,9 +50,7 @@ class LimitRun(_Frozen):
     held: bool | None = Field(default=None, description="Whether every objective held; null: it has no outcome.")
     broken: tuple[str, ...] = Field(default=(), description="The objectives that did not hold.")
     reason: str = Field(default="", description="Why it has no outcome.")
-    round_trip_ms: float | None = Field(
-        default=None, description="The median TCP handshake under a fault."
-    )
+    round_trip_ms: float | None = Field(default=None, description="The median TCP handshake under a fault.")
     requests: int = Field(default=0, description="How many its measured workload sent.")
     seconds: float = 0.0
 
