@@ -50,7 +50,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     clock = RealClock()
     folder, former = _folder(prepared, options)
     with folder, InterruptHandler() as interrupts:
-        summary = former or _first_summary(prepared, jobs)
+        summary = former or first_summary(prepared, jobs)
         screen = None if options.is_quiet else Screen(sys.stderr)
         with LimitProgress(options.budget.max_runs, screen) as progress:
             workers = LocalWorkers(folder.path, jobs, folder.lock, clock)
@@ -64,7 +64,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     return found.exit_code
 
 
-def _first_summary(prepared: PreparedSearch, jobs: int) -> LimitResult:
+def first_summary(prepared: PreparedSearch, jobs: int) -> LimitResult:
     """That before the first run."""
     asked, scale = prepared.asked, prepared.doses
     return LimitResult(

@@ -7,8 +7,9 @@ that left something changed, the search stops. A signal interrupts what runs, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from chaoskit.analysis.limits.dose_response import DoseResponse
@@ -21,11 +22,11 @@ from chaoskit.analysis.limits.limit_result import (
     as_json,
     verdict_of,
 )
-from chaoskit.analysis.limits.outcomes import outcome_of, read_result
+from chaoskit.analysis.limits.outcomes import RunOutcome, read_outcome
 from chaoskit.analysis.limits.reversal import is_reversed
 from chaoskit.analysis.limits.search import Trial
 from chaoskit.clock import Clock
-from chaoskit.errors import NotRestoredError, SpecError
+from chaoskit.errors import NotRestoredError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.folder import display_path
 from chaoskit.limit.request import Budget, PreparedSearch
@@ -43,13 +44,23 @@ _NS = 10**9
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a search runs with."""
+    """What a search runs with. `outcome` is that of the run in a directory."""
 
     folder: RunsFolder
     workers: Workers
     clock: Clock
     interrupts: InterruptHandler
     progress: LimitProgress
+    outcome: Callable[[Path], RunOutcome] = read_outcome
+
+
+@dataclass(frozen=True)
+class _Knowledge:
+    """What these outcomes tell."""
+
+    trials: list[Trial]
+    found: DoseResponse
+    estimate: LimitEstimate
 
 
 class LimitSearching:
@@ -62,6 +73,7 @@ class LimitSearching:
         self._ends = ["" for _ in summary.searches]
         self._begun, self._before = around.clock.now(), summary.seconds
         self._error: EndedCell | None = None
+        self._known: dict[int, _Knowledge] = {}
 
     def run(self) -> LimitResult:
         """Search. Returns the summary of its end. Raises RefusedError when it cannot be written; nothing runs then."""
@@ -91,14 +103,14 @@ class LimitSearching:
             if waiting := [place for place, run in enumerate(runs) if run.state != "ended"]:
                 self._make(number, waiting)
                 continue
-            found = self._learned(runs)
-            if self._prepared.search.where(found) != "open":
+            known = self._learned(number)
+            if known.estimate.where != "open":
                 return
             count, self._ends[number] = self._allowed(runs)
             if self._ends[number]:
                 return
             first = len(runs)
-            chosen = self._prepared.search.next_doses(found, count, is_first=not runs)
+            chosen = self._prepared.search.next_doses(known.found, count, is_first=not runs)
             runs += [self._planned(runs, place, first + more) for more, place in enumerate(chosen)]
 
     def _planned(self, runs: Sequence[LimitRun], place: float, number: int) -> LimitRun:
@@ -135,7 +147,9 @@ class LimitSearching:
             if end.code == NotRestoredError.exit_code or self._errors() + 1 >= _MOST_ERRORS:
                 self._error = end
         else:
-            changed |= _outcome(end)
+            found = self._around.outcome(end.directory)
+            changed |= {"held": found.held, "broken": found.broken, "reason": found.why}
+            changed |= {"round_trip_ms": found.round_trip_ms, "requests": found.requests}
         self._set(number, [place], **changed)
         current = self._current()
         progress.end(current, current.searches[number], self._searches[number][place])
@@ -176,8 +190,13 @@ class LimitSearching:
                 return 0, f"a run takes {Duration(longest // _NS * _NS)}, and {rest} of --max-time are left"
         return batch, ""
 
-    def _learned(self, runs: Sequence[LimitRun]) -> DoseResponse:
-        return self._prepared.search.learned(_trials(runs))
+    def _learned(self, number: int) -> _Knowledge:
+        """What the runs of this search tell, computed once for the same outcomes."""
+        trials = _trials(self._searches[number])
+        if number not in self._known or self._known[number].trials != trials:
+            found = self._prepared.search.learned(trials)
+            self._known[number] = _Knowledge(trials, found, _estimate(self._prepared, found, trials))
+        return self._known[number]
 
     def _set(self, number: int, places: Sequence[int], **changed: Any) -> None:
         runs = self._searches[number]
@@ -187,25 +206,20 @@ class LimitSearching:
             self._write()
 
     def _current(self) -> LimitResult:
-        searches = tuple(
-            self._summarized(point, runs, end)
-            for point, runs, end in zip(self._prepared.points, self._searches, self._ends, strict=True)
-        )
+        searches = tuple(map(self._summarized, range(len(self._searches))))
         seconds = self._before + self._elapsed() / _NS
         return self._summary.model_copy(update={"searches": searches, "seconds": seconds})
 
-    def _summarized(self, point: Mapping[str, Any], runs: Sequence[LimitRun], end: str) -> LimitSearch:
-        trials = _trials(runs)
-        if not trials:
-            return LimitSearch(at={key: str(value) for key, value in point.items()}, runs=tuple(runs), ended=end)
-        estimate = _estimate(self._prepared, self._learned(runs), trials)
-        at_least = self._prepared.at_least
+    def _summarized(self, number: int) -> LimitSearch:
+        point, at_least = self._prepared.points[number], self._prepared.at_least
+        known = self._learned(number)
+        estimate = known.estimate if known.trials else None
         return LimitSearch(
             at={key: str(value) for key, value in point.items()},
-            runs=tuple(runs),
+            runs=tuple(self._searches[number]),
             estimate=estimate,
-            ended=end,
-            verdict=None if at_least is None else verdict_of(estimate, at_least),
+            ended=self._ends[number],
+            verdict=None if at_least is None or estimate is None else verdict_of(estimate, at_least),
         )
 
     def _write(self) -> None:
@@ -221,31 +235,15 @@ def _trials(runs: Sequence[LimitRun]) -> list[Trial]:
     return [Trial(run.place, run.held) for run in runs if run.state == "ended" and run.held is not None]
 
 
-def _outcome(end: EndedCell) -> dict[str, Any]:
-    """What its result tells."""
-    try:
-        result = read_result(end.directory)
-    except SpecError as error:
-        return {"reason": str(error)}
-    found = outcome_of(result)
-    return {
-        "held": found.held,
-        "broken": found.broken,
-        "reason": found.why,
-        "round_trip_ms": found.round_trip_ms,
-        "requests": result.overall.started,
-    }
-
-
 def _estimate(prepared: PreparedSearch, found: DoseResponse, trials: Sequence[Trial]) -> LimitEstimate:
-    """In doses: the limit is the dose nearest to the middle of its distribution."""
+    """In doses: the limit is the hardest dose below the middle of its distribution."""
     low, high = found.interval()
     middle, scale = found.quantile(0.5), prepared.doses
     return LimitEstimate(
         where=prepared.search.where(found),
-        dose=scale.text(middle) if 0 <= middle <= 1 else None,
-        low=scale.text(low) if low >= 0 else None,
-        high=scale.text(high) if high <= 1 else None,
+        dose=scale.easier(middle) if 0 <= middle <= 1 else None,
+        low=scale.easier(low) if low >= 0 else None,
+        high=scale.harder(high) if high <= 1 else None,
         low_place=low,
         high_place=high,
         is_reversed=is_reversed(trials),

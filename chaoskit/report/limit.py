@@ -66,9 +66,8 @@ def sentence(found: LimitResult, search: LimitSearch) -> str:
             said = f"is broken already at {found.easy} {noun}{conditions}, by {search.breaks_first}"
             first = ""
         case _:
-            interval = (
-                f" ({estimate.low or f'{found.easy} or less hard'} to {estimate.high or f'{found.hard} or more'})"
-            )
+            ends = estimate.low or f"before {found.easy}", estimate.high or f"beyond {found.hard}"
+            interval = f" ({' to '.join(ends)})"
             about = "about " if estimate.where == "open" else ""
             dose = estimate.dose or (found.hard if estimate.high is None else found.easy)
             said = f"holds {preposition} {about}{dose} {noun}{conditions}{interval}"
@@ -159,10 +158,8 @@ def _conditions(found: LimitResult, search: LimitSearch) -> str:
     if search.estimate is None or found.path.endswith((".delay", ".jitter")):
         return f" at{at[1:]}" if at else ""
     middle = (search.estimate.low_place + search.estimate.high_place) / 2
-    runs = sorted(
-        (run for run in search.runs if run.round_trip_ms is not None), key=lambda run: abs(run.place - middle)
-    )
-    trips = [run.round_trip_ms for run in runs[:_NEAREST] if run.round_trip_ms is not None]
+    runs = sorted(search.runs, key=lambda run: abs(run.place - middle))
+    trips = [run.round_trip_ms for run in runs if run.round_trip_ms is not None][:_NEAREST]
     if trips:
         return f" at {format_value(median(trips), 'ms')} round trip{at}"
     return f" at{at[1:]}" if at else ""

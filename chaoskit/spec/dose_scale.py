@@ -8,6 +8,7 @@ numbers; a path that takes whole numbers only has whole doses.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,6 +24,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 _FINER = 5
 """Doses in the asked precision."""
 _MOST_DOSES = 20_000
+_CLOSE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class DoseScale:
     def text(self, place: float) -> str:
         """The dose nearest to this place on the scale; the end where it lies beyond one."""
         return self.texts[min(range(len(self.scale)), key=lambda number: abs(self.scale[number] - place))]
+
+    def easier(self, place: float) -> str:
+        """The hardest dose that is not harder than this place."""
+        return self.texts[max(0, bisect_right(self.scale, place + _CLOSE) - 1)]
+
+    def harder(self, place: float) -> str:
+        """The easiest dose that is not easier than this place."""
+        return self.texts[min(len(self.scale) - 1, bisect_left(self.scale, place - _CLOSE))]
 
     def place(self, option: str, text: str) -> float:
         """Where a dose that an option gives lies on the scale. Raises SpecError unless it lies in the range."""

@@ -1,14 +1,14 @@
 """Says of a run whether its objectives held, by what it measured.
 
 Rules: a run held where the measured value of every objective is on the good side of its bound, and broke where one is
-not. More is not asked of a single run: near the limit most of them are undecided by themselves, and it is the search that
-is sure, by many. A run has no outcome where it measured nothing that counts: an objective has no
-value, the fault did not come about as requested, or the client was too slow.
+not. More is not asked of a single run: near the limit most of them are undecided by themselves, and it is the search
+that is sure, by many. A run has no outcome where it measured nothing that counts: an objective has no value, the fault
+did not come about as requested, or the client was too slow.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -32,11 +32,19 @@ class RunOutcome:
     broken: tuple[str, ...] = ()
     why: str = ""
     round_trip_ms: float | None = None
+    requests: int = 0
 
 
-def read_result(run: Path) -> Result:
-    """What a run wrote. Raises SpecError when it is missing or damaged."""
-    file = run / "result.json"
+def read_outcome(run: Path) -> RunOutcome:
+    """That of the run in this directory; none where its result is missing or damaged."""
+    try:
+        result = _read(run / "result.json")
+    except SpecError as error:
+        return RunOutcome(None, why=str(error))
+    return replace(outcome_of(result), round_trip_ms=_round_trip(result), requests=result.overall.started)
+
+
+def _read(file: Path) -> Result:
     text = read_document(file)
     if text is None:
         raise SpecError(f"{file} is missing: the run had no result")
@@ -49,7 +57,6 @@ def read_result(run: Path) -> Result:
 def outcome_of(result: Result) -> RunOutcome:
     """That of a run which ended by itself."""
     everything = [*result.objectives, *(each for other in result.workloads for each in other.objectives)]
-    round_trip = _round_trip(result)
     if not everything:
         return RunOutcome(None, why="it has no objective")
     if result.health.overloaded or any(other.overloaded for other in result.workloads):
@@ -60,8 +67,8 @@ def outcome_of(result: Result) -> RunOutcome:
     broken = tuple(text for text, holds in held.items() if holds is False)
     if not broken and None in held.values():
         why = next(each.reason for each in everything if _held(each) is None)
-        return RunOutcome(None, why=why, round_trip_ms=round_trip)
-    return RunOutcome(not broken, broken, round_trip_ms=round_trip)
+        return RunOutcome(None, why=why)
+    return RunOutcome(not broken, broken)
 
 
 def _held(objective: ObjectiveResult) -> bool | None:

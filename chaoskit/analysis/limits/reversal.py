@@ -2,7 +2,8 @@
 
 Two explanations of the same runs are weighed by their Bayes factor (Kass and Raftery, Journal of the American
 Statistical Association 90, 1995): the dose response of the search, and one that falls at a limit and rises again at a
-harder dose, or the other way round. From 20 on that is strong evidence. Without it nothing is said: few runs prove little.
+harder dose, or the other way round. From 20 on that is strong evidence. Without it nothing is said: few runs prove
+little, and nothing is known of doses that were not tried.
 """
 
 from __future__ import annotations
