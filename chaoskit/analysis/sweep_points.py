@@ -7,7 +7,7 @@ run had had them all, and an interval is as narrow as so many streams allow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -19,6 +19,7 @@ from chaoskit.analysis.run_comparison.measured import MeasuredRun, measure
 from chaoskit.analysis.run_comparison.repeats import counted_once
 from chaoskit.analysis.run_comparison.sides import Key, Side
 from chaoskit.analysis.statistics.estimates import scale, unit
+from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.analysis.streams.populations import EVERYBODY
 from chaoskit.analysis.summaries import IntervalEstimate
 from chaoskit.analysis.sweep_result import SweepResult
@@ -95,15 +96,16 @@ def measure_point(sweep: SweepResult, place: int, folder: Path) -> MeasuredPoint
         name=point.name,
         values=point.values,
         runs=len(runs),
-        streams=_streams(pooled),
+        streams=sum(len(each.streams) for each in _samples(side)) if side is not None else 0,
         verdicts={word: verdicts.count(word) for word in dict.fromkeys(sorted(verdicts))},
         reasons=tuple(reasons),
         metrics=tuple(_metrics(side)) if side is not None else (),
     )
 
 
-def _streams(runs: Iterable[MeasuredRun]) -> int:
-    return sum(len(sample.streams) for run in runs for sample in run.workloads[""].samples.values())
+def _samples(side: Side) -> Iterator[PhaseSamples]:
+    """Those of its phases."""
+    return (side.sample(Key("", EVERYBODY, phase, "ttft_p50")) for phase in side.phases(""))
 
 
 def _metrics(side: Side) -> Iterator[PointMetric]:
