@@ -122,6 +122,7 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 
 coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth, and comparisons of runs err; prints tables, in minutes
 	@nice -n 10 $(PYTHON_IN) tests/bench/coverage.py
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests nice -n 10 $(PYTHON_IN) tests/bench/limit_coverage.py
 	@PYTHONPATH=tests nice -n 10 $(PYTHON_IN) tests/bench/compared_pairs.py
 
 parity: .venv/.tests .venv/.parity  ## measure the same streams with chaoskit, AIPerf and GuideLLM; prints a table

@@ -41,7 +41,7 @@ def limit(
     jobs: Annotated[
         int | None, typer.Option(min=1, max=64, help="Runs side by side in virtual time. Default: the processors.")
     ] = None,
-    format: Annotated[str, typer.Option(metavar="NAME", help="console, json or junit.")] = "console",
+    format: Annotated[str, typer.Option(metavar="NAME", help="console, json, junit, svg or png.")] = "console",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
     substrate: Annotated[
         SubstrateName, typer.Option(help="Where labs run: this kernel, or User-Mode Linux guests.")

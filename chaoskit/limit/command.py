@@ -18,7 +18,7 @@ from chaoskit.limit.run import LimitSearching, Surroundings
 from chaoskit.records.directory import make_next
 from chaoskit.report.formats.destinations import put_out
 from chaoskit.report.limit import render
-from chaoskit.report.limit_documents import DOCUMENTS
+from chaoskit.report.limit_documents import document_of
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.report.screen import Screen
 from chaoskit.substrate.selection import SubstrateOptions
@@ -43,8 +43,7 @@ class LimitOptions:
 
 def run_limit(asked: Asked, options: LimitOptions) -> int:
     """Search, and show the result. Returns the exit code."""
-    if options.format not in DOCUMENTS:
-        raise SpecError(f"--format: found {options.format!r}, expected one of {', '.join(DOCUMENTS)}")
+    document = document_of(options.format)
     prepared = prepare(asked, options.where)
     jobs = (options.jobs or len(os.sched_getaffinity(0))) if prepared.is_virtual else 1
     clock = RealClock()
@@ -60,7 +59,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     if options.format == "console":
         render(found, Screen())
     else:
-        put_out(lambda file: DOCUMENTS[options.format].write(found, file))
+        put_out(lambda file: document.write(found, file))
     return found.exit_code
 
 

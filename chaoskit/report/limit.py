@@ -7,10 +7,11 @@ from statistics import median
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from chaoskit.analysis.formatting import format_value
-from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch
+from chaoskit.analysis.limits.limit_result import LimitEstimate, LimitResult, LimitRun, LimitSearch
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report.console import print_sections, two_columns
 from chaoskit.report.dose_names import dose_name
@@ -66,11 +67,9 @@ def sentence(found: LimitResult, search: LimitSearch) -> str:
             said = f"is broken already at {found.easy} {noun}{conditions}, by {search.breaks_first}"
             first = ""
         case _:
-            ends = estimate.low or f"before {found.easy}", estimate.high or f"beyond {found.hard}"
-            interval = f" ({' to '.join(ends)})"
             about = "about " if estimate.where == "open" else ""
             dose = estimate.dose or (found.hard if estimate.high is None else found.easy)
-            said = f"holds {preposition} {about}{dose} {noun}{conditions}{interval}"
+            said = f"holds {preposition} {about}{dose} {noun}{conditions} ({_interval(found, estimate)})"
     if estimate.is_reversed:
         first += "; but it is not monotone: it held again at harder doses than some that broke it"
     return f"{said}{first}"
@@ -86,6 +85,17 @@ def gate(found: LimitResult, search: LimitSearch) -> str:
         case "broken":
             return f"--at-least {found.at_least}: broken"
     return f"--at-least {found.at_least}: undecided, for the interval encloses it; give a finer --precision"
+
+
+def said_of(found: LimitResult, search: LimitSearch) -> str:
+    """All that is said of a search, on one line."""
+    at = f"{label(search)}: " if len(found.searches) > 1 else ""
+    return "; ".join(filter(None, (f"{at}{sentence(found, search)}", gate(found, search))))
+
+
+def said(found: LimitResult) -> str:
+    """All that is said, on one line."""
+    return "; ".join(said_of(found, search) for search in found.searches)
 
 
 def label(search: LimitSearch) -> str:
@@ -113,31 +123,55 @@ def outcome(run: LimitRun) -> Text:
 def _parts(found: LimitResult) -> Iterator[RenderableType]:
     title = styled(found.name, "bold").append(f"  {counted(len(found.runs), 'run')}", "not bold dim")
     yield title.append(f", {found.path} from {found.easy} to {found.hard}", "not bold dim")
-    for search in found.searches:
-        table = plain_table()
-        for header in ("dose", "held", "broke"):
-            table.add_column(header, header_style="dim", justify="right")
-        table.add_column("by", header_style="dim", overflow="fold")
-        for row in _rows(search):
-            table.add_row(*row)
-        if search.at:
-            yield styled(f"  {label(search)}", "bold")
-        yield Padding(table, (0, 0, 0, 2))
+    is_frontier = len(found.searches) > 1
+    yield Padding(_frontier(found) if is_frontier else _doses(found.searches[0]), (0, 0, 0, 2))
     rows: list[tuple[RenderableType, RenderableType]] = []
     if found.folder:
         rows.append((Text("records", style="dim"), styled(found.folder)))
     rows.append((Text("took", style="dim"), Text(seconds(round(found.seconds * _NS)))))
     for search in found.searches:
-        rows += [(Text("note", style="dim"), styled(f"ended by {search.ended}"))] if search.ended else []
+        at = f"{label(search)}: " if is_frontier else ""
+        rows += [(Text("ended", style="dim"), styled(f"{at}by {search.ended}"))] if search.ended else []
         rows += [(Text("gate", style="dim"), styled(gate(found, search)))] if search.verdict else []
     if found.detail:
         rows.append((Text("why", style="dim"), styled(found.detail)))
     style = {0: VERDICT_STYLES["met"], 1: VERDICT_STYLES["broken"]}.get(found.exit_code, "bold magenta")
     for number, search in enumerate(found.searches):
         word = headline(found) if number == 0 else ""
-        at = f"{label(search)}: " if search.at else ""
-        rows.append((Text(word, style=style), styled(f"{at}{sentence(found, search)}")))
+        rows.append((Text(word, style=style), styled(sentence(found, search))))
     yield two_columns(rows, indent=0)
+
+
+def _frontier(found: LimitResult) -> Table:
+    """A row for each search."""
+    table = plain_table()
+    for header in ("at", "limit", "95 % interval", "runs"):
+        table.add_column(header, header_style="dim", no_wrap=header != "at")
+    table.add_column("breaks first", header_style="dim", overflow="fold")
+    for search in found.searches:
+        estimate, limit, interval = search.estimate, "", ""
+        if estimate is not None:
+            beyond = {"above": f"beyond {found.hard}", "below": f"before {found.easy}"}
+            limit = beyond.get(estimate.where) or estimate.dose or ""
+            interval = "" if estimate.where in beyond else _interval(found, estimate)
+        cells = (label(search), limit, interval, str(len(search.runs)), search.breaks_first or "")
+        table.add_row(*map(styled, cells))
+    return table
+
+
+def _doses(search: LimitSearch) -> Table:
+    """A row for each dose."""
+    table = plain_table()
+    for header in ("dose", "held", "broke"):
+        table.add_column(header, header_style="dim", justify="right")
+    table.add_column("by", header_style="dim", overflow="fold")
+    for row in _rows(search):
+        table.add_row(*row)
+    return table
+
+
+def _interval(found: LimitResult, estimate: LimitEstimate) -> str:
+    return f"{estimate.low or f'before {found.easy}'} to {estimate.high or f'beyond {found.hard}'}"
 
 
 def _rows(search: LimitSearch) -> Iterator[tuple[Text, ...]]:

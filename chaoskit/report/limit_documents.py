@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 from xml.etree import ElementTree as Xml
 
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitSearch, as_json
-from chaoskit.report.junit_text import attribute, count, document, outcome
-from chaoskit.report.limit import gate, headline, label, render, sentence
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.report.junit_text import attribute, content, count, document, outcome
+from chaoskit.report.limit import headline, label, render, said, said_of
 from chaoskit.report.screen import Screen
 
 _WIDTH = 100  # columns
@@ -18,10 +20,11 @@ _WIDTH = 100  # columns
 
 @dataclass(frozen=True)
 class Document:
-    """A format: the file that it usually is, and how it is written."""
+    """A format: the file that it usually is, how it is written, and whether it is text."""
 
     file: str
     write: Callable[[LimitResult, BinaryIO], None]
+    is_text: bool = True
 
 
 def _console(found: LimitResult, file: BinaryIO) -> None:
@@ -34,7 +37,19 @@ def _json(found: LimitResult, file: BinaryIO) -> None:
     file.write(as_json(found).encode("ascii"))
 
 
+def _plot(kind: str, found: LimitResult, file: BinaryIO) -> None:
+    try:
+        from chaoskit.report.plots import figures, limit  # here, not at the top: they load an extra
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        raise RefusedError("plots need matplotlib: pip install 'chaoskit[plots]'") from None
+
+    figures.save(limit.figure(found), file, kind)
+
+
 def _junit(found: LimitResult, file: BinaryIO) -> None:
+    """A case for each search, and an error for runs that ended all of it."""
     cases = [_case(found, search) for search in found.searches]
     if found.error_code is not None:
         cases.append(Xml.Element("testcase", classname=attribute(found.name), name="the runs of the search"))
@@ -44,8 +59,7 @@ def _junit(found: LimitResult, file: BinaryIO) -> None:
     whole.set("time", f"{found.seconds:.3f}")
     whole.set("timestamp", attribute(found.started))
     properties = Xml.SubElement(whole, "properties")
-    said = "; ".join(filter(None, (_said(found, search) for search in found.searches)))
-    for key, value in {"headline": f"{headline(found)}: {said}", "exit-code": str(found.exit_code)}.items():
+    for key, value in {"headline": f"{headline(found)}: {said(found)}", "exit-code": str(found.exit_code)}.items():
         Xml.SubElement(properties, "property", name=key, value=attribute(value))
     whole.extend(cases)
     file.write(document([whole]))
@@ -55,25 +69,29 @@ def _case(found: LimitResult, search: LimitSearch) -> Xml.Element:
     name = f"limit of {found.path}" + (f" at {label(search)}" if search.at else "")
     seconds = sum(run.seconds for run in search.runs)
     case = Xml.Element("testcase", classname=attribute(found.name), name=attribute(name), time=f"{seconds:.3f}")
-    said = _said(found, search)
+    text = said_of(found, search)
     match search.exit_code:
         case 1:
-            outcome(case, "failure", "broken", said)
+            outcome(case, "failure", "broken", text)
         case 5:
-            outcome(case, "skipped", "undecided", said)
+            outcome(case, "skipped", "undecided", text)
         case _:
-            Xml.SubElement(case, "system-out").text = attribute(said)
+            Xml.SubElement(case, "system-out").text = content(text)
     return case
-
-
-def _said(found: LimitResult, search: LimitSearch) -> str:
-    at = f"{label(search)}: " if search.at else ""
-    return "; ".join(filter(None, (f"{at}{sentence(found, search)}", gate(found, search))))
 
 
 DOCUMENTS = {
     "console": Document("report.txt", _console),
     "json": Document("report.json", _json),
     "junit": Document("junit.xml", _junit),
+    "png": Document("limit.png", partial(_plot, "png"), is_text=False),
+    "svg": Document("limit.svg", partial(_plot, "svg")),
 }
 """By the name of the format, as for runs."""
+
+
+def document_of(name: str) -> Document:
+    """The format of this name. Raises SpecError where a search has it not."""
+    if name not in DOCUMENTS:
+        raise SpecError(f"--format: found {name!r}, and a search for a limit has {', '.join(DOCUMENTS)}")
+    return DOCUMENTS[name]
