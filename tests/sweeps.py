@@ -18,9 +18,9 @@ from chaoskit.report.runs_progress import RunsProgress
 from chaoskit.report.screen import Screen
 from chaoskit.spec.overrides import parse_variations
 from chaoskit.substrate.selection import SubstrateOptions
-from chaoskit.sweep.folder import SweepFolder
-from chaoskit.sweep.plan import SweepPlan, plan_sweep
-from chaoskit.sweep.run import Surroundings, Sweep, first_journal
+from chaoskit.sweep.cell_runs import Surroundings, Sweep, first_journal
+from chaoskit.sweep.cells import SweepPlan, plan_sweep
+from chaoskit.sweep.sweep_folder import SweepFolder
 from chaoskit.workers.local import LocalWorkers
 
 EXPERIMENT = """\

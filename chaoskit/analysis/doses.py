@@ -1,4 +1,4 @@
-"""Reads the values of a sweep's axis as numbers of one unit, so that a metric can be drawn against them."""
+"""Reads the values of a sweep's axis as numbers of one unit, to draw metrics against them."""
 
 from __future__ import annotations
 

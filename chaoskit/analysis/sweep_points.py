@@ -1,4 +1,4 @@
-"""Measures the points of a sweep: each metric of each phase, from the raw records of all its repeats together.
+"""Measures the points of a sweep: every metric, from the raw records of all its repeats together.
 
 Rules: a point is measured once, when all its cells have ended, into `points/NAME.json`; without that file it is
 measured again from its run directories. The repeats differ by their seeds, so that their streams are pooled as if one

@@ -1,4 +1,4 @@
-"""Defines the journal of a sweep: `sweep.json` is exactly this. What was measured is in `sweep_points`.
+"""Defines the journal of a sweep, `sweep.json`; what was measured is in `sweep_points`.
 
 Rules: a cell is `running` in it before it begins. What is `ended` is never run again; everything else is.
 """

@@ -63,7 +63,7 @@ def sweep(
     from chaoskit.spec.overrides import parse_settings, parse_variations
     from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
-    from chaoskit.sweep.command import SweepOptions, run_sweep
+    from chaoskit.sweep.start import SweepOptions, run_sweep
 
     values, varied = parse_settings(set_ or []), parse_variations(vary or [])
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))

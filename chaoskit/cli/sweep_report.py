@@ -10,7 +10,7 @@ from chaoskit.analysis.sweep_result import load_sweep
 from chaoskit.errors import SpecError
 from chaoskit.report.formats.destinations import put_out, replace_file
 from chaoskit.report.screen import Screen
-from chaoskit.report.sweep import headline, render, summary
+from chaoskit.report.sweep_console import headline, render, summary
 from chaoskit.report.sweep_documents import DOCUMENTS, chosen
 from chaoskit.terminal import note
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.analysis.suite_result import SuiteResult
-from chaoskit.clock import RealClock
+from chaoskit.clock import RealClock, date_in_name
 from chaoskit.conduct.sudo_caller import caller
 from chaoskit.execution.interrupts import InterruptHandler
-from chaoskit.execution.options import date_in_name
 from chaoskit.gameday.folder import GamedayFolder, latest
 from chaoskit.gameday.preparation import Place, check_commands, prepare
 from chaoskit.gameday.run import Gameday, Surroundings, first_summary, restore_interrupted

@@ -16,7 +16,7 @@ from chaoskit.analysis.suite_result import LOCK, SUMMARY, SuiteResult, as_json, 
 from chaoskit.errors import SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.directory import cannot_write, make_next
-from chaoskit.workers.folder import RunsFolder
+from chaoskit.workers.runs_folder import RunsFolder
 
 COPY = "gameday.yaml"
 

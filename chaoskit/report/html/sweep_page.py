@@ -12,7 +12,7 @@ from chaoskit.analysis.sweep_points import SweepMeasurement
 from chaoskit.report.html import assets, sections
 from chaoskit.report.html.blocks import blocks
 from chaoskit.report.html.page import environment
-from chaoskit.report.sweep import headline, overview, summary
+from chaoskit.report.sweep_console import headline, overview, summary
 
 
 def render(found: SweepMeasurement, picture: bytes) -> Iterator[str]:

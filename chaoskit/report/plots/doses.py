@@ -1,4 +1,4 @@
-"""Draws the dose response of a sweep: each metric against the values of an axis, a line for each phase.
+"""Draws the dose response of a sweep: each metric against an axis, a line for each phase.
 
 The band is the 95 % interval. Other axes have lines of their own, told in the legend. An axis without numbers has its
 values as words, in their order.
@@ -22,7 +22,7 @@ from chaoskit.analysis.result import Unit
 from chaoskit.analysis.sweep_points import MeasuredPoint, SweepMeasurement
 from chaoskit.report.plots.figures import Plot, entitle
 from chaoskit.report.plots.styles import DASHES, MARKERS, PHASES, SETTINGS, plain
-from chaoskit.report.sweep import headline, summary
+from chaoskit.report.sweep_console import headline, summary
 from chaoskit.spec.metrics import HEADLINES
 from chaoskit.terminal import shortened
 
@@ -50,10 +50,10 @@ def figure(found: SweepMeasurement) -> Plot:
     with matplotlib.rc_context(SETTINGS):
         plot = Plot(figsize=(11.0, 0.8 + 2.9 * rows), layout="constrained")
         entitle(plot, f"{found.sweep.name}: {headline(found.sweep)}, {summary(found.sweep)}")
-        panels = plot.subplots(rows, _COLUMNS, squeeze=False).flat
+        panels = list(plot.subplots(rows, _COLUMNS, squeeze=False).flat)
         for axes, (metric, unit) in zip(panels, metrics.items(), strict=False):
             _panel(axes, found, metric, unit)
-        for axes in list(panels)[len(metrics) :]:
+        for axes in panels[len(metrics) :]:
             axes.set_axis_off()
     return plot
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from chaoskit.report.suite_progress import Pace, remaining
 
 from chaoskit.gameday.schedule import may_begin
+from chaoskit.report.runs_progress import Pace, remaining
 
 S = 10**9
 

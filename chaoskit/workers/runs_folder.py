@@ -1,4 +1,4 @@
-"""Holds a folder of run directories open and locked: a document that says what was done, and what is repeated aside.
+"""Holds a folder of run directories open and locked, with a document that says what was done.
 
     NAME/             a run directory for each cell
     interrupted.runs/ the directories of runs that were interrupted and repeated

@@ -1,4 +1,4 @@
-"""Holds the folder of a sweep: its journal, the run directory of each cell, and what each point measured.
+"""Holds the folder of a sweep: its journal, its run directories, and what each point measured.
 
 sweep.json        the journal: every cell and how it ended, replaced atomically before and after each cell
 experiment.yaml   the experiment file as it was
@@ -21,7 +21,7 @@ from chaoskit.folder import display_path
 from chaoskit.records.directory import EXPERIMENT, OUTCOME, PLAN, PROVENANCE, cannot_write, make_next
 from chaoskit.report.result_json import NAME as RESULT
 from chaoskit.terminal import ascii_json
-from chaoskit.workers.folder import RunsFolder
+from chaoskit.workers.runs_folder import RunsFolder
 
 _RESULTS = frozenset({EXPERIMENT, PLAN, PROVENANCE, OUTCOME, RESULT})
 """The files of a run that stay where only results are kept."""

@@ -16,10 +16,10 @@ from chaoskit.clock import Clock, wall
 from chaoskit.errors import SpecError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.report.runs_progress import Pace, RunsProgress
-from chaoskit.report.sweep import cell_line
+from chaoskit.report.sweep_console import cell_line
 from chaoskit.sweep import resources
-from chaoskit.sweep.folder import SweepFolder
-from chaoskit.sweep.plan import PlannedCell, SweepPlan
+from chaoskit.sweep.cells import PlannedCell, SweepPlan
+from chaoskit.sweep.sweep_folder import SweepFolder
 from chaoskit.workers.cell import EndedCell, Workers
 
 _TICK = 200_000_000  # ns

@@ -11,19 +11,18 @@ from typing import Any
 
 from chaoskit.analysis.sweep_points import load_measurement
 from chaoskit.analysis.sweep_result import Kept, SweepResult
-from chaoskit.clock import RealClock
+from chaoskit.clock import RealClock, date_in_name
 from chaoskit.errors import SpecError
 from chaoskit.execution.interrupts import InterruptHandler
-from chaoskit.execution.options import date_in_name
 from chaoskit.report.runs_progress import RunsProgress
 from chaoskit.report.screen import Screen
-from chaoskit.report.sweep import render
+from chaoskit.report.sweep_console import render
 from chaoskit.report.sweep_documents import write_documents
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.sweep import resources
-from chaoskit.sweep.folder import SweepFolder
-from chaoskit.sweep.plan import SweepPlan, plan_sweep
-from chaoskit.sweep.run import Surroundings, Sweep, first_journal
+from chaoskit.sweep.cell_runs import Surroundings, Sweep, first_journal
+from chaoskit.sweep.cells import SweepPlan, plan_sweep
+from chaoskit.sweep.sweep_folder import SweepFolder
 from chaoskit.workers.local import LocalWorkers
 
 FOLDERS = Path("sweeps")

@@ -1,4 +1,4 @@
-"""Plans a sweep: its points, which are combinations of values, and its cells, which repeat a point with other seeds.
+"""Plans a sweep: its points, and its cells, which repeat a point with other seeds.
 
 Rules: the seeds of a point's repeats are that of its experiment and those after it, the same at every point, so that
 points differ by their values alone. The name of a cell follows from its values and its seed, so that more values or
