@@ -12,15 +12,15 @@ from chaoskit.analysis.limits.limit_result import LOCK, LimitResult
 from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.clock import RealClock
 from chaoskit.execution.interrupts import InterruptHandler
-from chaoskit.limit.command import first_summary
-from chaoskit.limit.options import asked_of
-from chaoskit.limit.request import Budget, PreparedSearch, prepare
-from chaoskit.limit.run import LimitSearching, Surroundings
+from chaoskit.limit.limit_command import first_summary
+from chaoskit.limit.limit_options import asked_of
+from chaoskit.limit.prepared_search import Budget, PreparedSearch, prepare
+from chaoskit.limit.search_runs import LimitSearching, Surroundings
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.report.screen import Screen
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.workers.cell import Cell, EndedCell
-from chaoskit.workers.folder import RunsFolder
+from chaoskit.workers.runs_folder import RunsFolder
 
 PATH = "faults.wifi.netem.loss"
 BREAKS = "stalls_per_minute < 5 during wifi"

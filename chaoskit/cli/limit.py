@@ -56,8 +56,8 @@ def limit(
     Each run tells where the next one is worth most. At the limit one run in two holds. The exit code is 1 where --from
     is broken already, and 5 where the limit is not known as precisely as asked.
     """
-    from chaoskit.limit.command import LimitOptions, run_limit
-    from chaoskit.limit.options import asked_of, budget_of
+    from chaoskit.limit.limit_command import LimitOptions, run_limit
+    from chaoskit.limit.limit_options import asked_of, budget_of
     from chaoskit.substrate.selection import SubstrateOptions
 
     asked = asked_of(file, vary, (from_, to), precision, set_ or [], variant, at_least)

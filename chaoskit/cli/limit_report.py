@@ -8,7 +8,7 @@ from pathlib import Path
 from chaoskit.analysis.limits.limit_result import load_limit
 from chaoskit.errors import SpecError
 from chaoskit.report.formats.destinations import put_out, replace_file
-from chaoskit.report.limit import headline, render, said
+from chaoskit.report.limit_console import headline, render, said
 from chaoskit.report.limit_documents import document_of
 from chaoskit.report.screen import Screen
 from chaoskit.terminal import note

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as Xml
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitSearch, as_json
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.report.junit_text import attribute, content, count, document, outcome
-from chaoskit.report.limit import headline, label, render, said, said_of
+from chaoskit.report.limit_console import headline, label, render, said, said_of
 from chaoskit.report.screen import Screen
 
 _WIDTH = 100  # columns
@@ -39,13 +39,13 @@ def _json(found: LimitResult, file: BinaryIO) -> None:
 
 def _plot(kind: str, found: LimitResult, file: BinaryIO) -> None:
     try:
-        from chaoskit.report.plots import figures, limit  # here, not at the top: they load an extra
+        from chaoskit.report.plots import figures, limit_figure  # here, not at the top: they load an extra
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
         raise RefusedError("plots need matplotlib: pip install 'chaoskit[plots]'") from None
 
-    figures.save(limit.figure(found), file, kind)
+    figures.save(limit_figure.figure(found), file, kind)
 
 
 def _junit(found: LimitResult, file: BinaryIO) -> None:

@@ -14,9 +14,9 @@ from made_limits import BREAKS, Behaviour, breaks_beyond, prepared, search
 from chaoskit.analysis.limits.limit_result import LimitResult, load_limit
 from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.errors import SpecError
-from chaoskit.limit.options import asked_of
-from chaoskit.limit.request import Budget
-from chaoskit.report.limit import sentence
+from chaoskit.limit.limit_options import asked_of
+from chaoskit.limit.prepared_search import Budget
+from chaoskit.report.limit_console import sentence
 from chaoskit.report.limit_documents import DOCUMENTS
 from chaoskit.units import Duration
 from chaoskit.workers.cell import Cell

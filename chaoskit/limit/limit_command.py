@@ -8,22 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.analysis.limits.limit_result import LOCK, SUMMARY, LimitResult, LimitSearch, load_limit
-from chaoskit.clock import RealClock, wall
+from chaoskit.clock import RealClock, date_in_name, wall
 from chaoskit.errors import SpecError
 from chaoskit.execution.interrupts import InterruptHandler
-from chaoskit.execution.options import date_in_name
 from chaoskit.folder import display_path
-from chaoskit.limit.request import Asked, Budget, PreparedSearch, prepare
-from chaoskit.limit.run import LimitSearching, Surroundings
+from chaoskit.limit.prepared_search import Asked, Budget, PreparedSearch, prepare
+from chaoskit.limit.search_runs import LimitSearching, Surroundings
 from chaoskit.records.directory import make_next
 from chaoskit.report.formats.destinations import put_out
-from chaoskit.report.limit import render
+from chaoskit.report.limit_console import render
 from chaoskit.report.limit_documents import document_of
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.report.screen import Screen
 from chaoskit.substrate.selection import SubstrateOptions
-from chaoskit.workers.folder import RunsFolder
 from chaoskit.workers.local import LocalWorkers
+from chaoskit.workers.runs_folder import RunsFolder
 
 FOLDERS = Path("limits")
 

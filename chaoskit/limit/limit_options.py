@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaoskit.errors import SpecError
-from chaoskit.limit.request import Asked, Budget
+from chaoskit.limit.prepared_search import Asked, Budget
 from chaoskit.spec.options import duration, share
 from chaoskit.spec.overrides import parse_settings, parse_variations
 

@@ -29,11 +29,11 @@ from chaoskit.clock import Clock
 from chaoskit.errors import NotRestoredError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.folder import display_path
-from chaoskit.limit.request import Budget, PreparedSearch
+from chaoskit.limit.prepared_search import Budget, PreparedSearch
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.units import Duration, counted
 from chaoskit.workers.cell import VERDICTS, EndedCell, Workers
-from chaoskit.workers.folder import RunsFolder
+from chaoskit.workers.runs_folder import RunsFolder
 
 _MOST_ERRORS = 3
 _MOST_WITHOUT = 5
