@@ -1,1 +1,1 @@
-"""Searches the largest dose at which the objectives of an experiment hold, by runs of it: `chaoskit limit`."""
+"""Searches the hardest dose at which the objectives of an experiment hold."""

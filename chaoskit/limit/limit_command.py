@@ -1,4 +1,4 @@
-"""Searches a limit as the command line asks: prepares its folder, runs the search, and shows its result."""
+"""Searches a limit as the command line asks, and shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a search to its end: a batch of runs at a time, whose doses follow from the outcomes of those before.
+"""Runs a search to its end: the doses of a batch follow from all outcomes before it.
 
 Rules: the summary is written before a batch begins and after each of its runs; the outcomes count in the order in which
 the runs were chosen, not in which they ended. A run that failed has no outcome; after `_MOST_ERRORS` of them, or one

@@ -1,4 +1,4 @@
-"""Shows the progress of a search for a limit: a line for each run that has ended, and what is known so far."""
+"""Shows the progress of a search: a line for each run, and what is known so far."""
 
 from __future__ import annotations
 

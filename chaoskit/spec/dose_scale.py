@@ -1,4 +1,4 @@
-"""Defines the doses that a search may give to one path of an experiment file, from its easy end to its hard end.
+"""Defines the doses that a search may give to one path of an experiment file.
 
 The ends are texts as they stand in a file: quantities of one kind (`0%` to `20%`), or plain numbers (`1500` to `576`).
 Every dose is written in the unit of the ends. Doses are evenly apart, at most a fifth of the asked precision, and round

@@ -1,7 +1,8 @@
-"""Defines the result of a search for a limit: `limit.json` is exactly this, and every report is made from it.
+"""Defines the result of a search for a limit: `limit.json` is exactly this.
 
-The exit code is that of objectives: 0 where the limit is known, or is at least the dose that was asked for; 1 where a
-run at the easy end breaks already, or the limit is below what was asked for; 5 where that is not decided.
+Every report is made from it. The exit code is that of objectives: 0 where the limit is known, or is at least the dose
+that was asked for; 1 where a run at the easy end breaks already, or the limit is below what was asked for; 5 where that
+is not decided.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from chaoskit import __version__
 from chaoskit.analysis.limits.search import Where
 from chaoskit.analysis.matrix import worst_exit_code
 from chaoskit.errors import EXIT_UNDECIDED, SpecError
+from chaoskit.records.directory import is_locked
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.terminal import ascii_json
 
@@ -131,6 +133,8 @@ class LimitResult(_Frozen):
         """What the command line returns."""
         if self.status == "interrupted":
             return 143 if self.detail == "SIGTERM" else 130
+        if self.status == "running":
+            return EXIT_UNDECIDED
         codes = {each.exit_code for each in self.searches}
         return worst_exit_code(codes | ({self.error_code} if self.error_code is not None else set()))
 
@@ -153,6 +157,8 @@ def load_limit(path: Path) -> LimitResult:
         if first["loc"] == ("schema_version",):
             raise SpecError(f"{file}: another schema than this chaoskit's; use the chaoskit that wrote it") from None
         raise damage_error(file, f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from None
+    if found.status == "running" and not is_locked(path / LOCK):
+        found = found.model_copy(update={"status": "interrupted", "detail": "killed"})
     return found.model_copy(update={"folder": str(path)})
 
 

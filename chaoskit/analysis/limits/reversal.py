@@ -1,4 +1,4 @@
-"""Notices outcomes that are not monotone in the dose: broken at some doses, and held again at harder ones.
+"""Notices outcomes that are not monotone in the dose: it held again at a harder one.
 
 Two explanations of the same runs are weighed by their Bayes factor (Kass and Raftery, Journal of the American
 Statistical Association 90, 1995): the dose response of the search, and one that falls at a limit and rises again at a

@@ -1,4 +1,4 @@
-"""Draws a search for a limit: what share of the runs held at each dose; of a frontier, the limit at each value."""
+"""Draws a search for a limit: what held at each dose, or the limits along a frontier."""
 
 from __future__ import annotations
 
