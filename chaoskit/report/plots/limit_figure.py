@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"-?[0-9.]+")
 def figure(found: LimitResult) -> Plot:
     """One panel."""
     with matplotlib.rc_context(SETTINGS):
-        plot = Plot(figsize=(8.0, 4.2), layout="constrained")
+        plot = Plot(figsize=(11.0, 4.6), layout="constrained")
         entitle(plot, f"{found.name}: {headline(found)}, {said(found)}")
         axes = plot.subplots()
         if len(found.searches) > 1:
