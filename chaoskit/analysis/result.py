@@ -322,6 +322,9 @@ class Result(FiniteJson):
     chaoskit: str
     name: str
     question: str
+    headline: str = Field(
+        default="", description="What broke, by how much and whose fault, in a sentence; written into files only."
+    )
     target: str
     model: str | None = Field(default=None, description="The model that was asked for; null where none was named.")
     protocol: str | None = Field(default=None, description="The protocol and HTTP version of the measured workload.")

@@ -11,7 +11,7 @@ from chaoskit.report.formats import chosen
 from chaoskit.report.formats.destinations import put_out, replace_file
 from chaoskit.report.screen import Screen
 from chaoskit.report.suite import headline, render, summary
-from chaoskit.report.suite_documents import DOCUMENTS
+from chaoskit.report.suite_documents import DOCUMENTS, writer
 from chaoskit.terminal import note
 
 
@@ -30,10 +30,10 @@ def report_suite(folders: Sequence[Path], format: str, out: Path | None) -> int:
         )
     document = DOCUMENTS[name]
     if out is not None and str(out) != "-":
-        replace_file(out, document.file, lambda file: document.write(found, file))
+        replace_file(out, document.file, writer(name, found, out.parent))
         note(f"{out}: {headline(found)}, {summary(found)}")
     elif name == "console":
         render(found, Screen())
     else:
-        put_out(lambda file: document.write(found, file))
+        put_out(writer(name, found, Path()))
     return found.exit_code
