@@ -69,6 +69,11 @@ class RunOptions:
         if self.history is not None:
             self.history.keep(result, directory)
 
+    def tell_history(self) -> None:
+        """Say where the results were added, once all runs have ended."""
+        if self.history is not None:
+            self.history.tell()
+
 
 def date_in_name() -> str:
     """The date and time, as a part of a directory's name."""

@@ -24,7 +24,7 @@ from chaoskit.folder import display_path, why_not_written
 from chaoskit.report.formats import FORMATS, source, table_format, write
 from chaoskit.report.formats.source import Source
 from chaoskit.report.formats.table_files import write_tables
-from chaoskit.terminal import complain, say_bytes
+from chaoskit.terminal import complain, note, say_bytes
 
 _IN_MEMORY = 32 << 20  # bytes
 _BLOCK = 1 << 20
@@ -147,13 +147,16 @@ def put_out(make: Callable[[BinaryIO], None]) -> None:
 
 
 def write_reports(names: Sequence[str], run: Path, found: Result | MatrixResult) -> None:
-    """Write these into the run directory. What cannot be written is said; the verdict counts without it, too."""
+    """Write these into the run directory, and say so. The verdict counts without what cannot be written, too."""
     if not names:
         return
     whole = source.of(run, found)
     for name in names:
+        path = run / FORMATS[name].file
         try:
             put = write_folder if FORMATS[name].has_tables else write_file
-            put(name, [whole], run / FORMATS[name].file)
+            put(name, [whole], path)
         except (SpecError, RefusedError) as error:
             complain(f"no {FORMATS[name].file}: {error}")
+        else:
+            note(f"wrote {display_path(path)}")
