@@ -24,7 +24,6 @@ def result(tmp_path: Path, *objectives: str, work: Made | None = None) -> Result
 def phase(found: Result, name: str) -> PhaseTiers:
     """The tiers of a phase."""
     here: PhaseResult | None = found.phase(name)
-    assert here is not None
     assert here.tiers is not None
     return here.tiers
 
