@@ -18,6 +18,7 @@ from chaoskit.gameday.run import Gameday, Surroundings, first_summary
 from chaoskit.report.screen import Screen
 from chaoskit.report.suite_progress import SuiteProgress
 from chaoskit.spec.suite_load import LoadedSuite, load_suite
+from chaoskit.workers.local import LocalWorkers
 
 EXPERIMENT = """\
 name: {name}
@@ -88,7 +89,9 @@ class Played:
         summary = first_summary(loaded, prepared, former)
         progress = SuiteProgress(sum(run.state == "waiting" for run in summary.runs), self.jobs, Screen(self.screen))
         with folder, self.interrupts, progress:
-            around = Surroundings(folder, self.jobs, None, RealClock(), self.interrupts, progress, fake_run)
+            clock = RealClock()
+            workers = LocalWorkers(folder.path, self.jobs, folder.lock, clock, fake_run)
+            around = Surroundings(folder, workers, None, clock, self.interrupts, progress)
             return Gameday(loaded, prepared, summary, around).run()
 
     def _folder(self, loaded: LoadedSuite, is_resumed: bool) -> tuple[GamedayFolder, SuiteResult | None]:

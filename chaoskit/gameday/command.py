@@ -23,6 +23,7 @@ from chaoskit.report.suite_progress import SuiteProgress
 from chaoskit.spec.load import read_text
 from chaoskit.spec.suite_load import SUITE, LoadedSuite, SuiteRun
 from chaoskit.substrate.selection import SubstrateOptions
+from chaoskit.workers.local import LocalWorkers
 
 FOLDERS = Path("gamedays")
 
@@ -48,13 +49,15 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
     history = History.opened(options.history, loaded.file) if options.history is not None else None
     folder, former = _folder(loaded, options)
     jobs = options.jobs or len(os.sched_getaffinity(0))
+    clock = RealClock()
     with folder, InterruptHandler() as interrupts:
         if former is not None:
             restore_interrupted(prepared, former)
         summary = first_summary(loaded, prepared, former)
         count = sum(run.state == "waiting" for run in summary.runs)
         with SuiteProgress(count, jobs, None if options.is_quiet else progress_screen()) as progress:
-            around = Surroundings(folder, jobs, user, RealClock(), interrupts, progress)
+            workers = LocalWorkers(folder.path, jobs, folder.lock, clock)
+            around = Surroundings(folder, workers, user, clock, interrupts, progress)
             found = Gameday(loaded, prepared, summary, around).run()
         shown = found.model_copy(update={"folder": str(options.out or folder.path)})
     suite.render(shown, Screen())

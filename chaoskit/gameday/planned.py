@@ -33,7 +33,7 @@ def _row(prepared: PreparedRun) -> suite_plan.Row:
         is_virtual=prepared.is_virtual,
         expect=run.expect,
         owner=run.owner,
-        command=shlex.join(("chaoskit", "run", *prepared.words)),
+        command=shlex.join(("chaoskit", "run", *prepared.cell.words)),
         warnings=prepared.found.warnings,
         before=run.before,
         after=run.after,

@@ -15,28 +15,34 @@ from chaoskit.conduct.file_check import FileCheck, check
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.planning.until_decided import with_rounds
-from chaoskit.spec.overrides import words_of
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.spec.suite_load import LoadedSuite, SuiteRun
 from chaoskit.substrate.virtual_time import find, has_virtual_time
+from chaoskit.workers.cell import Cell
 
 
 @dataclass(frozen=True)
 class PreparedRun:
     """A run whose experiments compile. `is_virtual`: it may run beside others; all others are alone.
 
-    `words` are those of `chaoskit run` but for its --out; `found` has the warnings.
+    `options` are words of `chaoskit run` beside those of its values; `found` has the warnings.
     """
 
     run: SuiteRun
     found: FileCheck
     is_virtual: bool
-    words: tuple[str, ...]
+    options: tuple[str, ...]
 
     @property
     def name(self) -> str:
         """That of the run."""
         return self.run.name
+
+    @property
+    def cell(self) -> Cell:
+        """What is started for it."""
+        run = self.run
+        return Cell(run.name, run.file, run.overrides, options=self.options, is_alone=not self.is_virtual)
 
     @property
     def is_judged(self) -> bool:
@@ -78,15 +84,14 @@ def prepare(runs: Sequence[SuiteRun], place: Place) -> tuple[PreparedRun, ...]:
         is_lab = not any(isinstance(each.experiment.stage, InterfaceStage) for each in chosen)
         needs = frozenset(need for plan in found.plans for need in plan.needs)
         is_virtual = is_lab and has_virtual_time(needs, guest)
-        words = (*_words(run), *place.every, *(place.words if is_lab else ()))
-        prepared.append(PreparedRun(run, found, is_virtual, words))
+        options = (*_options(run), *place.every, *(place.words if is_lab else ()))
+        prepared.append(PreparedRun(run, found, is_virtual, options))
     return tuple(prepared)
 
 
-def _words(run: SuiteRun) -> tuple[str, ...]:
-    """Of `chaoskit run`, which do the same by hand."""
-    words = [str(run.file), *(["--variant", run.variant] if run.variant is not None else [])]
-    words += [word for each in words_of(run.overrides) for word in ("--set", each)]
+def _options(run: SuiteRun) -> tuple[str, ...]:
+    """Of `chaoskit run`, for its variant and its length."""
+    words = ["--variant", run.variant] if run.variant is not None else []
     if run.until_decided is not None:
         words += ["--until-decided", "--max-time", str(run.until_decided)]
     return tuple(words)

@@ -7,11 +7,9 @@ suite run, and the summary says what was not.
 
 from __future__ import annotations
 
-import signal
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from chaoskit import programs
@@ -29,7 +27,6 @@ from chaoskit.clock import Clock, wall
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.errors import RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
-from chaoskit.gameday.child import ChildRun, run_command_line
 from chaoskit.gameday.folder import GamedayFolder
 from chaoskit.gameday.hooks import CommandRunner
 from chaoskit.gameday.preparation import PreparedRun
@@ -38,9 +35,9 @@ from chaoskit.report.suite_progress import Pace, SuiteProgress
 from chaoskit.spec.suite import Event, SuiteCommand
 from chaoskit.spec.suite_load import LoadedSuite, SuiteRun
 from chaoskit.terminal import complain
+from chaoskit.workers.cell import VERDICTS, EndedCell, Workers
 
 _NOTHING_RUN: tuple[SuiteStatus, str] = "aborted", "a command before the first run failed"
-_VERDICTS = (0, 1, 5)
 _INTERRUPTED = (130, 137, 143)  # by SIGINT, SIGKILL, SIGTERM
 _TICK = 100_000_000  # ns
 _NS = 10**9
@@ -48,15 +45,14 @@ _NS = 10**9
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a suite runs with. `user` is whom its commands run as; `command_line` is that of a run into a directory."""
+    """What a suite runs with. `user` is whom its commands run as."""
 
     folder: GamedayFolder
-    jobs: int
+    workers: Workers
     user: Caller | None
     clock: Clock
     interrupts: InterruptHandler
     progress: SuiteProgress
-    command_line: Callable[[tuple[str, ...], Path], tuple[str, ...]] = run_command_line
 
 
 def first_summary(loaded: LoadedSuite, prepared: Iterable[PreparedRun], former: SuiteResult | None) -> SuiteResult:
@@ -118,7 +114,7 @@ class Gameday:
         self._summary = summary
         self._waiting = [self._prepared[run.name] for run in summary.runs if run.state == "waiting"]
         self._untold = {each.name for each in self._waiting}  # whose end was not shown yet
-        self._children: dict[str, ChildRun] = {}
+        self._workers = around.workers
         self._errors: list[str] = []
         self._begun = around.clock.now()
         self._before, self._exit_code = summary.seconds, summary.exit_code
@@ -133,7 +129,7 @@ class Gameday:
         Raises RefusedError when the summary cannot be written; nothing runs any more then.
         """
         around = self._around
-        around.interrupts.forward_to(self)
+        around.interrupts.forward_to(self._workers)
         try:
             self._write()
             why = self._failure(self._suite.before)
@@ -150,34 +146,29 @@ class Gameday:
                 self._show_end(run)
         finally:
             around.interrupts.forward_to(None)
-            self._end_children()
+            self._workers.close()
         self._notify("end")
         return self._summary
-
-    def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
-        """Pass a signal on to every run."""
-        for child in list(self._children.values()):
-            child.interrupt(sign)
 
     def _to_the_end(self) -> tuple[SuiteStatus, str]:
         """Begin and await runs until none is left, or something ends the suite. Returns how it ended."""
         why = ""
-        while self._children or (self._waiting and not why):
+        while self._workers.running() or (self._waiting and not why):
             if self._around.interrupts.received is not None:
                 why = why or "interrupted"
             why = why or abort_reason(self._suite.abort, self._condition())
             if not why and self._waiting:
                 why = self._begin_next()
             self._end_late()
-            self._collect()
             self._tick()
-            self._around.clock.sleep_until(self._around.clock.now() + _TICK)
+            for each in self._workers.ended(_TICK):
+                self._take_in(each)
         return ("aborted", why) if why else ("finished", "")
 
     def _begin_next(self) -> str:
         """Begin the next run, if it may begin now. Returns why the suite is ended, or ""."""
         prepared = self._waiting[0]
-        if not may_begin(prepared.is_virtual, self._running(), self._around.jobs):
+        if not may_begin(prepared.is_virtual, self._running(), self._workers.slots):
             return ""
         left = None if self._suite.budget is None else self._suite.budget - self._elapsed()
         if missing := shortage(prepared, left, self._suite.budget):
@@ -202,35 +193,24 @@ class Gameday:
         if failed := self._failure(prepared.run.before, prepared):
             self._finish(prepared, RefusedError.exit_code, f"before: {failed}", 0.0)
             return
-        out = folder.path / name
-        self._children[name] = ChildRun(
-            self._around.command_line(prepared.words, out), out, folder.lock, self._around.clock
-        )
+        self._workers.start(prepared.cell)
 
     def _end_late(self) -> None:
         """Interrupt what runs when the budget is used up."""
         if self._suite.budget is not None and self._elapsed() > self._suite.budget:
-            for child in self._children.values():
-                child.end(f"interrupted, because the budget of {self._suite.budget} was used up")
+            self._workers.stop(f"interrupted, because the budget of {self._suite.budget} was used up")
 
-    def _collect(self) -> None:
-        """Take in the runs that have ended."""
-        received = self._around.interrupts.received
-        for name, child in list(self._children.items()):
-            code = child.poll()
-            if code is None:
-                continue
-            said = child.close()
-            del self._children[name]
-            seconds = (self._around.clock.now() - child.started) / _NS
-            if code in _INTERRUPTED and (child.why or received is not None):
-                reason = child.why or (interruption(received.name) if received is not None else "")
-                self._set(name, state="interrupted", reason=reason, seconds=seconds)
-                self._show_end(self._rows[name])
-                continue
-            found = read_reason(child.out)
-            reason = found if code in _VERDICTS and found else said or found
-            self._finish(self._prepared[name], code, reason, seconds)
+    def _take_in(self, end: EndedCell) -> None:
+        """Record how a run has ended."""
+        received, name = self._around.interrupts.received, end.cell.name
+        if end.code in _INTERRUPTED and (end.why or received is not None):
+            reason = end.why or (interruption(received.name) if received is not None else "")
+            self._set(name, state="interrupted", reason=reason, seconds=end.seconds)
+            self._show_end(self._rows[name])
+            return
+        found = read_reason(end.directory)
+        reason = found if end.code in VERDICTS and found else end.complaint or found
+        self._finish(self._prepared[name], end.code, reason, end.seconds)
 
     def _finish(self, prepared: PreparedRun, code: int, reason: str, seconds: float) -> None:
         """Record the end of a run, after its commands."""
@@ -238,7 +218,7 @@ class Gameday:
         ended = {"code": code, "reason": reason, "seconds": seconds, "directory": prepared.name if has_records else ""}
         done = self._rows[prepared.name].model_copy(update={"state": "ended", **ended})
         failed = self._failure(prepared.run.after, prepared, done)
-        if failed and code in _VERDICTS:
+        if failed and code in VERDICTS:
             done = done.model_copy(update={"code": RefusedError.exit_code, "reason": f"after: {failed}"})
         elif failed:
             done = done.model_copy(update={"reason": f"{reason}; after: {failed}"})
@@ -306,29 +286,20 @@ class Gameday:
 
     def _running(self) -> list[bool]:
         """Whether each run under way is in virtual time."""
-        return [self._prepared[name].is_virtual for name in self._children]
+        return [self._prepared[name].is_virtual for name in self._workers.running()]
 
     def _condition(self) -> Condition:
         failures = [run.failure for run in self._rows.values()]
         return Condition(failures.count("broken"), failures.count("error"))
 
     def _tick(self) -> None:
-        self._around.progress.tick([(name, self._pace(run)) for name, run in self._rows.items()])
+        running = self._workers.running()
+        self._around.progress.tick([(name, self._pace(run, running.get(name))) for name, run in self._rows.items()])
 
-    def _pace(self, run: SuiteRunResult) -> Pace:
-        child, prepared = self._children.get(run.name), self._prepared.get(run.name)
-        elapsed = self._around.clock.now() - child.started if child is not None else round(run.seconds * _NS)
+    def _pace(self, run: SuiteRunResult, for_ns: int | None) -> Pace:
+        prepared = self._prepared.get(run.name)
+        elapsed = for_ns if for_ns is not None else round(run.seconds * _NS)
         return Pace(round(run.planned_s * _NS), elapsed, prepared is None or prepared.is_virtual, run.state)
-
-    def _end_children(self) -> None:
-        """After an error of this process: interrupt what runs, and wait until it has restored everything."""
-        for child in self._children.values():
-            child.interrupt()
-        for child in self._children.values():
-            while child.poll() is None:
-                self._around.clock.sleep_until(self._around.clock.now() + _TICK)
-            child.close()
-        self._children.clear()
 
 
 def restore_interrupted(prepared: Iterable[PreparedRun], former: SuiteResult) -> None:

@@ -21,7 +21,7 @@ from chaoskit.substrate import kernel_cache, kernel_package
 TOP = Path(__file__).parents[2]
 ADDRESS = "https://code.example/a/chaoskit"
 METADATA = runpy.run_path(str(TOP / ".ci" / "package_metadata.py"))
-GENERATIONS = {"357eeccc02cd": 1, "4411a6da873f": 2}
+GENERATIONS = {"357eeccc02cd": 1, "17bed76132aa": 2}
 """Each recipe that was ever released, and the one of this tree, with its number."""
 
 

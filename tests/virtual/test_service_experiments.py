@@ -32,12 +32,15 @@ def run(kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Run:
     path = real_programs.search_path(folder / "bin")
     changed = other_python.ENVIRONMENT | {"PATH": f"{real_programs.search_path(folder / 'elsewhere')}:/nowhere"}
 
+    python = other_python.make(folder / "python")
+
     def go(name: str) -> list[Result]:
         out = tmp_path_factory.mktemp(name)
         variants = [variant.name for variant in load_variants(FILES[name]).each]
         runs = [conduct(FILES[name], variant, kernel, out / str(at), PATH=path) for at, variant in enumerate(variants)]
         if name in REPEATING:
-            again = conduct(FILES[name], variants[0], kernel, out / "in a folder with a longer name", **changed)
+            place = out / "in a folder with a longer name"
+            again = conduct(FILES[name], variants[0], kernel, place, python=str(python), **changed)
             assert first_difference(runs[0], again) == ""
         return [analyse(each) for each in runs]
 

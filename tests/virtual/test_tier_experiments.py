@@ -585,5 +585,6 @@ def test_an_experiment_shows_what_it_claims(name: str, kernel: GuestKernel, tmp_
     if name in REPEATING:
         elsewhere = tmp_path / "in a folder with a longer name"
         changed = other_python.ENVIRONMENT | {"PATH": f"{path}:/nowhere"}
-        again = conduct(FILES[name], variants[0], kernel, elsewhere, **changed)
+        python = str(other_python.make(tmp_path / "python"))
+        again = conduct(FILES[name], variants[0], kernel, elsewhere, python=python, **changed)
         assert first_difference(runs[0], again) == ""

@@ -10,12 +10,14 @@ from pathlib import Path
 from chaoskit.substrate.uml import GuestKernel
 
 
-def conduct(file: Path, variant: str, kernel: GuestKernel, out: Path, **environment: str) -> Path:
+def conduct(
+    file: Path, variant: str, kernel: GuestKernel, out: Path, *, python: str = sys.executable, **environment: str
+) -> Path:
     """Run a variant in virtual time. Returns its directory."""
     words = ["run", str(file), "--clock", "virtual", "--kernel", str(kernel.path), "--out", str(out)]
     words += ["--variant", variant] if variant else []
     done = subprocess.run(
-        [sys.executable, "-m", "chaoskit", *words],
+        [python, "-m", "chaoskit", *words],
         env=os.environ | environment,
         capture_output=True,
         text=True,

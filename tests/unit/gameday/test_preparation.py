@@ -22,7 +22,7 @@ def test_each_run_has_the_words_that_repeat_it(tmp_path: Path) -> None:
 
     (found,) = prepare(loaded.runs, Place(allowed=False, words=("--clock", "real"), every=("--report", "junit")))
 
-    assert found.words == (
+    assert found.cell.words == (
         *(str(file), "--set", "workload.max-concurrency=3", "--set", 'objectives=["ttft_p50 < 1s"]'),
         *("--until-decided", "--max-time", "60s", "--report", "junit", "--clock", "real"),
     )

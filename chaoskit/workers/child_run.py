@@ -1,7 +1,7 @@
-"""Starts `chaoskit run` for one run of a suite, as a child process, and awaits its end.
+"""Starts `chaoskit run` as a child process, and awaits its end.
 
 Rules: it has a session of its own, so that a Ctrl-C reaches it through this process alone; it is interrupted when this
-process dies, and restores everything then. It holds the suite's lock as long as it lives.
+process dies, and restores everything then. It holds its owner's lock as long as it lives.
 """
 
 from __future__ import annotations
@@ -28,17 +28,21 @@ def run_command_line(words: tuple[str, ...], out: Path) -> tuple[str, ...]:
 
 
 class ChildRun:
-    """One `chaoskit run` under way, by its command line. `why`: a sentence about why it was ended early."""
+    """One `chaoskit run` under way, by its command line. `why`: a sentence about why it was ended early.
 
-    def __init__(self, argv: tuple[str, ...], out: Path, lock: int, clock: Clock) -> None:
+    It uses the `processor` of this number alone, with all that it starts; None: every one.
+    """
+
+    def __init__(self, argv: tuple[str, ...], out: Path, lock: int, clock: Clock, processor: int | None = None) -> None:
         self.out, self.why = out, ""
         self._clock = clock
         self.started = clock.now()
         self._interrupted: int | None = None
         self._said = os.memfd_create("chaoskit-said", os.MFD_CLOEXEC)
+        pinned = () if processor is None else (*programs.tool("taskset"), "--cpu-list", str(processor))
         try:
             self._process = subprocess.Popen(
-                [*programs.tool("setpriv"), *_SETPRIV, *argv],
+                [*programs.tool("setpriv"), *_SETPRIV, *pinned, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
