@@ -110,6 +110,11 @@ def wall() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def date_in_name() -> str:
+    """The date and time, as a part of a directory's name."""
+    return wall().replace(":", "").replace("-", "").removesuffix("+0000")
+
+
 def local_time() -> tuple[str, str]:
     """The machine's date and time with the offset from UTC, ISO 8601, and the name of its time zone."""
     from datetime import datetime

@@ -15,8 +15,8 @@ from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.gameday.folder import GamedayFolder
 from chaoskit.gameday.preparation import Place, prepare
 from chaoskit.gameday.run import Gameday, Surroundings, first_summary
+from chaoskit.report.runs_progress import RunsProgress
 from chaoskit.report.screen import Screen
-from chaoskit.report.suite_progress import SuiteProgress
 from chaoskit.spec.suite_load import LoadedSuite, load_suite
 from chaoskit.workers.local import LocalWorkers
 
@@ -87,7 +87,7 @@ class Played:
         folder, former = self._folder(loaded, is_resumed)
         prepared = prepare(loaded.only(list(only)), Place(allowed=False))
         summary = first_summary(loaded, prepared, former)
-        progress = SuiteProgress(sum(run.state == "waiting" for run in summary.runs), self.jobs, Screen(self.screen))
+        progress = RunsProgress(sum(run.state == "waiting" for run in summary.runs), self.jobs, Screen(self.screen))
         with folder, self.interrupts, progress:
             clock = RealClock()
             workers = LocalWorkers(folder.path, self.jobs, folder.lock, clock, fake_run)

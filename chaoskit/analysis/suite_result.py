@@ -7,7 +7,6 @@ not run; `fail_on` takes failures out of it, but never what was not restored.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from chaoskit import __version__
 from chaoskit.analysis.matrix import worst_exit_code
 from chaoskit.errors import EXIT_SOFTWARE, EXIT_UNDECIDED, NotRestoredError, RefusedError, SpecError
 from chaoskit.folder import display_path
+from chaoskit.records.directory import is_locked
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.terminal import ascii_json
 from chaoskit.units import counted
@@ -165,7 +165,7 @@ def load_suite_result(path: Path) -> SuiteResult:
         if first["loc"] == ("schema_version",):
             raise SpecError(f"{file}: another schema than this chaoskit's; use the chaoskit that wrote it") from None
         raise damage_error(file, f"{where}: {first['msg']}") from None
-    if found.status == "running" and not _is_held(path / LOCK):
+    if found.status == "running" and not is_locked(path / LOCK):
         found = ended(found, "interrupted", "killed")
     return found.model_copy(update={"folder": str(display_path(path))})
 
@@ -189,18 +189,6 @@ def ended(suite: SuiteResult, status: SuiteStatus, detail: str) -> SuiteResult:
 def interruption(how: str) -> str:
     """Why a run has no verdict where its suite was interrupted by this signal, or killed."""
     return "the suite was killed" if how == "killed" else f"the suite was interrupted by {how}"
-
-
-def _is_held(lock: Path) -> bool:
-    """Whether a process works in this folder. One whose lock cannot be examined may be at work."""
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
 
 
 def read_reason(run: Path) -> str:

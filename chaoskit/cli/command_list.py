@@ -18,12 +18,14 @@ from chaoskit.cli.schema import schema
 from chaoskit.cli.serve import serve
 from chaoskit.cli.shell import shell
 from chaoskit.cli.status import status
+from chaoskit.cli.sweep import sweep
 from chaoskit.cli.up import up
 from chaoskit.cli.validate import validate
 
 COMMANDS = (
     init,
     run,
+    sweep,
     gameday,
     plan,
     validate,

@@ -11,7 +11,9 @@ from chaoskit.report.formats import FORMATS, chosen, format_of
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix or suite.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix, suite or sweep.")
+    ],
     format: Annotated[
         str | None,
         typer.Option(metavar="NAME,...", help=f"{', '.join(FORMATS)}. Default: that of FILE's ending, or console."),
@@ -32,11 +34,16 @@ def report(
     """
     from chaoskit.analysis.matrix import worst_exit_code
     from chaoskit.analysis.suite_result import is_suite_folder
+    from chaoskit.analysis.sweep_result import is_sweep_folder
     from chaoskit.cli.report_output import load, show
     from chaoskit.cli.suite_report import report_suite
+    from chaoskit.cli.sweep_report import report_sweep
     from chaoskit.report.formats.table_places import require_table
 
-    names = chosen(format.split(",") if format else [format_of(out.name if out else "")])
+    words = format.split(",") if format else [format_of(out.name if out else "")]
+    if any(map(is_sweep_folder, runs)):
+        raise typer.Exit(report_sweep(runs, words, out))
+    names = chosen(words)
     if any(map(is_suite_folder, runs)):
         raise typer.Exit(report_suite(runs, names, out))
     require_table(names, table)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.analysis.result import Result
-from chaoskit.clock import wall
+from chaoskit.clock import date_in_name
 from chaoskit.conduct.provenance import collect
 from chaoskit.errors import RefusedError
 from chaoskit.history.adding import History
@@ -73,11 +73,6 @@ class RunOptions:
         """Say where the results were added, once all runs have ended."""
         if self.history is not None:
             self.history.tell()
-
-
-def date_in_name() -> str:
-    """The date and time, as a part of a directory's name."""
-    return wall().replace(":", "").replace("-", "").removesuffix("+0000")
 
 
 def save(result: Result, directory: Path) -> None:

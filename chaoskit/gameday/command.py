@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.analysis.suite_result import SuiteResult
-from chaoskit.clock import RealClock
+from chaoskit.clock import RealClock, date_in_name
 from chaoskit.conduct.sudo_caller import caller
 from chaoskit.execution.interrupts import InterruptHandler
-from chaoskit.execution.options import date_in_name
 from chaoskit.gameday.folder import GamedayFolder, latest
 from chaoskit.gameday.preparation import Place, check_commands, prepare
 from chaoskit.gameday.run import Gameday, Surroundings, first_summary, restore_interrupted
 from chaoskit.history.adding import History
 from chaoskit.report import suite
+from chaoskit.report.runs_progress import RunsProgress
 from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.suite_documents import DOCUMENTS, write_documents
-from chaoskit.report.suite_progress import SuiteProgress
 from chaoskit.spec.load import read_text
 from chaoskit.spec.suite_load import SUITE, LoadedSuite, SuiteRun
 from chaoskit.substrate.selection import SubstrateOptions
@@ -55,7 +54,7 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
             restore_interrupted(prepared, former)
         summary = first_summary(loaded, prepared, former)
         count = sum(run.state == "waiting" for run in summary.runs)
-        with SuiteProgress(count, jobs, None if options.is_quiet else progress_screen()) as progress:
+        with RunsProgress(count, jobs, None if options.is_quiet else progress_screen()) as progress:
             workers = LocalWorkers(folder.path, jobs, folder.lock, clock)
             around = Surroundings(folder, workers, user, clock, interrupts, progress)
             found = Gameday(loaded, prepared, summary, around).run()
@@ -76,10 +75,7 @@ def _words(options: GamedayOptions) -> tuple[str, ...]:
 
 def place_of(options: SubstrateOptions, every: tuple[str, ...] = ()) -> Place:
     """Where labs run by these options; `every` are words of all runs."""
-    words = ["--substrate", options.substrate, "--clock", options.clock]
-    words += ["--kernel", str(options.kernel)] if options.kernel is not None else []
-    words += ["--guest-memory", str(options.memory)] if options.memory is not None else []
-    return Place(options.kernel, options.clock != "real" and options.substrate != "here", tuple(words), every)
+    return Place(options.kernel, options.allow_virtual_time, options.words, every)
 
 
 def _folder(loaded: LoadedSuite, options: GamedayOptions) -> tuple[GamedayFolder, SuiteResult | None]:

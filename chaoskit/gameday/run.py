@@ -31,7 +31,8 @@ from chaoskit.gameday.folder import GamedayFolder
 from chaoskit.gameday.hooks import CommandRunner
 from chaoskit.gameday.preparation import PreparedRun
 from chaoskit.gameday.schedule import Condition, abort_reason, may_begin, shortage
-from chaoskit.report.suite_progress import Pace, SuiteProgress
+from chaoskit.report.runs_progress import Pace, RunsProgress
+from chaoskit.report.suite import run_line
 from chaoskit.spec.suite import Event, SuiteCommand
 from chaoskit.spec.suite_load import LoadedSuite, SuiteRun
 from chaoskit.terminal import complain
@@ -52,7 +53,7 @@ class Surroundings:
     user: Caller | None
     clock: Clock
     interrupts: InterruptHandler
-    progress: SuiteProgress
+    progress: RunsProgress
 
 
 def first_summary(loaded: LoadedSuite, prepared: Iterable[PreparedRun], former: SuiteResult | None) -> SuiteResult:
@@ -141,7 +142,7 @@ class Gameday:
             if around.interrupts.received is not None:
                 status, detail = "interrupted", around.interrupts.received.name
             self._summary = ended(self._current(), status, detail)
-            around.folder.write(self._summary)
+            around.folder.write_summary(self._summary)
             for run in self._summary.runs:
                 self._show_end(run)
         finally:
@@ -234,7 +235,7 @@ class Gameday:
         """Show that a run has ended, or will not begin: once."""
         if run.name in self._untold:
             self._untold.remove(run.name)
-            self._around.progress.end(run)
+            self._around.progress.end(run_line(run))
 
     def _failure(
         self,
@@ -279,7 +280,7 @@ class Gameday:
         return self._summary.model_copy(update={**now, "runs": tuple(self._rows.values())})
 
     def _write(self) -> None:
-        self._around.folder.write(self._current())
+        self._around.folder.write_summary(self._current())
 
     def _elapsed(self) -> int:
         return self._around.clock.now() - self._begun

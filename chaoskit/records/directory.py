@@ -128,6 +128,18 @@ def is_running(run: Path) -> bool:
     return False
 
 
+def is_locked(lock: Path) -> bool:
+    """Whether a process works in the folder of this lock. One whose lock cannot be examined may be at work."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def conclude(run: Path, how: str, detail: str) -> None:
     """Record the outcome of a run, in space that was allocated at the start: the disk may be full."""
     path = run / OUTCOME

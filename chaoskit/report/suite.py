@@ -51,9 +51,9 @@ def render(suite: SuiteResult, console: Console) -> None:
     print_sections([*_parts(suite)], console)
 
 
-def run_line(run: SuiteRunResult, number: int, of: int) -> Text:
-    """A run that has just ended: its number, its name, its outcome, how long it took."""
-    line = Text().append(f"{number:>{len(str(of))}}/{of}  ", "dim").append(f"{safe(run.name)}  ")
+def run_line(run: SuiteRunResult) -> Text:
+    """A run that has just ended: its name, its outcome, how long it took."""
+    line = Text().append(f"{safe(run.name)}  ")
     line.append_text(outcome(run))
     line.append(f"  {seconds(round(run.seconds * _NS))}", "dim") if run.seconds else None
     return line.append(f"  {safe(why(run))}" if run.failure is not None and run.reason else "")

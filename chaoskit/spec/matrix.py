@@ -36,18 +36,22 @@ from chaoskit.spec.load import (
     read_text,
     to_yaml,
 )
-from chaoskit.spec.matrix_axes import Axis, axes, variant_name
+from chaoskit.spec.matrix_axes import MAX_VARIANTS, Axis, axes, variant_name
 from chaoskit.spec.named_files import beside, missing_files
-from chaoskit.spec.overrides import heading, naming, overridden, with_value
+from chaoskit.spec.overrides import heading, naming, overridden, varying, with_value
 from chaoskit.spec.stage import InterfaceStage
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One experiment of a file, and its text as a file of its own. `values`: one for each axis."""
+    """One experiment of a file, and its text as a file of its own. `values`: a name for that of each axis.
+
+    `settings` are the same values, by the paths of the axes.
+    """
 
     name: str
     values: tuple[str, ...]
+    settings: Mapping[str, Any]
     experiment: Experiment
     text: str
 
@@ -97,27 +101,43 @@ def load_variants(path: Path, overrides: Mapping[str, Any] | None = None) -> Var
 
 def parse_variants(text: str, name: str, overrides: Mapping[str, Any] | None = None) -> Variants:
     """As `load_variants`, for a text that messages call `name`."""
+    document = _document(text, name)
+    if not overrides:
+        return _read(document, text, MAX_VARIANTS)
+    document = overridden(document, overrides)
+    with naming(overrides):
+        return _read(document, f"{heading(overrides)}{to_yaml(document.words)}", MAX_VARIANTS)
+
+
+def vary(
+    text: str, name: str, overrides: Mapping[str, Any], variations: Mapping[str, Sequence[Any]], most: int
+) -> Variants:
+    """As `parse_variants`, with values of further axes, for at most so many variants."""
+    document = varying(overridden(_document(text, name), overrides), variations)
+    with naming({**overrides, **{key: [*each] for key, each in variations.items()}}):
+        return _read(document, text, most)
+
+
+def _document(text: str, name: str) -> Document:
     document = parse_document(text, name, EXPERIMENT)
     if is_suite(document.words):
         raise SpecError(f"{name} is a suite of experiments: chaoskit gameday {name}")
-    if not overrides:
-        return _read(document, text, name)
-    document = overridden(document, overrides)
-    with naming(overrides):
-        return _read(document, f"{heading(overrides)}{to_yaml(document.words)}", name)
+    return document
 
 
-def _read(document: Document, text: str, name: str) -> Variants:
+def _read(document: Document, text: str, most: int) -> Variants:
     with document.every_error():
         if MATRIX not in document.words:
-            return Variants(name, text, (), (Variant("", (), document.read_experiment(), text),))
-        return _expanded(document, text, name)
+            only = Variant("", (), {}, document.read_experiment(), text)
+            return Variants(document.tree.name, text, (), (only,))
+        return _expanded(document, text, most)
 
 
-def _expanded(document: Document, text: str, name: str) -> Variants:
+def _expanded(document: Document, text: str, most: int) -> Variants:
     """Every combination of the values of the file's matrix."""
+    name = document.tree.name
     plain = {key: value for key, value in document.words.items() if key != MATRIX}
-    matrix = _axes(document, plain)
+    matrix = _axes(document, plain, most)
     found: list[Variant] = []
     errors: list[_VariantError] = []
     for number, chosen in enumerate(product(*(range(len(axis.values)) for axis in matrix)), 1):
@@ -128,7 +148,8 @@ def _expanded(document: Document, text: str, name: str) -> Variants:
             continue
         labels = tuple(axis.labels[place] for axis, place in zip(matrix, chosen, strict=True))
         read = read.with_lines(document.key_lines)
-        found.append(Variant(variant, labels, read, f"# the variant {variant}\n{to_yaml(words)}"))
+        settings = {axis.key: axis.values[place] for axis, place in zip(matrix, chosen, strict=True)}
+        found.append(Variant(variant, labels, settings, read, f"# the variant {variant}\n{to_yaml(words)}"))
     if errors:
         own = _parse(plain, name)
         raise SpecError("\n".join(_error_lines(document, matrix, errors, own if isinstance(own, dict) else {})))
@@ -136,10 +157,10 @@ def _expanded(document: Document, text: str, name: str) -> Variants:
     return Variants(name, text, tuple(axis.tail for axis in matrix), tuple(found))
 
 
-def _axes(document: Document, plain: dict[str, Any]) -> tuple[Axis, ...]:
+def _axes(document: Document, plain: dict[str, Any], most: int) -> tuple[Axis, ...]:
     """The axes. Raises SpecError for those with an error, and for what is wrong without them; they may add keys."""
     try:
-        return axes(document)
+        return axes(document, most)
     except SpecError as error:
         own = _parse(plain, document.tree.name)
         present = own.items() if isinstance(own, dict) else ()

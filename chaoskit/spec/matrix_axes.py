@@ -17,7 +17,7 @@ from chaoskit.spec.diagnostics import brief
 from chaoskit.spec.key_lines import MATRIX
 from chaoskit.spec.load import Document, Location, dotted_path
 
-MAX_VARIANTS = 64
+MAX_VARIANTS = 64  # of a run, which keeps all results in memory
 _FIXED = ("name", "question", MATRIX)
 _LONGEST_LABEL, _LONGEST_NAME = 40, 120
 _NAMED: Mapping[Location, str] = {
@@ -41,8 +41,8 @@ class Axis:
     labels: tuple[str, ...]
 
 
-def axes(document: Document) -> tuple[Axis, ...]:
-    """The axes of a file with a matrix. Raises SpecError with one line for each key with an error."""
+def axes(document: Document, most: int = MAX_VARIANTS) -> tuple[Axis, ...]:
+    """The axes of a file with a matrix, of so many variants at most. Raises SpecError, a line for each wrong key."""
     matrix = document.words[MATRIX]
     if not isinstance(matrix, dict) or not matrix:
         raise document.error_at(f"found {brief(matrix)}, expected paths with lists of values; {_EXAMPLE}", (MATRIX,))
@@ -59,11 +59,10 @@ def axes(document: Document) -> tuple[Axis, ...]:
     if errors:
         raise SpecError("\n".join(errors))
     counts = [len(values) for values in matrix.values()]
-    if prod(counts) > MAX_VARIANTS:
+    if prod(counts) > most:
         total = " x ".join(map(str, counts)) + (f" = {prod(counts)}" if len(counts) > 1 else "")
-        raise document.error_at(
-            f"{total} variants, and at most {MAX_VARIANTS} are allowed; remove some values", (MATRIX,)
-        )
+        remedy = "; remove some values" + (", or run it with chaoskit sweep" if most == MAX_VARIANTS else "")
+        raise document.error_at(f"{total} variants, and at most {most} are allowed{remedy}", (MATRIX,))
     return tuple(
         Axis(key, where, tail, tuple(matrix[key]), _labels(matrix[key]))
         for (key, where), tail in zip(found.items(), _short_names(list(found.values())), strict=True)

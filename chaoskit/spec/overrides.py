@@ -2,7 +2,7 @@
 
 Rules: a path is that of a matrix: present in the file or not, list indices count from 0, and what the file names (a
 fault, a host) must exist. Values are replaced before validation, so that the outcome is checked like a file of its own.
-What a matrix varies cannot be replaced.
+A value for what the matrix varies takes the place of all that it has there.
 """
 
 from __future__ import annotations
@@ -40,21 +40,63 @@ def parse_settings(options: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def parse_variations(options: Sequence[str]) -> dict[str, list[Any]]:
+    """The values of `PATH=VALUE,...` by their paths; with braces, brackets or quotes: YAML. Raises SpecError."""
+    found: dict[str, list[Any]] = {}
+    for option in options:
+        key, is_given, text = option.partition("=")
+        if not key or not is_given or not text.strip():
+            example = "faults.wifi.0.netem.loss=0%,1%,2%"
+            raise SpecError(f"--vary: found {option!r}, expected PATH=VALUE,VALUE,..., such as {example}")
+        if key in found:
+            raise SpecError(f"--vary: {key} is given twice; keep one")
+        is_yaml = any(sign in text for sign in "{[\"'")
+        values = parse_document(f"value: [{text}]", f"--vary {key}", _VALUE).words["value"] if is_yaml else None
+        found[key] = [value.strip() for value in text.split(",")] if values is None else values
+        if not is_yaml and "" in found[key]:
+            raise SpecError(f"--vary: {option!r} has an empty value; remove a comma")
+    return found
+
+
 def overridden(document: Document, values: Mapping[str, Any]) -> Document:
     """The document with these values at these paths. Raises SpecError for a path that cannot be there."""
     words: Any = document.words
     if not isinstance(values, Mapping):  # from Python
         raise SpecError(f"overrides: found {values!r}, expected values by their dotted paths: {{'seed': 7}}")
-    varied = {resolve(key, words) for key in words.get(MATRIX) or ()} if isinstance(words.get(MATRIX), dict) else set()
+    matrix = words.get(MATRIX)
+    varied = {resolve(key, words): key for key in matrix or ()} if isinstance(matrix, dict) else {}
     for key, value in values.items():
         try:
             where = resolve(key, words)
         except ValueError as error:
             raise SpecError(f"{document.tree.name}: cannot set {key}: {error}") from None
-        if any(where[: len(place)] == place[: len(where)] for place in varied):
-            raise SpecError(f"{document.tree.name}: cannot set {key}: the matrix varies it; choose a variant instead")
+        if (axis := varied.pop(where, None)) is not None:
+            words = _without_axis(words, axis)
+        elif part := next((other for place, other in varied.items() if are_related(place, where)), None):
+            raise SpecError(f"{document.tree.name}: cannot set {key}: the matrix varies {part}; set that")
         words = with_value(words, where, _as_text(value))
     return replace(document, words=words)
+
+
+def are_related(one: Location, other: Location) -> bool:
+    """Whether one of these locations is above the other, or the same."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def varying(document: Document, values: Mapping[str, Sequence[Any]]) -> Document:
+    """The document with these values in its matrix, by their dotted paths, in the place of those that it has there."""
+    if not values:
+        return document
+    matrix = document.words.get(MATRIX) or {}
+    added = {key: [_as_text(value) for value in each] for key, each in values.items()}
+    return replace(document, words={**document.words, MATRIX: {**matrix, **added}})
+
+
+def _without_axis(words: dict[str, Any], axis: str) -> dict[str, Any]:
+    """Without this key of the matrix; without the matrix when it was the last."""
+    left = {key: each for key, each in words[MATRIX].items() if key != axis}
+    return {**words, MATRIX: left} if left else {key: each for key, each in words.items() if key != MATRIX}
 
 
 def with_value(part: Any, where: Location, value: Any) -> Any:
@@ -74,7 +116,7 @@ def naming(values: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except SpecError as error:
-        raise SpecError(f"{error} (with {written(values)} set)") from None
+        raise SpecError(f"{error} (with {written(values)} set)" if values else str(error)) from None
 
 
 def written(values: Mapping[str, Any]) -> str:

@@ -52,6 +52,18 @@ class SubstrateOptions:
             if found not in known:
                 raise SpecError(f"{key}: found {found!r}, expected one of {', '.join(known)}")
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The same as words of a command line."""
+        words = ["--substrate", self.substrate, "--clock", self.clock]
+        words += ["--kernel", str(self.kernel)] if self.kernel is not None else []
+        return (*words, *([guest_memory.OPTION, str(self.memory)] if self.memory is not None else []))
+
+    @property
+    def allow_virtual_time(self) -> bool:
+        """Whether a lab may run in virtual time by them."""
+        return self.clock != "real" and self.substrate != "here"
+
 
 def choose(
     needs: frozenset[str],

@@ -1,4 +1,4 @@
-"""Runs cells on the processors of this machine: a child process each, with the guest that it starts on one processor.
+"""Runs cells on the processors of this machine: a child process each, with its guest on one.
 
 A guest computes on one processor at a time. Where the scheduler may move it to another, its caches are cold each time.
 """

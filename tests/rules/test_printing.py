@@ -36,6 +36,7 @@ NAMED = {
     ("cli/plan.py", "stdout"): "for a screen",
     ("cli/plan.py", "stderr"): "for a screen",
     ("cli/pmtu.py", "stderr"): "for a screen",
+    ("sweep/start.py", "stderr"): "for a screen",
     ("conduct/worker.py", "stderr"): "flushed before a process ends",
     ("conduct/supervisor.py", "stdout"): "flushed before a fork",
     ("engine/watchdog_process.py", "stderr"): "flushed before a process ends",

@@ -121,7 +121,7 @@ class Page:
 
 def render(source: Source) -> Iterator[str]:
     """The page in pieces. Raises SpecError for damaged records."""
-    template = _environment().get_template("page.html")
+    template = environment().get_template("page.html")
     yield from template.generate(
         page=_page(source),
         policy=assets.policy(),
@@ -132,7 +132,8 @@ def render(source: Source) -> Iterator[str]:
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """What pages are made with: it finds the templates, and escapes every text."""
     return Environment(
         loader=FileSystemLoader(assets.FOLDER / "templates"),
         autoescape=True,

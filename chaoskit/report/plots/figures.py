@@ -83,7 +83,7 @@ def whole(source: Source) -> Plot:
 def _variants(runs: Sequence[Run], title: str) -> Plot:
     heights = [0.6 if run.result is None else 3.2 for run in runs]
     plot = Plot(figsize=(_WIDTH, 1 + sum(heights)), layout="constrained")
-    _entitle(plot, title)
+    entitle(plot, title)
     for part, run in zip(plot.subfigures(len(runs), squeeze=False, height_ratios=heights).flat, runs, strict=True):
         name = f"{run.variant}: {run.missing}" if run.missing else run.variant
         part.suptitle(_lines(name), x=0.01, ha="left", fontsize=10)
@@ -98,7 +98,7 @@ def _one(tables: RunTables, title: str, level: float) -> Plot:
     shown = [panel for panel in panels.network_panels(tables) if panel[2]]
     heights = [3.4, 4.6, *[1.8] * len(shown)]
     plot = Plot(figsize=(_WIDTH, sum(heights) + 0.6), layout="constrained")
-    _entitle(plot, title)
+    entitle(plot, title)
     grid = plot.add_gridspec(len(heights), 2, height_ratios=heights)
     panels.first_tokens(plot.add_subplot(grid[0, 0]), tables, level)
     panels.gaps(plot.add_subplot(grid[0, 1]), tables, level)
@@ -110,7 +110,8 @@ def _one(tables: RunTables, title: str, level: float) -> Plot:
     return plot
 
 
-def _entitle(plot: Plot, title: str) -> None:
+def entitle(plot: Plot, title: str) -> None:
+    """Give the figure a title of its own, in as many lines as it needs."""
     plot.suptitle(_lines(title), x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.gameday.schedule import may_begin
-from chaoskit.report.suite_progress import Pace, remaining
+from chaoskit.report.runs_progress import Pace, remaining
 
 S = 10**9
 

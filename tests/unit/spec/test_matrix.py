@@ -329,7 +329,7 @@ def test_sixty_four_variants_are_the_most(counts: tuple[int, ...], answer: str) 
     text = GOOD + "".join(f"  {key}: [{values}]\n" for key, values in zip(("seed", "repeats"), lists, strict=False))
 
     if answer:
-        assert sentence(text) == f"x.yaml:16: matrix: {answer}, and at most 64 are allowed; remove some values"
+        assert f"x.yaml:16: matrix: {answer}, and at most 64 are allowed; remove some values, or" in sentence(text)
     else:
         assert len(parse_variants(text, "x.yaml").each) == 64
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chaoskit.errors import SpecError
-from chaoskit.spec.matrix import parse_variants
-from chaoskit.spec.overrides import heading, parse_settings, settings_in, words_of
+from chaoskit.spec.matrix import parse_variants, vary
+from chaoskit.spec.overrides import heading, parse_settings, parse_variations, settings_in, words_of
 
 FILE = """\
 name: small
@@ -75,6 +75,54 @@ def test_every_variant_has_the_values() -> None:
     assert len(parse_variants(found.text, "small.yaml").each) == 2
 
 
+def test_a_value_takes_the_place_of_what_the_matrix_has() -> None:
+    """With one for each of its axes the file is a single experiment, whatever the matrix's size."""
+    wide = MATRIX + f"  seed: [{', '.join(map(str, range(100)))}]\n"
+
+    one = parse_variants(wide, "small.yaml", {"seed": 5})
+    both = parse_variants(wide, "small.yaml", {"seed": 5, "faults.wifi.netem.loss": "3%"})
+
+    assert [each.name for each in one.each] == ["loss=1%", "loss=2%"]
+    assert {each.experiment.seed for each in one.each} == {5}
+    assert (both.axes, both.each[0].experiment.seed) == ((), 5)
+    assert parse_variants(both.text, "small.yaml").axes == ()
+
+
+def test_further_axes_take_the_place_of_the_matrix_s_own() -> None:
+    """Or stand beside them, after them; so many variants are allowed."""
+    found = vary(MATRIX, "small.yaml", {}, {"seed": ["1", "2"], "faults.wifi.netem.loss": ["3%"]}, 2)
+
+    assert [each.name for each in found.each] == ["loss=3%,seed=1", "loss=3%,seed=2"]
+    assert found.each[1].settings == {"faults.wifi.netem.loss": "3%", "seed": "2"}
+    with pytest.raises(SpecError, match=r"1 x 3 = 3 variants, and at most 2 are allowed; remove some values"):
+        vary(MATRIX, "small.yaml", {}, {"seed": ["1", "2", "3"], "faults.wifi.netem.loss": ["3%"]}, 2)
+
+
+def test_variations_are_paths_and_lists() -> None:
+    """What has braces, brackets or quotes is YAML."""
+    found = parse_variations(["a.b=0%, 1%", "seed=7", "c=[{x: 1}, 'a,b']"])
+
+    assert found == {"a.b": ["0%", "1%"], "seed": ["7"], "c": [[{"x": "1"}, "a,b"]]}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["seed"], "expected PATH=VALUE,VALUE,..."),
+        (["seed="], "expected PATH=VALUE,VALUE,..."),
+        (["seed=1,,2"], "has an empty value"),
+        (["seed=1", "seed=2"], "seed is given twice"),
+        (["seed=[1"], "--vary seed"),
+    ],
+)
+def test_a_variation_that_cannot_be_read_is_told(options: list[str], sentence: str) -> None:
+    """With what is expected."""
+    with pytest.raises(SpecError) as caught:
+        parse_variations(options)
+
+    assert sentence in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "values", "sentence"),
     [
@@ -84,7 +132,7 @@ def test_every_variant_has_the_values() -> None:
         (FILE, {"faults.wify.netem.loss": "1%"}, "cannot set faults.wify.netem.loss: no fault is called 'wify'"),
         (FILE, {"name": "other"}, "cannot set name"),
         (FILE, {"timeline.9": "1s"}, "timeline is a list of 2"),
-        (MATRIX, {"faults.wifi.netem": {"loss": "3%"}}, "the matrix varies it"),
+        (MATRIX, {"faults.wifi.netem": {"loss": "3%"}}, "the matrix varies faults.wifi.netem.loss; set that"),
     ],
 )
 def test_a_value_that_cannot_be_is_told_with_what_was_set(text: str, values: dict[str, Any], sentence: str) -> None:

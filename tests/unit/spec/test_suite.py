@@ -114,7 +114,7 @@ def _shuffled(seed: int) -> str:
             "gameday.yaml:3: experiments.0.set.faults.zzz.netem",
         ),
         (
-            ["{file: three.yaml, set: {faults.away.netem.delay: 1ms}}"],
+            ["{file: three.yaml, set: {faults.away.netem: {delay: 1ms}}}"],
             "",
             "gameday.yaml:3: experiments.0.set.faults.away",
         ),

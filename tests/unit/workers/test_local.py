@@ -108,9 +108,8 @@ def test_a_signal_reaches_all(workers: Callable[[int], LocalWorkers]) -> None:
 
 def test_a_cell_is_a_command_line_of_run() -> None:
     """With every value by its path, the seed too, as `--set` reads it."""
-    cell = Cell(
-        "a", Path("x.yaml"), {"faults.wifi.netem.loss": "1%", "timeline": [{"a": "2s"}]}, 7, ("--clock", "auto")
-    )
+    values = {"faults.wifi.netem.loss": "1%", "timeline": [{"a": "2s"}]}
+    cell = Cell("a", Path("x.yaml"), values, 7, ("--clock", "auto"))
 
     words = cell.words
 

@@ -1,4 +1,4 @@
-"""Shows the progress of a suite: lines that are redrawn, or a line for each begin and end.
+"""Shows the progress of several runs: lines that are redrawn, or a line for each begin and end.
 
 The remaining time follows from the plans: what a planned second has taken so far. In real time that is a second.
 """
@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Group, RenderableType
+from rich.text import Text
 
-from chaoskit.analysis.suite_result import SuiteRunResult
 from chaoskit.report.live import seconds
 from chaoskit.report.screen import Screen, cropped_line, live_display
 from chaoskit.report.styles import styled
-from chaoskit.report.suite import run_line
 from chaoskit.units import Duration, counted
 
 _NS = 10**9
@@ -23,7 +22,7 @@ _NS = 10**9
 
 @dataclass(frozen=True)
 class Pace:
-    """A run of the suite as far as it concerns the time: planned and elapsed time in ns, and whether it has ended."""
+    """A run as far as it concerns the time: planned and elapsed time in ns, and whether it has ended."""
 
     planned: int
     elapsed: int
@@ -49,7 +48,7 @@ def remaining(runs: Sequence[Pace], jobs: int) -> int | None:
     return real + round(max(sum(each) / min(jobs, len(virtual)), max(each)))
 
 
-class SuiteProgress:
+class RunsProgress:
     """Use as a context manager; without a screen it shows nothing."""
 
     def __init__(self, count: int, jobs: int, screen: Screen | None) -> None:
@@ -57,7 +56,7 @@ class SuiteProgress:
         self._live = live_display(screen) if screen is not None else None
         self._ended = 0
 
-    def __enter__(self) -> SuiteProgress:
+    def __enter__(self) -> RunsProgress:
         if self._live is not None:
             self._live.start()
         return self
@@ -73,11 +72,12 @@ class SuiteProgress:
         if self._screen is not None and self._live is None:
             self._screen.print(styled(f"begins: {name}, planned {planned.spaced()}"), soft_wrap=True)
 
-    def end(self, run: SuiteRunResult) -> None:
-        """A run has ended, or will not begin."""
+    def end(self, how: Text) -> None:
+        """A run has ended, or will not begin: its name, and how."""
         self._ended += 1
         if self._screen is not None:
-            self._screen.print(run_line(run, self._ended, self._count), soft_wrap=True)
+            number = f"{self._ended:>{len(str(self._count))}}/{self._count}  "
+            self._screen.print(Text().append(number, "dim").append_text(how), soft_wrap=True)
 
     def tick(self, runs: Sequence[tuple[str, Pace]]) -> None:
         """Redraw: a line for all, and one for each that runs."""

@@ -1,0 +1,122 @@
+"""Plans a sweep: its points, and its cells, which repeat a point with other seeds.
+
+Rules: the seeds of a point's repeats are that of its experiment and those after it, the same at every point, so that
+points differ by their values alone. The name of a cell follows from its values and its seed, so that more values or
+more repeats add cells, and change none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaoskit.conduct.file_check import FileCheck, check
+from chaoskit.errors import SpecError
+from chaoskit.planning.model import Plan
+from chaoskit.spec.load import EXPERIMENT, read_text
+from chaoskit.spec.matrix import Variant, vary
+from chaoskit.spec.overrides import words_of
+from chaoskit.spec.stage import InterfaceStage
+from chaoskit.substrate import guest_memory
+from chaoskit.substrate.selection import SubstrateOptions
+from chaoskit.substrate.virtual_time import find, has_virtual_time
+from chaoskit.units import Duration, Size
+from chaoskit.workers.cell import Cell
+
+MOST = 10_000  # cells
+_SEED = "seed"
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell, the place of its point, its seed, and the planned time of its run."""
+
+    cell: Cell
+    point: int
+    seed: int
+    length: Duration
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """Everything that a sweep runs. `paths` are varied, `axes` are their short names.
+
+    `memory` is that of a guest, the largest one; None: no cell has a guest.
+    """
+
+    file: Path
+    text: str
+    name: str
+    question: str
+    has_objectives: bool
+    axes: tuple[str, ...]
+    paths: tuple[str, ...]
+    points: tuple[Variant, ...]
+    cells: tuple[PlannedCell, ...]
+    memory: Size | None
+    found: FileCheck
+    fingerprint: str
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether its cells run one after the other: on a real interface, or in real time."""
+        return any(each.cell.is_alone for each in self.cells)
+
+
+def plan_sweep(
+    file: Path,
+    overrides: Mapping[str, Any],
+    variations: Mapping[str, Sequence[Any]],
+    repeats: int,
+    where: SubstrateOptions,
+) -> SweepPlan:
+    """The sweep of this file. Raises SpecError for what cannot be, RefusedError where it cannot be compiled here."""
+    if str(file) == "-":
+        raise SpecError("a sweep reads its file in each run: write it to a file instead of -")
+    text = read_text(file, EXPERIMENT)
+    found = vary(text, str(file), overrides, variations, MOST // repeats)
+    paths = tuple(found.each[0].settings)
+    if repeats > 1 and _SEED in paths:
+        raise SpecError("--repeats gives each run a seed, and seed is varied: leave one of them out")
+    checked = check([each.experiment for each in found.each])
+    guest = find(where.kernel) if where.allow_virtual_time else "not asked for"
+    is_virtual = [has_virtual_time(plan.needs, guest) and plan.interface is None for plan in checked.plans]
+    cells = [
+        PlannedCell(cell, place, seed, Duration(plan.length))
+        for place, (point, plan) in enumerate(zip(found.each, checked.plans, strict=True))
+        for cell, seed in _cells(file, point, overrides, repeats, where, not is_virtual[place])
+    ]
+    settings = [text, *words_of(overrides)]
+    return SweepPlan(
+        file=file,
+        text=text,
+        name=found.each[0].experiment.name,
+        question=found.each[0].experiment.question,
+        has_objectives=any(plan.objectives for plan in checked.plans),
+        axes=found.axes,
+        paths=paths,
+        points=found.each,
+        cells=tuple(cells),
+        memory=_memory(checked.plans, where) if any(is_virtual) else None,
+        found=checked,
+        fingerprint=hashlib.sha256(repr(settings).encode()).hexdigest(),
+    )
+
+
+def _cells(
+    file: Path, point: Variant, overrides: Mapping[str, Any], repeats: int, where: SubstrateOptions, is_alone: bool
+) -> Iterator[tuple[Cell, int]]:
+    """The repeats of a point, with their seeds."""
+    options = () if isinstance(point.experiment.stage, InterfaceStage) else where.words
+    values = {**overrides, **point.settings}
+    for number in range(repeats):
+        seed = (point.experiment.seed + number) % 2**63
+        name = point.name if _SEED in point.settings else ",".join(filter(None, (point.name, f"seed={seed}")))
+        yield Cell(name, file, values, seed, options, is_alone), seed
+
+
+def _memory(plans: Sequence[Plan], where: SubstrateOptions) -> Size:
+    return where.memory or max((plan.memory or guest_memory.DEFAULT for plan in plans), default=guest_memory.DEFAULT)

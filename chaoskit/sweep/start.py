@@ -1,0 +1,76 @@
+"""Runs a sweep as the command line asks: prepares its folder, runs it, and shows what it measured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaoskit.analysis.sweep_points import load_measurement
+from chaoskit.analysis.sweep_result import Kept, SweepResult
+from chaoskit.clock import RealClock, date_in_name
+from chaoskit.errors import SpecError
+from chaoskit.execution.interrupts import InterruptHandler
+from chaoskit.report.runs_progress import RunsProgress
+from chaoskit.report.screen import Screen, progress_screen
+from chaoskit.report.sweep_console import render
+from chaoskit.report.sweep_documents import write_documents
+from chaoskit.substrate.selection import SubstrateOptions
+from chaoskit.sweep import resources
+from chaoskit.sweep.cell_runs import Surroundings, Sweep, first_journal
+from chaoskit.sweep.cells import SweepPlan, plan_sweep
+from chaoskit.sweep.sweep_folder import SweepFolder
+from chaoskit.workers.local import LocalWorkers
+
+FOLDERS = Path("sweeps")
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Options of the command. `reports`: formats of the whole that are written into its folder."""
+
+    where: SubstrateOptions
+    overrides: Mapping[str, Any]
+    variations: Mapping[str, Sequence[Any]]
+    repeats: int = 1
+    out: Path | None = None
+    is_resumed: bool = False
+    jobs: int | None = None
+    keep: Kept = "runs"
+    is_quiet: bool = False
+    reports: tuple[str, ...] = ()
+
+
+def run_sweep(file: Path, options: SweepOptions) -> int:
+    """Run the sweep of this file, and show it. Returns the exit code."""
+    plan = plan_sweep(file, options.overrides, options.variations, options.repeats, options.where)
+    processors = 1 if plan.is_alone else len(os.sched_getaffinity(0))
+    jobs = resources.jobs(1 if plan.is_alone else options.jobs, processors, plan.memory, resources.memory())
+    folder, former = _folder(plan, options)
+    screen, clock = Screen(), RealClock()
+    with folder, InterruptHandler() as interrupts:
+        journal = first_journal(plan, options.keep, former)
+        waiting = sum(cell.state == "waiting" for cell in journal.cells)
+        with RunsProgress(waiting, jobs, None if options.is_quiet else progress_screen()) as progress:
+            workers = LocalWorkers(folder.path, jobs, folder.lock, clock)
+            around = Surroundings(
+                folder, workers, clock, interrupts, progress, lambda: resources.free_disk(folder.path)
+            )
+            found = Sweep(plan, journal, around).run()
+        shown = found.model_copy(update={"folder": str(options.out or folder.path)})
+        measured = load_measurement(shown, folder.path)
+    render(measured, screen)
+    write_documents(options.reports, measured, folder.path)
+    return found.exit_code
+
+
+def _folder(plan: SweepPlan, options: SweepOptions) -> tuple[SweepFolder, SweepResult | None]:
+    """The folder, and the journal of a sweep that is resumed."""
+    if options.is_resumed:
+        if options.out is None:
+            raise SpecError("--resume: name the folder of the sweep with --out")
+        return SweepFolder.resume(options.out, plan.fingerprint)
+    place = options.out or FOLDERS / f"{plan.name}-{date_in_name()}"
+    return SweepFolder.create(place, options.out is not None, plan.text), None

@@ -1,0 +1,201 @@
+"""A sweep runs each cell once, whatever ends it meanwhile, and its table depends on the cells alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sweeps import PATH, Played, write_experiment
+
+from chaoskit.analysis.sweep_result import load_sweep
+from chaoskit.clock import RealClock
+from chaoskit.errors import SpecError
+from chaoskit.report.sweep_documents import DOCUMENTS
+
+_SECOND = 10**9
+CELLS = ["delay=5ms,seed=1", "delay=5ms,seed=2", "delay=10ms,seed=1", "delay=10ms,seed=2"]
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Played:
+    """Two delays, with two seeds each."""
+    return Played(write_experiment(tmp_path), tmp_path / "out")
+
+
+def begun(played: Played, name: str, tmp_path: Path) -> subprocess.Popen[bytes]:
+    """The sweep as a process of its own, whose cell of this name waits in its middle."""
+    (tmp_path / "wait").write_text(name)
+    played.jobs = 1
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(("tests", os.environ.get("PYTHONPATH", "")))}
+    process = subprocess.Popen(played.command_line(), env=environment, stdout=subprocess.DEVNULL)
+    until(lambda: (played.out / name / "tokens.jsonl").exists())
+    return process
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it."""
+    clock = RealClock()
+    end = clock.now() + 60 * _SECOND
+    while not condition():
+        assert clock.now() < end, "it does not happen"
+        clock.sleep_until(clock.now() + _SECOND // 50)
+
+
+def table(played: Played, form: str = "csv") -> bytes:
+    """The table of a sweep that has ended."""
+    file = io.BytesIO()
+    DOCUMENTS[form].write(played.measured(load_sweep(played.out)), file)
+    return file.getvalue()
+
+
+def test_the_table_is_the_same_however_many_run_at_a_time(played: Played, tmp_path: Path) -> None:
+    """Byte for byte; of each point over all its repeats, whose intervals are narrower than one's."""
+    one = Played(played.file, tmp_path / "one", jobs=1)
+
+    found, alone = played.play(), one.play()
+
+    assert [(cell.name, cell.verdict) for cell in found.cells] == [
+        (name, "met" if "seed=1" in name else "broken") for name in CELLS
+    ]
+    assert (found.status, found.exit_code, alone.exit_code) == ("finished", 0, 0)
+    assert table(played) == table(one)
+    (first, _) = played.measured(found).points
+    assert (first.runs, first.verdicts) == (2, {"broken": 1, "met": 1})
+    assert played.screen.getvalue().count("begins: ") == 4
+    assert "4/4  delay=" in played.screen.getvalue()
+
+
+def test_a_killed_sweep_goes_on_where_it_was(played: Played, tmp_path: Path) -> None:
+    """After kill -9 nothing that ended runs twice, the half cell is run anew, and the table is that of one that ran."""
+    process = begun(played, CELLS[1], tmp_path)
+
+    process.kill()
+    process.wait()
+
+    until(lambda: load_sweep(played.out).status != "running")  # what its last cell holds until it has restored all
+    killed = load_sweep(played.out)
+    assert [cell.state for cell in killed.cells] == ["ended", "interrupted", "not-run", "not-run"]
+    assert (killed.status, killed.exit_code) == ("interrupted", 130)
+    (tmp_path / "wait").unlink()
+    assert played.play(is_resumed=True).exit_code == 0
+    assert sorted(played.ran) == sorted([*CELLS, CELLS[1]])
+    assert (played.out / "interrupted.runs" / f"{CELLS[1]}-1").is_dir()
+    whole = Played(played.file, tmp_path / "whole")
+    whole.play()
+    assert table(played) == table(whole)
+
+
+def test_an_interruption_reaches_what_runs(played: Played, tmp_path: Path) -> None:
+    """The rest is not run, and is when it goes on."""
+    process = begun(played, CELLS[0], tmp_path)
+
+    process.send_signal(signal.SIGINT)
+    process.wait()
+
+    found = load_sweep(played.out)
+    assert [cell.state for cell in found.cells] == ["interrupted", *["not-run"] * 3]
+    assert (found.detail, found.exit_code) == ("SIGINT", 130)
+
+
+def test_a_cell_that_fails_stops_no_other(played: Played, tmp_path: Path) -> None:
+    """The sweep says which and why, and its exit code is 5; its point is measured by the others."""
+    (tmp_path / "fail").write_text(CELLS[0])
+
+    found = played.play()
+
+    assert [cell.verdict for cell in found.cells] == ["failed", "broken", "met", "broken"]
+    assert (found.cells[0].reason, found.exit_code) == ("there is no kernel", 5)
+    (first, second) = played.measured(found).points
+    assert (first.runs, second.runs) == (1, 2)
+    shown = table(played, "console").decode()
+    assert "INCOMPLETE  all 4 cells ended, 1 of them failed" in shown
+    assert "there is no kernel" in shown
+
+
+def test_a_full_disk_is_told_before_the_rest_runs(played: Played) -> None:
+    """By the size of the first cell; the sweep goes on when there is room."""
+    played.jobs, played.free_disk = 1, lambda: 10_000
+
+    found = played.play()
+
+    assert [cell.state for cell in found.cells] == ["ended", *["not-run"] * 3]
+    assert (found.status, found.exit_code) == ("stopped", 3)
+    assert "3 more cells of" in found.detail
+    assert "--keep results, and repeat the command with --resume" in found.detail
+    played.free_disk = lambda: 1 << 50
+    assert played.play(is_resumed=True).exit_code == 0
+    assert played.ran == CELLS
+
+
+def test_results_alone_have_the_same_table(played: Played, tmp_path: Path) -> None:
+    """The records are gone when their point is measured."""
+    small = Played(played.file, tmp_path / "small", keep="results")
+
+    played.play()
+    small.play()
+
+    assert table(small) == table(played)
+    kept = sorted(each.name for each in (small.out / CELLS[0]).iterdir())
+    assert kept == ["outcome.json", "plan.json", "result.json"]
+
+
+def test_a_sweep_grows(played: Played) -> None:
+    """More values and more repeats run what is new; less is refused, for its cells would be lost."""
+    played.play()
+
+    played.repeats, played.varied = 3, (f"{PATH}=5ms,10ms,20ms",)
+    found = played.play(is_resumed=True)
+
+    assert len(found.cells) == 9
+    assert len(played.ran) == len(set(played.ran)) == 9
+    assert [point.runs for point in played.measured(found).points] == [3, 3, 3]
+    played.repeats = 1
+    with pytest.raises(SpecError, match=r"out has delay=5ms,seed=2, which is none of these cells"):
+        played.play(is_resumed=True)
+
+
+def test_another_file_is_another_sweep(played: Played) -> None:
+    """Its cells would stand in one table with those of the former one."""
+    played.play()
+    played.file.write_text(played.file.read_text().replace("output-tokens: 5", "output-tokens: 6"))
+
+    with pytest.raises(SpecError, match="is another now"):
+        played.play(is_resumed=True)
+
+
+def test_without_values_it_repeats_the_file(played: Played) -> None:
+    """With other seeds."""
+    played.varied = ()
+
+    found = played.play()
+
+    assert played.ran == ["seed=1", "seed=2"] or played.ran == ["seed=2", "seed=1"]
+    assert [point.runs for point in played.measured(found).points] == [2]
+    assert b"ttft_p50" in table(played)
+
+
+@pytest.mark.parametrize("form", ["console", "json", "csv", "svg", "html", "png", "parquet"])
+def test_every_format_is_harmless(played: Played, tmp_path: Path, form: str) -> None:
+    """Whatever a run complained of; and the same sweep gives the same bytes."""
+    played.repeats, played.varied = 1, ()
+    found = played.play()
+    hostile = "\x1b[31m</script><b>&\u202e=1"
+    cells = tuple(cell.model_copy(update={"reason": hostile, "code": 3}) for cell in found.cells)
+    made = played.measured(found).model_copy(
+        update={"sweep": found.model_copy(update={"cells": cells, "name": hostile, "question": hostile})}
+    )
+    first, second = io.BytesIO(), io.BytesIO()
+
+    DOCUMENTS[form].write(made, first)
+    DOCUMENTS[form].write(made, second)
+
+    assert first.getvalue() == second.getvalue()
+    if DOCUMENTS[form].is_text:
+        assert not {"\x1b", "\u202e"} & set(first.getvalue().decode())
+    if form in ("html", "svg"):
+        assert b"<b>" not in first.getvalue()
