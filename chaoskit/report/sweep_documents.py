@@ -18,7 +18,7 @@ from chaoskit.report.formats.destinations import replace_file
 from chaoskit.report.html import sweep_page
 from chaoskit.report.screen import Screen
 from chaoskit.report.sweep_console import render
-from chaoskit.terminal import ascii_json, complain
+from chaoskit.terminal import ascii_json, complain, note
 
 _WIDTH = 100  # columns
 
