@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -25,6 +24,7 @@ from chaoskit.folder import display_path, why_not_written
 from chaoskit.report.formats import FORMATS, source, table_format, write
 from chaoskit.report.formats.source import Source
 from chaoskit.report.formats.table_files import write_tables
+from chaoskit.report.screen import Screen
 from chaoskit.terminal import complain, note, say_bytes
 
 STANDARD_OUTPUT = Path("-")
@@ -164,7 +164,7 @@ def put_out(make: Callable[[BinaryIO], object], usual_name: str, is_text: bool =
 
     Raises RefusedError, and SpecError for what nobody can read on a terminal.
     """
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    is_terminal = Screen().file.isatty()
     if is_terminal and not is_text:
         raise SpecError(f"that is no text for a terminal; write -o {usual_name}")
     try:
