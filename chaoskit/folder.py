@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -200,6 +201,23 @@ def display_path(path: Path) -> Path:
     pin = Path(*path.parts[: _FD_PART + 1])
     named = pin.readlink().joinpath(*path.parts[_FD_PART + 1 :])
     return named.relative_to(Path.cwd()) if named.is_relative_to(Path.cwd()) else named
+
+
+def telling_names(paths: Sequence[Path]) -> list[str]:
+    """A short name for each path that tells it from the others: its last parts, as few as that takes.
+
+    The same path twice has the same name.
+    """
+    whole = [path.absolute().parts for path in paths]
+    count = next(
+        (count for count in range(1, max(map(len, whole), default=1)) if _are_distinct(whole, count)),
+        max(map(len, whole), default=1),
+    )
+    return [str(Path(*parts[-count:])) for parts in whole]
+
+
+def _are_distinct(whole: Sequence[tuple[str, ...]], count: int) -> bool:
+    return len({parts[-count:] for parts in whole}) == len(set(whole))
 
 
 def why_not_written(path: Path, error: OSError) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.connections import connection_warnings
-from chaoskit.analysis.findings import PathMtu
+from chaoskit.analysis.findings import PathMtu, is_black_hole
 from chaoskit.analysis.formatting import FIDELITY_LABELS, about, format_value
 from chaoskit.analysis.health import (
     MAX_CLIENT_ERRORS,
@@ -27,7 +27,6 @@ from chaoskit.spec.objectives import Objective
 from chaoskit.units import counted
 
 _MOST_REMARKS = 8
-_BLACK_HOLES = ("black-hole", "probed")
 
 
 def undecided_reasons(
@@ -148,14 +147,18 @@ def with_path_mtu_cause(
     verdict: ObjectiveResult, objective: Objective, phases: Sequence[PhaseResult]
 ) -> ObjectiveResult:
     """A broken objective, with the black holes for full segments in the phases that it looks at."""
-    black_holes = [
-        _lost_segments(one, f" in {phase.name}")
+    found = [
+        sentence
         for phase in phases
         if verdict.verdict == "broken" and objective.phase in (None, phase.name)
-        for one in phase.path_mtu
-        if _is_black_hole(one)
+        for sentence in black_holes(phase, f" in {phase.name}")
     ]
-    return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *dict.fromkeys(black_holes)])})
+    return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *dict.fromkeys(found)])})
+
+
+def black_holes(phase: PhaseResult, where: str = "") -> Iterator[str]:
+    """What black holes for full segments did in a phase, a sentence for each direction."""
+    yield from dict.fromkeys(_lost_segments(one, where) for one in phase.path_mtu if is_black_hole(one))
 
 
 def _flagged(streams: Sequence[Stream]) -> Iterator[str]:
@@ -177,10 +180,6 @@ def _remarks(streams: Sequence[Stream]) -> Iterator[str]:
         yield f"{count} of {counted(len(streams), 'stream')}: {remark}"
 
 
-def _is_black_hole(finding: PathMtu) -> bool:
-    return finding.kind in _BLACK_HOLES and finding.confidence != "none"
-
-
 def _lost_segments(finding: PathMtu, where: str = "") -> str:
     """What a black hole does, with the confidence of the finding."""
     if finding.confidence == "certain":
@@ -200,7 +199,7 @@ def warnings(
     yield from _of_warmups(warmups)
     for phase in phases:
         for one in phase.path_mtu:
-            if not phase.faults and _is_black_hole(one):
+            if not phase.faults and is_black_hole(one):
                 yield f"{phase.name}: no fault was in force, and {_lost_segments(one)}"
     yield from _flagged(streams)
     yield from _remarks(streams)

@@ -55,6 +55,11 @@ class PathMtu(FiniteJson):
     sentence: str
 
 
+def is_black_hole(finding: PathMtu) -> bool:
+    """Whether full segments were lost, as far as anything tells it."""
+    return finding.kind in ("black-hole", "probed") and finding.confidence != "none"
+
+
 class Intermediary(FiniteJson):
     """Something between client and server that cut off or held back `streams` of `of_streams`: one sentence for people.
 

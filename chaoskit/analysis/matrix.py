@@ -53,6 +53,7 @@ class MatrixResult(BaseModel):
     chaoskit: str
     name: str
     question: str
+    headline: str = Field(default="", description="What happened over all variants; written into files only.")
     run: str = Field(default="", exclude=True, description="The matrix's folder; not part of the file.")
     status: RunStatus
     detail: str

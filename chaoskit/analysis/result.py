@@ -323,6 +323,7 @@ class Result(FiniteJson):
     chaoskit: str
     name: str
     question: str
+    headline: str = Field(default="", description="What broke, by how much and whose fault; written into files only.")
     target: str
     model: str | None = Field(default=None, description="The model that was asked for; null where none was named.")
     protocol: str | None = Field(default=None, description="The protocol and HTTP version of the measured workload.")
@@ -365,9 +366,12 @@ class Result(FiniteJson):
     def internal_error(self) -> str:
         """A sentence about the streams that a bug in chaoskit ended; "" when there are none."""
         count = self.overall.completions.get("internal_error", 0)
-        details = [failure.detail for failure in self.overall.failures if failure.completion == "internal_error"]
-        causes = "; ".join(details) or "a mistake in chaoskit"
-        return f"{counted(count, 'stream')} ended by {causes}; please report it" if count else ""
+        causes = "; ".join(each.detail for each in self.overall.failures if each.completion == "internal_error")
+        return (
+            f"{counted(count, 'stream')} ended by {causes or 'a mistake in chaoskit'}; please report it"
+            if count
+            else ""
+        )
 
     @property
     def exit_code(self) -> int:
@@ -390,8 +394,7 @@ class Result(FiniteJson):
 
     def phase(self, name: str) -> PhaseResult:
         """The phase of that name. Raises UnknownNameError, a KeyError, where there is none."""
-        found = self.find_phase(name)
-        if found is None:
+        if (found := self.find_phase(name)) is None:
             raise unknown_name("phase", name, [each.name for each in self.phases])
         return found
 

@@ -207,6 +207,12 @@ def read_reason(run: Path) -> str:
     return ""
 
 
+def read_headline(run: Path) -> str:
+    """The headline of a run directory, from `result.json`; "" where there is none, as of a matrix."""
+    found = _result(run).get("headline")
+    return found if isinstance(found, str) else ""
+
+
 def _variants(run: Path) -> list[Path]:
     try:
         return sorted(each for each in run.iterdir() if each.is_dir())
@@ -216,11 +222,7 @@ def _variants(run: Path) -> list[Path]:
 
 def _outcome(run: Path) -> tuple[str, str] | None:
     """The verdict and its reason."""
-    try:
-        text = read_document(run / "result.json")
-        outcome = {} if text is None else parse_json(text).get("outcome")
-    except (SpecError, ValueError):
-        return None
+    outcome = _result(run).get("outcome")
     if not isinstance(outcome, dict):
         return None
     words = [outcome.get(key) for key in ("verdict", "reason", "status", "detail")]
@@ -228,3 +230,13 @@ def _outcome(run: Path) -> tuple[str, str] | None:
         return None
     verdict, reason, status, detail = map(str, words)
     return (verdict, reason) if status == "finished" else (status, detail or reason)
+
+
+def _result(run: Path) -> dict[str, Any]:
+    """What `result.json` says; nothing where it is missing or damaged."""
+    try:
+        text = read_document(run / "result.json")
+        found = {} if text is None else parse_json(text)
+    except (SpecError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -27,7 +27,7 @@ def load(runs: Sequence[Path], formats: Sequence[str]) -> list[Source]:
     twice = next((run for at, run in enumerate(runs) if run.resolve() in {each.resolve() for each in runs[:at]}), None)
     if twice is not None:
         raise SpecError(f"{twice} is given twice; keep one")
-    found = [source.load(run) for run in runs]
+    found = source.labelled([source.load(run) for run in runs])
     running = next((each.path for each in found if each.is_running), None)
     if running is not None and not all(FORMATS[each].shows_running for each in formats):
         raise RefusedError(

@@ -11,7 +11,7 @@ from chaoskit.errors import SpecError
 from chaoskit.report.formats.destinations import STANDARD_OUTPUT, put_out, replace_file, write_each
 from chaoskit.report.screen import Screen
 from chaoskit.report.suite import headline, render, summary
-from chaoskit.report.suite_documents import DOCUMENTS, Document
+from chaoskit.report.suite_documents import DOCUMENTS, writer
 from chaoskit.terminal import note
 
 
@@ -28,18 +28,17 @@ def report_suite(folders: Sequence[Path], names: Sequence[str], out: Path | None
             f"--format {name}; of a suite there are {', '.join(DOCUMENTS)}"
         )
     if len(names) > 1:
-        write_each({DOCUMENTS[name].file: partial(_write, found, DOCUMENTS[name]) for name in names}, out)
+        write_each({DOCUMENTS[each].file: partial(_write, found, each) for each in names}, out)
         return found.exit_code
-    document = DOCUMENTS[names[0]]
     if out is not None and out != STANDARD_OUTPUT:
-        _write(found, document, out)
+        _write(found, names[0], out)
         note(f"{out}: {headline(found)}, {summary(found)}")
     elif names[0] == "console":
         render(found, Screen())
     else:
-        put_out(lambda file: document.write(found, file), document.file)
+        put_out(writer(names[0], found, Path()), DOCUMENTS[names[0]].file)
     return found.exit_code
 
 
-def _write(found: SuiteResult, document: Document, path: Path) -> None:
-    replace_file(path, document.file, partial(document.write, found))
+def _write(found: SuiteResult, name: str, path: Path) -> None:
+    replace_file(path, DOCUMENTS[name].file, writer(name, found, path.parent))

@@ -32,7 +32,7 @@ def annotate(sources: Sequence[Source]) -> list[Annotation]:
 
 
 def _of_run(source: Source, run: Run) -> Iterator[Annotation]:
-    name = f"{source.name} {run.variant}" if run.variant else source.name
+    name = f"{source.title} {run.variant}" if run.variant else source.title
     result = run.result
     if result is None:
         is_left = run.missing == "not run"

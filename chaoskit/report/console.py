@@ -20,7 +20,8 @@ from chaoskit.report import beside, looks, retries, sparkline
 from chaoskit.report.chains import chain_sections
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
-from chaoskit.report.headline import outcome_word, reason
+from chaoskit.report.headline import headline as sentence
+from chaoskit.report.headline import outcome_word, reason, tells_effect_first
 from chaoskit.report.kernel_counters import counter_rows, machine_words
 from chaoskit.report.model_queue import queue_tables
 from chaoskit.report.stalls import other_rows, stall_rows
@@ -338,7 +339,8 @@ def _check(each: FidelityCheck) -> RenderableType:
 
 
 def _verdict(result: Result) -> RenderableType:
-    rows = [(headline(result.outcome), styled(reason(result)))]
+    told = sentence(result) if tells_effect_first(result) else reason(result)
+    rows = [(headline(result.outcome), styled(told))]
     if result.run:
         rows.insert(0, (Text("records", style="dim"), styled(result.run)))
     return two_columns(rows, indent=0)

@@ -20,11 +20,13 @@ from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
 from chaoskit.report import sparkline
-from chaoskit.report.console import UNBOUNDED_WIDTH, headline, print_sections, section, two_columns
-from chaoskit.report.headline import matrix_word, reason, summary, variant_word
+from chaoskit.report.console import UNBOUNDED_WIDTH, print_sections, section, two_columns
+from chaoskit.report.console import headline as run_headline
+from chaoskit.report.effects import is_inconclusive
+from chaoskit.report.headline import headline, matrix_word, reason, variant_word
 from chaoskit.report.model_queue import queue_table
 from chaoskit.report.styles import safe, styled, titled
-from chaoskit.report.table import change_cells, could_be_chance, is_inconclusive, metric_cell, plain_table
+from chaoskit.report.table import change_cells, could_be_chance, metric_cell, plain_table
 from chaoskit.units import counted
 
 HEADLINES = {
@@ -58,9 +60,8 @@ def variant_line(row: VariantResult, number: int, of: int) -> Text:
 def _parts(matrix: MatrixResult, console: Console) -> Iterator[RenderableType]:
     yield _title(matrix)
     yield from overview(matrix, console)
-    yield two_columns(
-        [(Text("records", style="dim"), styled(matrix.run)), (_headline(matrix), styled(summary(matrix)))], indent=0
-    )
+    last = (_word(matrix), styled(headline(matrix)))
+    yield two_columns([(Text("records", style="dim"), styled(matrix.run)), last], indent=0)
 
 
 def overview(matrix: MatrixResult, console: Console) -> Iterator[RenderableType]:
@@ -259,7 +260,7 @@ def _verdicts(matrix: MatrixResult) -> RenderableType:
 
 def _verdict(row: VariantResult) -> Text:
     if row.result is not None:
-        return headline(row.result.outcome)
+        return run_headline(row.result.outcome)
     return Text(variant_word(row), style="bold magenta")
 
 
@@ -267,7 +268,7 @@ def _reason(row: VariantResult) -> str:
     return safe(reason(row.result) if row.result else row.error)
 
 
-def _headline(matrix: MatrixResult) -> Text:
+def _word(matrix: MatrixResult) -> Text:
     word = matrix_word(matrix)
     return Text(word, style=_STYLES.get(word, "bold magenta"))
 

@@ -10,14 +10,25 @@ from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import Result
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
+from chaoskit.report.headline import headline
 from chaoskit.terminal import ascii_json
 
 NAME = "result.json"
 
 
 def as_json(result: Result | MatrixResult) -> str:
-    """The text of the file, of one result or of a whole matrix."""
-    return ascii_json(result.model_dump_json(indent=1)) + "\n"
+    """The text of the file, of one result or of a whole matrix, with the headline of each."""
+    return ascii_json(_with_headlines(result).model_dump_json(indent=1)) + "\n"
+
+
+def _with_headlines(found: Result | MatrixResult) -> Result | MatrixResult:
+    mine: dict[str, object] = {"headline": headline(found)}
+    if not isinstance(found, Result):
+        mine["variants"] = tuple(
+            row if row.result is None else row.model_copy(update={"result": _with_headlines(row.result)})
+            for row in found.variants
+        )
+    return found.model_copy(update=mine)
 
 
 def write_result(result: Result, run: Path) -> Path:

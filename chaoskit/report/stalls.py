@@ -9,7 +9,7 @@ from rich.text import Text
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.result import PhaseResult, Result, StallAttribution
 from chaoskit.report.styles import caveat, styled
-from chaoskit.report.summary_line import summary_line
+from chaoskit.report.summary_line import stall_shares
 from chaoskit.units import counted
 
 _LEAST = 0.005  # share of the time that is named
@@ -26,8 +26,7 @@ _WORDS = {
 def stall_rows(result: Result) -> Iterator[tuple[Text, Text]]:
     """A row for the run, and one for each phase with stalls."""
     phases = [phase for phase in result.phases if _total(phase.stall_attribution)]
-    if line := summary_line(result):
-        yield styled(_WHOLE), styled(line)
+    yield from ((styled(_WHOLE), styled(f"{shares}.")) for shares in stall_shares(result.phases))
     threshold = format_value(result.stall_threshold_ms, "ms")
     for phase in phases:
         attribution, severe = phase.stall_attribution, phase.metrics.severe_stalls

@@ -8,8 +8,10 @@ from functools import partial
 from rich.console import Console
 
 from chaoskit.analysis.attribution.first_tokens import PARTS
-from chaoskit.analysis.attribution.stories import Stories, Story
+from chaoskit.analysis.attribution.stories import Interruption, Stories, Story
 from chaoskit.analysis.attribution.verdict import CAUSES, Verdict, shown
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import Request
 from chaoskit.records.pcapng import CAPTURE
 from chaoskit.report.link_rows import link_rows
 from chaoskit.report.styles import styled
@@ -38,10 +40,15 @@ def render(found: Stories, console: Console) -> None:
 
 
 def _lines(found: Stories) -> Iterator[str]:
+    cut = ", ".join(f"{count} {completion}" for completion, count in found.interrupted.items())
+    was = "was" if sum(found.interrupted.values()) == 1 else "were"
+    ends = f"; {sum(found.interrupted.values())} {was} cut off: {cut}" if cut else ""
+    stalled = f"{found.stalled or 'None'} of {counted(found.streams, 'stream')} stalled{ends}"
     if not found.told:
-        yield f"None of {counted(found.streams, 'stream')} stalled; --stream N tells one of them."
+        yield f"{stalled}; --stream N tells one of them."
         return
-    yield f"{found.stalled} of {counted(found.streams, 'stream')} stalled."
+    yield f"{stalled}."
+    yield from found.lost
     yield _LEGEND
     for story in found.told:
         yield ""
@@ -69,8 +76,19 @@ def _told(story: Story) -> Iterator[str]:
         yield f"  {row}"
     for verdict in story.verdicts:
         yield from _verdict(verdict)
-    if not story.verdicts:
+    if story.interruption is not None:
+        yield from _interrupted(story, story.interruption)
+    elif not story.verdicts:
         yield "  no stall"
+
+
+def _interrupted(story: Story, found: Interruption) -> Iterator[str]:
+    """That it was cut off, whose that was, and who ended it."""
+    whose = _NAMES.get(found.cause, found.cause)
+    yield f"  cut off at {_at(story, story.end)} by {story.request.completion}; {whose}"
+    if found.sentence:
+        yield f"    {found.sentence.removeprefix('1 of 1 ')}"
+    yield f"    {FILES[Request]}: stream {story.request.stream}"
 
 
 def _first_token(story: Story) -> Iterator[str]:

@@ -1,13 +1,16 @@
-"""Sums a run up in one line: how late first tokens became, and whose the stalls were."""
+"""Sums a run up in one sentence: one effect of one phase and whose it is, or that there is none.
+
+Rule: everything in the sentence is of the same phase; what could be chance is not told as an effect (`effects`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from chaoskit.analysis.formatting import ANYTHING, format_interval, format_level, format_value
-from chaoskit.analysis.result import Comparison, NetworkKind, Result
+from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.result import NetworkKind, PhaseResult, Result
+from chaoskit.report.effects import effects, largest_by_chance
 
-_METRIC = "ttft_p95"
 _LEAST = 0.005  # share of the time that is named
 _KINDS: dict[NetworkKind, str] = {
     "loss": "loss recovery on the way down",
@@ -20,33 +23,37 @@ _KINDS: dict[NetworkKind, str] = {
 
 
 def summary_line(result: Result) -> str:
-    """It; "" where the run has neither first tokens nor stalls."""
-    parts = [*_first_tokens(result), *_stalls(result)]
+    """It; "" where the run has nothing to tell of first tokens or stalls."""
+    parts = [*_parts(result)]
     return f"{'; '.join(parts)}." if parts else ""
 
 
-def _first_tokens(result: Result) -> Iterator[str]:
-    """Of the phase in which they became latest; of a run of one phase without a comparison."""
-    known = [each for each in result.comparisons if each.metric == _METRIC and each.ratio.value is not None]
-    if known:
-        yield _compared(max(known, key=lambda each: each.ratio.value or 0.0), result.level)
-    elif len(result.phases) == 1 and (p95 := result.phases[0].metrics.ttft.p95_ms) is not None:
-        yield f"p95 first token {format_value(p95, 'ms')}"
+def _parts(result: Result) -> Iterator[str]:
+    found = effects(result)
+    if found:
+        yield found[0].told
+        yield from found[0].causes()
+    elif result.comparisons:
+        yield from _nothing(result)
+    elif len(result.phases) == 1:
+        p95 = result.phases[0].metrics.ttft.p95_ms
+        yield from [f"p95 first token {format_value(p95, 'ms')}"] if p95 is not None else []
+        yield from stall_shares(result.phases)
 
 
-def _compared(worst: Comparison, level: float) -> str:
-    before, after = format_value(worst.reference, worst.unit), format_value(worst.value, worst.unit)
-    interval = format_interval(worst.ratio.low, worst.ratio.high, "ratio")
-    sure = f"{format_level((1 - level) / 2)}: {interval if interval != ANYTHING else 'too few streams'}"
-    return (
-        f"p95 first token {before} → {after} under {worst.phase} ({format_value(worst.ratio.value, 'ratio')}, {sure})"
-    )
+def _nothing(result: Result) -> Iterator[str]:
+    """That nothing is beyond chance, and the change of first tokens that may be some."""
+    names = [phase.name for phase in result.phases if phase.faults]
+    where = f"under {' and '.join(names)}" if names else f"against {result.reference}"
+    yield f"nothing became worse beyond chance {where}"
+    if (change := largest_by_chance(result)) is not None:
+        yield f"{change.told} could be chance"
 
 
-def _stalls(result: Result) -> Iterator[str]:
-    """Shares of the stall time, the largest first; the network's by what it did."""
+def stall_shares(phases: Sequence[PhaseResult]) -> Iterator[str]:
+    """Shares of the stall time of these phases, the largest first; the network's by what it did."""
     times: dict[str, float] = {}
-    for phase in result.phases:
+    for phase in phases:
         found = phase.stall_attribution
         for kind, time in found.network_kinds.items():
             _add(times, _KINDS[kind], time)

@@ -22,8 +22,9 @@ from chaoskit.analysis.formatting import (
 from chaoskit.analysis.result import Comparison, Metrics, PhaseResult, Result, Unit
 from chaoskit.analysis.statistics.estimates import unit as unit_of
 from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
+from chaoskit.report.effects import is_better, is_change, is_inconclusive, is_worse
 from chaoskit.report.styles import styled
-from chaoskit.spec.metrics import HEADLINES, METRICS
+from chaoskit.spec.metrics import HEADLINES
 
 _TIMES = {"ttft": "TTFT", "itl": "ITL", "tpot": "TPOT", "e2el": "E2EL", "connect": "connect", "tls": "TLS"}
 _STATISTICS = (
@@ -210,14 +211,7 @@ def _chance(text: str) -> str:
     return text if text in (NO_VALUE, "never", "∞") else f"≈{text}"
 
 
-def is_inconclusive(comparison: Comparison) -> bool:
-    """Whether the interval of the change includes no change."""
-    low, high = comparison.difference.low, comparison.difference.high
-    return low is not None and high is not None and low <= 0 <= high
-
-
 def _style(comparison: Comparison) -> str:
-    if comparison.difference.value is None or is_inconclusive(comparison):
-        return "dim"
-    is_worse = (comparison.difference.value > 0) != METRICS[comparison.metric].more_is_better
-    return "red" if is_worse else "green"
+    if is_worse(comparison):
+        return "red"
+    return "green" if is_better(comparison) else "" if is_change(comparison) else "dim"

@@ -15,6 +15,7 @@ from typing import Literal
 Kind = Literal["duration", "share", "per-minute", "per-second"]
 Scope = Literal["stream", "gap", "phase"]
 STATISTICS = ("p50", "p90", "p95", "p99", "max", "mean")
+_ARRIVALS = "it follows the arrivals of its phase"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Metric:
     """One metric. `scope`: one value for each stream, for each gap, or for the whole phase.
 
     `aliases` are names of other tools, in lower case, without a statistic; `missing` is why it may have no value.
+    `why_no_gain`: why a change to its better side is no improvement by itself; "" where it is one.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Metric:
     aliases: tuple[str, ...] = ()
     more_is_better: bool = False
     missing: str = "no stream was started"
+    why_no_gain: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -115,6 +118,7 @@ TABLE = (
         "Inter-token latency: from one content event to the next, as received.",
         ("inter_token_latency", "inter_chunk_latency", "itls", "tbt", "time_between_tokens"),
         missing="no stream had two tokens",
+        why_no_gain="tokens that come together have gaps of 0",
     ),
     Metric(
         "tpot",
@@ -219,6 +223,7 @@ TABLE = (
             *("good_requests", "rps", "qps", "request_rate"),
         ),
         more_is_better=True,
+        why_no_gain=_ARRIVALS,
     ),
     Metric(
         "tokens_per_second",
@@ -230,6 +235,7 @@ TABLE = (
             *("tps", "token_throughput", "output_tokens_per_second"),
         ),
         more_is_better=True,
+        why_no_gain=_ARRIVALS,
     ),
     Metric(
         "toolchain",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -24,7 +24,7 @@ from chaoskit.cli.app import app
 from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
 from chaoskit.report.formats import FORMATS
-from chaoskit.report.formats.metric_names import FAMILIES
+from chaoskit.report.formats.metric_names import FAMILIES, SUITE_FAMILIES, Family
 from chaoskit.server.catalog import ROUTES
 from chaoskit.server.formats import APIS
 from chaoskit.server.malformations import GROUPS
@@ -84,14 +84,19 @@ def formats() -> str:
     return "\n".join(["| format | in the run directory | runs | content |", "|---|---|---|---|", *rows, ""])
 
 
-def metric_families() -> str:
+def metric_families(families: Mapping[str, Family] = FAMILIES) -> str:
     """A row for each family of metrics."""
     rows = [
         f"| `{name}` | {row.kind} | {row.unit or '–'} | {', '.join(f'`{each}`' for each in row.labels) or '–'} "
         f"| {row.help} |"
-        for name, row in FAMILIES.items()
+        for name, row in families.items()
     ]
     return "\n".join(["| metric | type | unit | labels | what |", "|---|---|---|---|---|", *rows, ""])
+
+
+def suite_metric_families() -> str:
+    """The same of a suite."""
+    return metric_families(SUITE_FAMILIES)
 
 
 def experiment_keys() -> str:

@@ -31,7 +31,9 @@ def flagged(change: Change, streams: int, seed: int) -> tuple[bool, bool]:
             for number, each in enumerate((SAME, change))
         ]
         (found,) = compare_runs(request(runs, [], [], (), None)).candidates
-    shown = [(each.phase, each.metric) for each in found.changes if each.verdict in ("regressed", "improved")]
+    shown = [
+        (each.phase, each.metric) for each in found.changes if each.verdict in ("regressed", "improved", "changed")
+    ]
     return bool(shown), ("wifi", "ttft_p50") in shown
 
 

@@ -1,16 +1,20 @@
-"""Judges one metric of two sides: regressed, improved, no worse, undecided, or no change shown.
+"""Judges one metric of two sides: regressed, improved, changed, no worse, undecided, not shown.
 
 | verdict     | when                                                                                              |
 |-------------|---------------------------------------------------------------------------------------------------|
 | `regressed` | the interval of the change lies wholly beyond the margin, or beyond no change without one          |
 | `improved`  | it lies wholly on the better side of no change                                                    |
+| `changed`   | the same of a metric whose better side is no improvement by itself (`Metric.why_no_gain`)         |
 | `no-worse`  | with a margin: it lies wholly on the better side of the margin (non-inferiority)                    |
 | `undecided` | none of them, though a tolerance asks for one; or the streams, or a fault, do not allow any        |
 | `not-shown` | none of them, and no tolerance asks; or the records of both sides are the same                     |
 
-`regressed` and `improved` are by intervals that hold for all comparisons together (`family`). `no-worse` is by an
-interval of its own level: that all are no worse is claimed only when each is, which no number of comparisons makes
-easier (Berger, Technometrics 24 (1982)).
+`regressed`, `improved` and `changed` are by intervals that hold for all comparisons together (`family`). `no-worse` is
+by an interval of its own level: that all are no worse is claimed only when each is, which no number of comparisons
+makes easier (Berger, Technometrics 24 (1982)).
+
+A comparison whose streams are too few for any interval of a change takes no part in the family: it could not be shown
+at any level, so that it costs the others nothing (Tarone, Biometrics 46 (1990)). It says how many streams it needs.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from chaoskit.analysis.statistics.estimators import Estimate
 from chaoskit.analysis.summaries import IntervalEstimate
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
-from chaoskit.spec.sample_size import is_zero_when_well, sample_sizes
+from chaoskit.spec.sample_size import is_zero_when_well, sample_sizes, tail_beyond
 from chaoskit.spec.tolerances import Margin
 
 LEAST_MS = 0.1
@@ -83,7 +87,7 @@ class Pair:
     @property
     def can_differ(self) -> bool:
         """Whether it takes part in the family: both sides have a value with an interval."""
-        return not (self.why_not or self._why_no_interval)
+        return not (self.why_not or self._why_no_interval or self._streams_of_any)
 
     def differs(self, part: float) -> bool:
         """Whether it regressed or improved by an interval with this part of the usual tail."""
@@ -94,11 +98,17 @@ class Pair:
         if reason := self.why_not or self._why_no_interval:
             is_open = bool(self.why_not) or (self.is_named and self._is_missing)
             return self._change(self.tail, "undecided" if is_open else "not-shown", reason)
+        if too_few := self._streams_of_any:
+            is_open = self.is_named or self.must_hold
+            return self._change(self.tail, "undecided" if is_open else "not-shown", _too_few(too_few), too_few)
         shown, own = self._shown(self.tail * part), self._worsening(self.tail)
-        if shown != "not-shown":
+        why_no_gain = METRICS[self.key.metric].why_no_gain if shown == "improved" else ""
+        if shown != "not-shown" and not why_no_gain:
             return self._change(self.tail * part, shown)
         if self.margin is not None and own.most < own.limit:
             return self._change(self.tail, "no-worse")
+        if why_no_gain:
+            return self._change(self.tail * part, "changed", f"no improvement by itself: {why_no_gain}")
         if self.is_same:
             return self._change(self.tail * part, "not-shown", UNCHANGED)
         if self.margin is not None and self.must_hold:
@@ -107,10 +117,10 @@ class Pair:
                 self.tail, "undecided", _advice(f"{self.margin.text} worse is not excluded", needed), needed
             )
         joint = self._worsening(self.tail * part)
-        if self.is_named and math.isinf(joint.least):
+        if math.isinf(joint.least) and (self.is_named or math.isinf(joint.most)):
             needed = self._streams_needed(joint, self.tail * part)
             return self._change(
-                self.tail * part, "undecided", _advice("too few streams to show any change", needed), needed
+                self.tail * part, "undecided" if self.is_named else "not-shown", _too_few(needed), needed
             )
         return self._change(self.tail * part, "not-shown")
 
@@ -179,6 +189,20 @@ class Pair:
         better = _worsening(difference(value, base, self.key.metric), sign, -least, unit(self.key.metric))
         return "improved" if better.most < better.limit else "not-shown"
 
+    @property
+    def _streams_of_any(self) -> int:
+        """How many streams a side needs before the interval of a change can have an end; 0 where one has as many."""
+        if tail_beyond(self.key.metric) is None:
+            return 0
+        least = self._least(self.tail)
+        return least if max(each.streams for each in self._both(self.tail)) < least else 0
+
+    def _least(self, tail: float) -> int:
+        """How many streams of each side its interval takes at the least."""
+        asked = Objective(text="", metric=self.key.metric, operator="<", factor=1.0, reference="reference")
+        size = sample_sizes(asked, tail).to_be_decided
+        return 0 if size is None else size.streams
+
     def _streams_needed(self, own: Worsening, tail: float) -> int | None:
         """How many streams of each side would decide it, if they behaved as these did."""
         metric = self.key.metric
@@ -197,6 +221,10 @@ class Pair:
         if streams < least:
             return least
         return None if needed is None else max(needed, streams + 1)
+
+
+def _too_few(needed: int | None) -> str:
+    return _advice("too few streams to show any change", needed)
 
 
 def is_of_one_run(metric: str) -> bool:

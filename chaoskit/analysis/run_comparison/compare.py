@@ -9,7 +9,7 @@ from chaoskit import __version__
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.run_comparison.changes import UNCHANGED, Pair
 from chaoskit.analysis.run_comparison.differences import differences, remarks, unfinished
-from chaoskit.analysis.run_comparison.directories import Group, Tell, find, read, require_different
+from chaoskit.analysis.run_comparison.directories import Group, Tell, find, labelled, read, require_different
 from chaoskit.analysis.run_comparison.family import tails, weights
 from chaoskit.analysis.run_comparison.measured import MeasuredRun
 from chaoskit.analysis.run_comparison.pairs import pairs
@@ -31,6 +31,7 @@ from chaoskit.units import counted
 
 _MOST_FIELDS = 12  # of a refusal
 _MOST_NAMED = 3  # changes in a sentence
+_LATENCIES = ("ttft_p95", "ttft_p50")
 
 
 def _tell_nobody(_what: str, _done: int, _total: int) -> None:
@@ -42,6 +43,7 @@ def compare_runs(request: Request, tell: Tell = _tell_nobody) -> RunComparison:
     groups = [find(paths) for paths in request.groups]
     require_different(groups)
     _require_one_kind(groups)
+    groups = labelled(groups)
     every = read(groups, tell)
     require_no_copies(every)
     reference = every[0]
@@ -165,7 +167,7 @@ def _unlike(runs: Runs) -> Iterator[str]:
         ]
     )
     for (variant, run), changes in zip(others, found, strict=True):
-        if shown := [each for each in changes if each.verdict in ("regressed", "improved")]:
+        if shown := [each for each in changes if each.verdict in ("regressed", "improved", "changed")]:
             yield (
                 f"{run.name} differs from {first[variant].name} on the same side: {in_words(shown[0])}; "
                 "intervals do not tell how runs differ, so take more runs of each"
@@ -247,7 +249,7 @@ def _verdict(
         return "undecided", "too few streams to show any change"
     if any(each.margin and (each.is_named or not is_named) for each in changes):
         return "no-worse", f"{counted(len(by['no-worse']), 'comparison')} no worse than the tolerance"
-    return "not-shown", f"none of {counted(judged, 'comparison')} shows one{_at_worst(changes)}"
+    return "not-shown", f"none of {counted(judged, 'comparison')} shows one{_at_worst(changes)}{_too_small(changes)}"
 
 
 def of_what(change: MetricChange) -> str:
@@ -266,14 +268,21 @@ def in_words(change: MetricChange) -> str:
 
 def _at_worst(changes: Sequence[MetricChange]) -> str:
     """How much worse the most important latency may be all the same."""
-    ratios = [(_most_worse(each), each) for each in changes if each.is_named] or [
-        (_most_worse(each), each) for each in changes if each.metric == "ttft_p95"
-    ]
-    known = [(worse, each) for worse, each in ratios if worse is not None]
-    if not known:
-        return ""
-    worse, change = max(known, key=lambda pair: pair[0])
-    return f"; {of_what(change)} may still be {100 * worse:.2g} % worse" if worse > 0 else ""
+    for listed in (
+        [each for each in changes if each.is_named],
+        *([each for each in changes if each.metric == metric] for metric in _LATENCIES),
+    ):
+        known = [(worse, each) for each in listed if (worse := _most_worse(each)) is not None]
+        if known:
+            worse, change = max(known, key=lambda pair: pair[0])
+            return f"; {of_what(change)} may still be {100 * worse:.2g} % worse" if worse > 0 else ""
+    return ""
+
+
+def _too_small(changes: Sequence[MetricChange]) -> str:
+    """How many could not tell any change, for want of streams."""
+    small = sum(each.verdict == "not-shown" and each.streams_needed is not None for each in changes)
+    return f"; {counted(small, 'other')} {'needs' if small == 1 else 'need'} more streams" if small else ""
 
 
 def _most_worse(change: MetricChange) -> float | None:

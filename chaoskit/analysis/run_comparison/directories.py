@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit.analysis.matrix import is_matrix_run
 from chaoskit.analysis.run_comparison.measured import MeasuredRun, measure
 from chaoskit.errors import SpecError
-from chaoskit.folder import display_path
+from chaoskit.folder import display_path, telling_names
 from chaoskit.records.directory import EXPERIMENT, PLAN
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import SocketRead
@@ -45,12 +45,13 @@ class Group:
     given: tuple[Path, ...]
     folders: tuple[RunFolder, ...]
     not_run: tuple[str, ...]
+    label: str = ""
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """What reports call it: its first directory, by its `label` where several sides are compared."""
         first, *more = (str(display_path(path)) for path in self.given)
-        return f"{first} and {counted(len(more), 'more run')}" if more else first
+        return f"{self.label or first} and {counted(len(more), 'more run')}" if more else self.label or first
 
     @property
     def is_matrix(self) -> bool:
@@ -75,6 +76,12 @@ def find(given: Sequence[Path]) -> Group:
                 f"{display_path(path)}: no variant of this matrix was run; chaoskit report {path} tells more"
             )
     return Group(tuple(given), tuple(folders), tuple(not_run))
+
+
+def labelled(groups: Sequence[Group]) -> list[Group]:
+    """The same with labels that tell them apart."""
+    names = telling_names([display_path(group.given[0]) for group in groups])
+    return [replace(group, label=name) for group, name in zip(groups, names, strict=True)]
 
 
 def _variants(path: Path) -> list[str]:

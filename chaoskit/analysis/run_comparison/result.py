@@ -14,7 +14,7 @@ from chaoskit.analysis.result import RunStatus, Unit
 from chaoskit.analysis.summaries import IntervalEstimate
 
 SCHEMA: Literal[1] = 1
-ChangeVerdict = Literal["regressed", "improved", "no-worse", "undecided", "not-shown"]
+ChangeVerdict = Literal["regressed", "improved", "changed", "no-worse", "undecided", "not-shown"]
 ComparisonVerdict = Literal["regressed", "undecided", "no-worse", "not-shown"]
 DifferenceKind = Literal["experiment", "clock", "kernel", "protocol", "target", "unfinished"]
 EXIT_CODES: dict[ComparisonVerdict, int] = {"regressed": 1, "undecided": 5, "no-worse": 0, "not-shown": 0}
@@ -109,7 +109,7 @@ class MetricChange(_Documented):
     verdict: ChangeVerdict
     """What the intervals say."""
     reason: str
-    """Why it is undecided or not shown; empty otherwise."""
+    """Why it is undecided, not shown, or changed without being an improvement; empty otherwise."""
     streams: int
     """Streams that the candidate's value is of, a number."""
     streams_reference: int

@@ -33,7 +33,7 @@ def write_all(sources: Sequence[Source], file: BinaryIO) -> None:
 
 
 def _suite(source: Source, run: Run) -> Xml.Element:
-    name = attribute(f"{source.name} {run.variant}" if run.variant else source.name)
+    name = attribute(f"{source.title} {run.variant}" if run.variant else source.title)
     cases = [_run_case(name, run), *(_cases(name, run, run.result) if run.result else ())]
     suite = Xml.Element("testsuite", name=name, tests=str(len(cases)))
     count(suite, cases)

@@ -32,7 +32,7 @@ def write_all(sources: Sequence[Source], file: BinaryIO) -> None:
 
 
 def _parts(source: Source) -> Iterator[Part]:
-    found, name = source.found, prose(source.name)
+    found, name = source.found, prose(source.title)
     mark = word(found)
     yield name, f"## {_MARKS.get(mark, '❔')} {mark} {name}"
     yield name, f"**{prose(headline(found))}**"

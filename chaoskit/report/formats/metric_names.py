@@ -73,3 +73,17 @@ FAMILIES: dict[str, Family] = {
     "chaoskit_stalls": Family("gauge", "", _PHASE, "Gaps that were longer than the threshold"),
     "chaoskit_stall_seconds": Family("gauge", "seconds", ("phase", "cause"), "Time of the stalls by whose it was"),
 }
+
+_RUN = ("run", "owner", "expect")
+SUITE_FAMILIES: dict[str, Family] = {
+    "chaoskit_suite_status": Family("stateset", "", (), "How the suite ended"),
+    "chaoskit_suite_exit_code": Family("gauge", "", (), "Exit code of the suite"),
+    "chaoskit_suite_duration_seconds": Family("gauge", "seconds", (), "How long the suite took, in real time"),
+    "chaoskit_suite_start_timestamp_seconds": Family("gauge", "seconds", (), "When the suite began, in Unix time"),
+    "chaoskit_suite_command_errors": Family("gauge", "", (), "Commands of the suite that failed"),
+    "chaoskit_suite_run_as_expected": Family("gauge", "", _RUN, "Whether a run ended as the suite expects"),
+    "chaoskit_suite_run_outcome": Family("stateset", "", _RUN, "What a run found"),
+    "chaoskit_suite_run_exit_code": Family("gauge", "", _RUN, "Exit code of a run"),
+    "chaoskit_suite_run_duration_seconds": Family("gauge", "seconds", _RUN, "How long a run took, in real time"),
+}
+"""Those of a suite; beside their `labels` each has `suite`."""

@@ -1,7 +1,7 @@
 """Writes numbers and verdicts as OpenMetrics, which Prometheus scrapes and GitLab compares.
 
 Rules: base units (seconds, ratios), in the name; what has no value has no sample; what was never reached is +Inf.
-Runs of one name get the name of their directory as a label. `metric_names` has all families.
+Runs of one name get a label that tells them apart. `metric_names` has all families.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Families(Collector):
             for run in source.runs:
                 labels = {"experiment": source.name} | ({"variant": run.variant} if run.variant else {})
                 if names[source.name, run.variant] > 1:
-                    labels["run"] = str(run.path)
+                    labels["run"] = source.label or str(run.path)
                 if run.result is not None:
                     self._add_run(run.result, run, labels)
 

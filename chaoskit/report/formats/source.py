@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.tables.run_tables import RunTables, load_tables
 from chaoskit.errors import ChaoskitError
-from chaoskit.folder import display_path
+from chaoskit.folder import display_path, telling_names
 from chaoskit.planning.probe_plan import load_probe_plan
 from chaoskit.records.directory import EXPERIMENT, PROBE, is_running
 from chaoskit.records.untrusted_files import read_whole
@@ -43,6 +43,7 @@ class Source:
 
     `command` repeats the run; `file` is its experiment file and `experiment_text` what was run. A probe has none.
     `file_text` is what that file says: the same, or what a matrix or --set made it of; None where it cannot be read.
+    `label` tells it from others in the same report; "" where it is alone.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Source:
     file: str = ""
     experiment_text: str | None = None
     file_text: str | None = None
+    label: str = ""
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -78,6 +80,19 @@ class Source:
     def name(self) -> str:
         """That of the experiment."""
         return self.found.name
+
+    @property
+    def title(self) -> str:
+        """The same with the label, where there is one: `loss-first-token (runs/before)`."""
+        return f"{self.name} ({self.label})" if self.label else self.name
+
+
+def labelled(sources: Sequence[Source]) -> list[Source]:
+    """The same with labels that tell them apart, where there are several."""
+    if len(sources) < 2:
+        return list(sources)
+    names = telling_names([display_path(source.path) for source in sources])
+    return [replace(source, label=name) for source, name in zip(sources, names, strict=True)]
 
 
 def load(path: Path) -> Source:

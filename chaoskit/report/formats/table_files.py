@@ -22,7 +22,7 @@ from chaoskit.analysis.tables.table_columns import SCHEMAS, STALLS, STREAMS, TOK
 from chaoskit.report.formats.source import Source
 
 _IN_MEMORY = 16 << 20  # bytes of a table of an archive
-_RUN = Column("run", "text", "", "The run directory.")
+_RUN = Column("run", "text", "", "The run directory: as many of its last parts as tell it from the others.")
 _VARIANT = Column("variant", "text", "", "The variant of the matrix.")
 _WORKLOAD = Column("workload", "text", "", "The workload; empty for the measured one.")
 _NAMES = tuple(schema.name for schema in SCHEMAS)
@@ -88,7 +88,7 @@ def _parts(sources: Sequence[Source]) -> Iterator[_Part]:
     for source in sources:
         for run in source.runs:
             if run.result is not None:
-                labels = {_RUN.name: str(source.path), _VARIANT.name: run.variant}
+                labels = {_RUN.name: source.label or str(source.path), _VARIANT.name: run.variant}
                 yield _Part({**labels, _WORKLOAD.name: ""}, run.tables, _NAMES)
                 for name, tables in run.tables.workloads.items():
                     yield _Part({**labels, _WORKLOAD.name: name}, tables, _OF_WORKLOADS)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from chaoskit.analysis.conclusion import black_holes
 from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value
+from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import ObjectiveResult, PhaseResult, Result
-from chaoskit.report.headline import OF_FIRST_TOKENS, OF_STALLS, blame, reason
+from chaoskit.report.blame import OF_FIRST_TOKENS, OF_STALLS, blame
+from chaoskit.report.effects import during, effects
+from chaoskit.report.headline import reason, summary
+from chaoskit.report.matrix_findings import calm, findings
+from chaoskit.report.table import metric_cell
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.objectives import parse as parse_objective
@@ -49,8 +55,14 @@ class Answer:
     more: tuple[str, ...] = ()
 
 
-def answers(result: Result) -> tuple[Answer, ...]:
+_NOT_KNOWN = Answer("Whose fault", "Not known")
+
+
+def answers(found: Result | MatrixResult) -> tuple[Answer, ...]:
     """The three of them, and what the fault was; of a run in which nothing broke what it found instead."""
+    if not isinstance(found, Result):
+        return tuple(_of_matrix(found))
+    result = found
     broken = [each for each in result.objectives if each.verdict == "broken"]
     if not broken:
         return (_without(result), *_measured(result), *_faults(result))
@@ -61,9 +73,26 @@ def answers(result: Result) -> tuple[Answer, ...]:
     return (
         Answer("What broke", first.text, more),
         Answer("By how much", format_value(first.observed.value, first.unit), tuple(_by_how_much(result, first))),
-        next((found for each in broken if (found := _whose(result, each))), Answer("Whose fault", "Not known")),
+        next((known for each in broken if (known := _whose(result, each))), _NOT_KNOWN),
         *_faults(result),
     )
+
+
+def _of_matrix(matrix: MatrixResult) -> Iterator[Answer]:
+    """Over all variants: the first finding, the others in a line each, and what was calm."""
+    found = findings(matrix)
+    if not found:
+        yield Answer("What broke", "Nothing", (f"{summary(matrix)}: nothing worse beyond chance",))
+        return
+    first, *others = found
+    rest = [f"{each.what} {each.where}: {each.size}" for each in others[:_MOST]]
+    more = [f"and {counted(len(others) - _MOST, 'finding')} more"] if len(others) > _MOST else []
+    yield Answer("What broke", first.what, (*rest, *more))
+    before = [f"in {first.reference}: {first.before}"] if first.before else []
+    yield Answer("By how much", first.size, tuple(before))
+    blamed = _blamed(first.phases, first.metric) or _NOT_KNOWN
+    yield replace(blamed, more=(*blamed.more, *first.holes()))
+    yield Answer("Where", first.where, tuple(calm(matrix)))
 
 
 def definition(found: ObjectiveResult) -> Iterator[str]:
@@ -85,15 +114,46 @@ def _without(result: Result) -> Answer:
 
 
 def _measured(result: Result) -> Iterator[Answer]:
-    """What there is to say of a run in which nothing broke."""
-    found = result.overall
-    if found.ttft.p50_ms is not None:
-        p95 = f"p95 {format_value(found.ttft.p95_ms, 'ms')}"
-        yield Answer("First token", f"{format_value(found.ttft.p50_ms, 'ms')} (median)", (p95,))
-    if found.stalls_per_minute.value is not None:
-        longer = f"gaps of more than {format_value(result.stall_threshold_ms, 'ms')}"
-        yield Answer("Stalls", format_value(found.stalls_per_minute.value, "per-minute"), (longer,))
-    yield Answer("Interrupted", f"{found.interrupted} of {counted(found.started, 'stream')}")
+    """What the fault did beyond chance and whose that is, or that it did nothing; and first tokens phase by phase."""
+    found = effects(result)
+    if found:
+        first = found[0]
+        before, after = (format_value(each, first.change.unit) for each in (first.change.reference, first.change.value))
+        lines = (f"{before} → {after} {during(first.phase)}", first.size, *black_holes(first.phase))
+        yield Answer("What became worse", f"{first.label[:1].upper()}{first.label[1:]}", lines)
+        if not first.change.metric.endswith("_p50") and (blamed := _blamed([first.phase], first.change.metric)):
+            yield blamed
+    elif result.comparisons:
+        yield Answer("What became worse", "Nothing beyond chance", (f"against {result.reference}",))
+    yield from _first_tokens(result)
+    yield from _interrupted(result)
+
+
+def _first_tokens(result: Result) -> Iterator[Answer]:
+    """The median of each phase: one of all would mix what is with a fault and what is without."""
+    told = [
+        (phase.name, metric_cell(phase.metrics, "ttft_p50"))
+        for phase in result.phases
+        if phase.metrics.ttft.p50_ms is not None
+    ]
+    if len(told) == 1:
+        yield Answer("First token, median", told[0][1], (f"in {told[0][0]}",))
+    elif told:
+        first, *rest = told[: 1 + _MOST]
+        yield Answer(
+            "First token, median", f"{first[1]} in {first[0]}", tuple(f"{each} in {name}" for name, each in rest)
+        )
+
+
+def _interrupted(result: Result) -> Iterator[Answer]:
+    """How many streams of each phase ended early; of a run without any, how many there were."""
+    hit = [phase for phase in result.phases if phase.metrics.interrupted]
+    total = f"{result.overall.interrupted} of {counted(result.overall.started, 'stream')}"
+    if len(result.phases) < 2 or not hit:
+        yield Answer("Interrupted", total)
+        return
+    lines = tuple(f"{each.metrics.interrupted} of {each.metrics.started} in {each.name}" for each in hit[:_MOST])
+    yield Answer("Interrupted", lines[0], (*lines[1:], f"{total} in the whole run"))
 
 
 def _by_how_much(result: Result, found: ObjectiveResult) -> Iterator[str]:
@@ -120,8 +180,12 @@ def _whose(result: Result, found: ObjectiveResult) -> Answer | None:
     objective = _parsed(found)
     if objective is None:
         return None
-    phases = [phase for phase in result.phases if objective.phase in (None, phase.name)]
-    what, times = blame(phases, objective.metric)
+    return _blamed([phase for phase in result.phases if objective.phase in (None, phase.name)], objective.metric)
+
+
+def _blamed(phases: Sequence[PhaseResult], metric: str) -> Answer | None:
+    """The same of a metric in these phases."""
+    what, times = blame(phases, metric)
     total = sum(times.values())
     if not total:
         return None

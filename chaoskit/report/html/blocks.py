@@ -5,7 +5,7 @@ A `Lines` is some text with its styles, a `Grid` a table; a template writes both
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -87,17 +87,28 @@ def two_columns(rows: Iterable[tuple[RenderableType, RenderableType]]) -> Render
 
 def _grid(table: Table) -> Grid:
     heads = tuple(_plain(column.header) for column in table.columns)
+    labels = _labels(heads)
     right = tuple(column.justify == "right" for column in table.columns)
     columns = [list(column.cells) for column in table.columns]
     has_heads = any(heads)
     rows = tuple(
         tuple(
-            Cell(_all_lines(cell), heads[place] if place else "", right[place], place == 0)
+            Cell(_all_lines(cell), labels[place] if place else "", right[place], place == 0)
             for place, cell in enumerate(row)
         )
         for row in zip(*columns, strict=True)
     )
     return Grid(heads if has_heads else (), right, rows)
+
+
+def _labels(heads: Sequence[str]) -> list[str]:
+    """What a cell says of its column where it stands alone: of columns with one name also the one before these."""
+    found, before = list[str](), ""
+    for head in heads:
+        is_repeated = heads.count(head) > 1
+        found.append(f"{head}, {before}" if is_repeated and head and before else head)
+        before = before if is_repeated else head
+    return found
 
 
 def _all_lines(found: RenderableType) -> tuple[tuple[Piece, ...], ...]:

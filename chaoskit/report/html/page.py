@@ -111,6 +111,7 @@ class Page:
     version: str
     verdict: Verdict
     headline: str
+    answers: tuple[Answer, ...]
     body: str
     run: RunView | None
     overview: tuple[tuple[Block, ...], ...]
@@ -160,6 +161,7 @@ def _page(source: Source) -> Page:
         "version": __version__,
         "verdict": Verdict(word(found), _style(found)),
         "headline": headline(found),
+        "answers": answers(found),
         "command": source.command,
         "experiment": (source.experiment_text or "")[:_MOST_TEXT],
     }

@@ -27,14 +27,18 @@ from chaoskit.analysis.run_comparison.result import (
 from chaoskit.report.console import UNBOUNDED_WIDTH, print_sections, section, two_columns
 from chaoskit.report.run_comparison.words import (
     NOT_SHOWN,
+    SHOWN,
     change_in_words,
     headline,
+    in_order,
+    is_silent,
     judged_in_words,
     label,
     made_with,
     names_in_words,
     place,
     ratio_in_words,
+    verdict_in_words,
 )
 from chaoskit.report.styles import styled
 from chaoskit.report.table import plain_table
@@ -42,6 +46,7 @@ from chaoskit.report.table import plain_table
 _STYLES: dict[ChangeVerdict | ComparisonVerdict, str] = {
     "regressed": "bold red",
     "improved": "green",
+    "changed": "",
     "no-worse": "green",
     "undecided": "magenta",
     "not-shown": "dim",
@@ -109,11 +114,7 @@ def _differences(candidate: Candidate) -> Iterator[tuple[Text, Text]]:
 def _shown(candidate: Candidate) -> list[MetricChange]:
     """All; of a matrix only what somebody named, and what is shown."""
     is_matrix = any(each.variant for each in candidate.changes)
-    return [
-        each
-        for each in candidate.changes
-        if not is_matrix or each.is_named or each.verdict in ("regressed", "improved")
-    ]
+    return [each for each in candidate.changes if not is_matrix or each.is_named or each.verdict in SHOWN]
 
 
 def _table(changes: Sequence[MetricChange], sides: tuple[str, str], has_both: bool) -> RenderableType:
@@ -126,8 +127,8 @@ def _table(changes: Sequence[MetricChange], sides: tuple[str, str], has_both: bo
     if has_both:
         table.add_column("ratio", no_wrap=True, header_style="dim")
     table.add_column("")
-    for each in changes:
-        style = "" if each.verdict in ("regressed", "improved") else "dim"
+    for each in in_order(changes):
+        style = "" if each.verdict in SHOWN else "dim"
         values = [styled(format_value(value, each.unit)) for value in (each.reference, each.value)]
         told = [change_in_words(each, is_ratio=False if has_both else None)]
         told += [ratio_in_words(each)] if has_both else []
@@ -135,9 +136,15 @@ def _table(changes: Sequence[MetricChange], sides: tuple[str, str], has_both: bo
             styled(label(each)),
             *values,
             *(styled(text, style) for text in told),
-            Text("" if each.verdict == NOT_SHOWN else each.verdict.replace("-", " "), _STYLES[each.verdict]),
+            Text(_verdict(each), _STYLES[each.verdict]),
         )
     return Padding(table, (0, 0, 0, 2))
+
+
+def _verdict(change: MetricChange) -> str:
+    if is_silent(change):
+        return ""
+    return verdict_in_words(change) if change.verdict == NOT_SHOWN else change.verdict.replace("-", " ")
 
 
 def _notes(found: RunComparison) -> Iterator[str]:

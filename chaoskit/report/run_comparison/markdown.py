@@ -9,8 +9,11 @@ from chaoskit.analysis.run_comparison.result import Candidate, Difference, Metri
 from chaoskit.report.markdown_text import bounded, folded, prose, table
 from chaoskit.report.run_comparison.words import (
     NOT_SHOWN,
+    SHOWN,
     change_in_words,
     headline,
+    in_order,
+    is_silent,
     judged_in_words,
     label,
     made_with,
@@ -22,7 +25,7 @@ from chaoskit.report.run_comparison.words import (
 from chaoskit.units import counted
 
 _MOST_FIELDS = 50
-_SIGNS = {"regressed": "❌", "undecided": "❔", "improved": "✅", "no-worse": "✅", "not-shown": "✅"}
+_SIGNS = {"regressed": "❌", "undecided": "❔", "improved": "✅", "changed": "☑️", "no-worse": "✅", "not-shown": "✅"}
 _HEADER = ("where", "metric", "A", "B", "change", "ratio", "verdict")
 
 Part = tuple[str, str]
@@ -38,12 +41,12 @@ def _parts(found: RunComparison, candidate: Candidate) -> Iterator[Part]:
     yield name, f"## {_SIGNS[candidate.verdict]} {headline(candidate.verdict)}: {prose(found.name)}"
     yield name, f"**{prose(candidate.reason)}**"
     yield name, "\n".join(_about(found, candidate))
-    important = [each for each in candidate.changes if each.is_named or each.verdict in ("regressed", "improved")]
+    important = [each for each in candidate.changes if each.is_named or each.verdict in SHOWN]
     rest = [each for each in candidate.changes if each not in important]
     if important:
         yield f"the verdicts on {name}", _table(important)
     if rest:
-        yield f"more comparisons of {name}", folded(counted(len(rest), "more comparison"), _table(rest))
+        yield f"more comparisons of {name}", folded(counted(len(rest), "more comparison"), _table(in_order(rest)))
     notes = filter(None, (judged_in_words(found), names_in_words(found), "≈ no change is shown"))
     yield name, f"<sub>{'<br>'.join(map(prose, notes))}</sub>"
 
@@ -71,7 +74,8 @@ def _table(changes: Sequence[MetricChange]) -> str:
 
 
 def _row(change: MetricChange) -> list[str]:
-    verdict = "" if change.verdict == NOT_SHOWN else f"{_SIGNS[change.verdict]} {verdict_in_words(change)}"
+    sign = "" if change.verdict == NOT_SHOWN else f"{_SIGNS[change.verdict]} "
+    verdict = "" if is_silent(change) else f"{sign}{verdict_in_words(change)}"
     cells = (
         place(change),
         label(change),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from chaoskit.analysis.formatting import (
     ANYTHING,
     NO_VALUE,
+    about,
     format_change,
     format_change_interval,
     format_interval,
@@ -26,6 +27,8 @@ from chaoskit.spec.metrics import HEADLINES
 from chaoskit.units import counted
 
 NOT_SHOWN: ChangeVerdict = "not-shown"
+SHOWN: tuple[ChangeVerdict, ...] = ("regressed", "improved", "changed")
+"""The verdicts of changes beyond chance."""
 _HEADLINES: dict[ComparisonVerdict, str] = {
     "regressed": "REGRESSED",
     "undecided": "UNDECIDED",
@@ -52,7 +55,9 @@ def place(change: MetricChange) -> str:
 
 
 def verdict_in_words(change: MetricChange) -> str:
-    """`no worse than 5%` of what is so within its margin."""
+    """`no worse than 5%` of what is so within its margin; `needs 470 streams` of what too few cannot tell."""
+    if change.verdict == NOT_SHOWN and change.streams_needed is not None:
+        return f"needs {about(change.streams_needed, 'stream').removeprefix('about ')}"
     return f"no worse than {change.margin}" if change.verdict == "no-worse" else change.verdict.replace("-", " ")
 
 
@@ -79,18 +84,28 @@ def ratio_in_words(change: MetricChange) -> str:
 
 
 def _marked(change: MetricChange, text: str) -> str:
-    is_shown = change.verdict in ("regressed", "improved", "no-worse")
+    is_shown = change.verdict in (*SHOWN, "no-worse")
     return text if is_shown or text in (NO_VALUE, "never", "∞") else f"≈{text}"
 
 
+def in_order(changes: Iterable[MetricChange]) -> list[MetricChange]:
+    """What can be told first: the changes without any interval come last."""
+    return sorted(changes, key=lambda each: each.verdict == NOT_SHOWN and _is_open(each))
+
+
+def _is_open(change: MetricChange) -> bool:
+    """Whether there is no interval of the change, or one that excludes nothing."""
+    low, high = change.difference.low, change.difference.high
+    return low is None or high is None or (math.isinf(low) and math.isinf(high))
+
+
 def _interval(found: IntervalEstimate, unit: Unit) -> str:
+    """In parentheses; nothing where it excludes nothing: then the verdict says how many streams it needs."""
     if found.low is None or found.high is None or found.low == found.high:
         return ""
-    if unit == "ratio":
-        text = format_interval(found.low, found.high, unit)
-    else:
-        text = format_change_interval(found.low, found.high, unit) or ANYTHING
-    return f" ({text})"
+    is_ratio = unit == "ratio"
+    text = (format_interval if is_ratio else format_change_interval)(found.low, found.high, unit)
+    return f" ({text})" if text not in ("", ANYTHING) else ""
 
 
 def made_with(runs: Sequence[ComparedRun]) -> str:
@@ -107,6 +122,11 @@ def made_with(runs: Sequence[ComparedRun]) -> str:
         if len(found) == 1 and (value := found.pop()):
             parts.append(f"{noun} {value}")
     return ", ".join(parts)
+
+
+def is_silent(change: MetricChange) -> bool:
+    """Whether its verdict is left out of a table: nothing is shown, and no number of streams is named."""
+    return change.verdict == NOT_SHOWN and change.streams_needed is None
 
 
 def judged_in_words(found: RunComparison) -> str:

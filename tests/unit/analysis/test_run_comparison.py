@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_runs import Made, plan
 from simulated_pairs import OBJECTIVES, SAME, TEXT, WORSE, Change, Simulated, simulated
 
 from chaoskit.analysis.run_comparison.compare import compare_runs
@@ -23,7 +24,9 @@ from chaoskit.analysis.run_comparison.request import KINDS, request
 from chaoskit.analysis.run_comparison.result import Candidate, MetricChange, RunComparison
 from chaoskit.analysis.run_comparison.sides import Side
 from chaoskit.errors import SpecError
-from chaoskit.report.run_comparison.words import judged_in_words
+from chaoskit.folder import telling_names
+from chaoskit.report.run_comparison.words import change_in_words, in_order, judged_in_words, verdict_in_words
+from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.tolerances import Tolerances
 
 _POOL = 46  # runs, of which 1,035 pairs can be made
@@ -41,7 +44,7 @@ def change(found: RunComparison, metric: str, phase: str = "wifi", candidate: in
 
 def shown(candidate: Candidate) -> list[str]:
     """What is said to be different."""
-    return [each.metric for each in candidate.changes if each.verdict in ("regressed", "improved")]
+    return [each.metric for each in candidate.changes if each.verdict in ("regressed", "improved", "changed")]
 
 
 @given(st.lists(st.tuples(st.floats(1e-6, 1), st.floats(0.01, 10)), min_size=1, max_size=12))
@@ -95,8 +98,8 @@ def test_the_way_back_is_an_improvement(reference: Path, tmp_path: Path) -> None
     opposite = {"regressed": "improved", "improved": "regressed", "not-shown": "not-shown", "undecided": "undecided"}
     for one, other in zip(there.candidates[0].changes, back.candidates[0].changes, strict=True):
         if one.difference.value is not None and other.difference.value is not None:
-            assert other.verdict == opposite[one.verdict], one
-        if one.level == other.level and one.difference.high is not None:
+            assert other.verdict.replace("changed", "improved") == opposite[one.verdict], one
+        if one.level == other.level and None not in (one.difference.high, other.difference.low):
             assert other.difference.low == pytest.approx(-one.difference.high), one.metric
 
 
@@ -378,7 +381,50 @@ def test_each_is_compared_with_the_first(reference: Path, tmp_path: Path) -> Non
 
     assert [each.verdict for each in found.candidates] == ["not-shown", "regressed"]
     assert found.exit_code == 1
-    assert found.judged == sum(len(each.changes) for each in found.candidates)
+    every = [each for candidate in found.candidates for each in candidate.changes]
+    assert found.judged == sum(each.metric not in ("ttft_p95", "ttft_p99") for each in every)
+
+
+def test_too_few_streams_for_a_percentile_say_how_many_it_takes(reference: Path, tmp_path: Path) -> None:
+    """Sixty streams bound no p95: it takes no part in the family, and names the number."""
+    found = compared(reference, simulated(2).write(tmp_path / "other"))
+
+    p95 = change(found, "ttft_p95")
+    assert (p95.verdict, p95.streams_needed) == ("not-shown", 72)
+    assert p95.reason == "too few streams to show any change; about 72 streams on each side would decide"
+    assert verdict_in_words(p95) == "needs 72 streams"
+    assert "anything" not in change_in_words(p95)
+    assert in_order([p95, change(found, "ttft_p50")])[0].metric == "ttft_p50"
+    assert "need more streams" in found.candidates[0].reason
+
+
+@pytest.mark.parametrize("metric", ["itl_p50", "tokens_per_second", "goodput"])
+def test_what_may_be_an_artefact_is_no_improvement(metric: str, tmp_path: Path) -> None:
+    """Tokens that come together have gaps of 0, and rates follow the arrivals: changed, and why it is no gain."""
+    calm, bunched = Made(plan()).phases(), Made(plan()).phases()
+    for number in range(50):
+        begin = 10_100 + 190 * number
+        calm.stream(begin, [begin + 100 + 20 * token for token in range(5)])
+        for at in (begin, begin + 50, begin + 90):
+            bunched.stream(at, [at + 100] * 5)
+    runs = [made.write(tmp_path / name) for name, made in (("calm", calm), ("bunched", bunched))]
+
+    found = next(
+        each for each in compared(*runs).candidates[0].changes if (each.metric, each.phase) == (metric, "wifi")
+    )
+
+    assert found.verdict == "changed"
+    assert found.reason == f"no improvement by itself: {METRICS[metric].why_no_gain}"
+
+
+def test_sides_have_names_that_tell_them_apart(tmp_path: Path) -> None:
+    """As few of the last parts of their directories as that takes."""
+    runs = [simulated(seed, streams=12).write(tmp_path / name / "gate") for seed, name in enumerate(("a", "b", "c"), 1)]
+
+    found = compared(*runs)
+
+    assert [found.reference_name, *(each.name for each in found.candidates)] == ["a/gate", "b/gate", "c/gate"]
+    assert telling_names([tmp_path / "x" / "before", tmp_path / "x" / "after"]) == ["before", "after"]
 
 
 def test_pooled_runs_count_as_one(tmp_path: Path) -> None:

@@ -318,18 +318,62 @@ def test_an_old_browser(pages: dict[int, Path], opened: Opened) -> None:
 
 
 def test_a_matrix(tmp_path: Path, opened: Opened) -> None:
-    """An overview, a part for each variant, whose pictures are drawn when they come near, and why one has none."""
+    """What broke over all, an overview, and folded variants: their pictures are drawn when one is unfolded."""
     top = tmp_path / "matrix"
     top.mkdir()
     (top / "experiment.yaml").write_text(MATRIX)
     stalling(top / "delay=30ms", 50)
     stalling(top / "delay=60ms", 50)
+    path = page_of(top, tmp_path)
+    page = opened.page
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(path.as_uri())
 
-    page = opened.go(page_of(top, tmp_path))
-
+    assert page.get_by_text("Whose fault").first.is_visible()
     assert page.get_by_role("heading", name="All variants").is_visible()
-    last = page.locator("article").nth(1)
-    last.get_by_role("heading", name="Every stream").scroll_into_view_if_needed()
-    page.locator("article[data-state=ready]").nth(1).wait_for(state="attached")
-    assert last.locator(".uplot").count() >= 2
-    assert "NOT RUN" in page.locator("article").nth(2).inner_text()
+    assert page.evaluate("document.documentElement.scrollHeight") < 5000
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    folded = page.locator("details.variant")
+    assert "NOT RUN" in folded.nth(2).inner_text()
+    page.goto(f"{path.as_uri()}#variant-1")
+    folded.nth(1).get_by_role("heading", name="Every stream").scroll_into_view_if_needed()
+    page.locator("article[data-state=ready]").wait_for(state="attached")
+    assert folded.nth(1).locator(".uplot").count() >= 2
+    assert folded.nth(0).locator(".uplot").count() == 0
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_first_paint_has_no_note_of_what_is_to_come(width: int, pages: dict[int, Path], opened: Opened) -> None:
+    """A screenshot that is taken at once shows the result: no sentence says that something is being drawn."""
+    opened.page.set_viewport_size({"width": width, "height": 900})
+    opened.page.goto(pages[100].as_uri(), wait_until="commit")
+    opened.page.locator("footer").wait_for(state="attached")
+
+    assert not opened.page.locator(".pictures-missing").first.is_visible()
+
+
+def test_no_card_is_alone_in_its_row(pages: dict[int, Path], opened: Opened) -> None:
+    """The answers at the top fill their rows, but for the last one by one card at most."""
+    for width in (1440, 1000):
+        opened.page.set_viewport_size({"width": width, "height": 900})
+        opened.page.goto(pages[100].as_uri())
+        tops = opened.page.locator(".answers > div").evaluate_all("(cards) => cards.map((card) => card.offsetTop)")
+        rows = [tops.count(top) for top in dict.fromkeys(tops)]
+
+        assert min(rows) > 1
+        assert max(rows) - min(rows) <= 1
+
+
+def test_a_number_on_a_phone_says_its_phase(pages: dict[int, Path], opened: Opened) -> None:
+    """Columns that several phases have name theirs where each cell stands alone."""
+    opened.page.set_viewport_size({"width": 390, "height": 900})
+    opened.page.goto(pages[100].as_uri())
+
+    labels = opened.page.locator("#run-numbers > .scroll td[data-label]").evaluate_all(
+        "(cells) => cells.slice(0, 7).map((cell) => cell.dataset.label)"
+    )
+
+    assert labels == [
+        *("baseline", "wifi", "difference, wifi", "ratio, wifi"),
+        *("recovery", "difference, recovery", "ratio, recovery"),
+    ]

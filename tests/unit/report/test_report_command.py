@@ -20,6 +20,7 @@ from chaoskit.cli.app import app
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.records.directory import create
 from chaoskit.report.formats.destinations import write_reports
+from chaoskit.report.headline import headline
 
 
 def run(tmp_path: Path, *objectives: str) -> Path:
@@ -45,12 +46,13 @@ def test_the_verdict_is_printed_and_returned(tmp_path: Path, objective: str, wor
 
 
 def test_json_is_the_whole_result(tmp_path: Path) -> None:
-    """Standard output has what result.json would have, and nothing else."""
+    """Standard output has what result.json would have, headline included, and nothing else."""
     directory = run(tmp_path)
 
     told = CliRunner().invoke(app, ["report", str(directory), "--format", "json"])
 
-    assert Result.model_validate_json(told.stdout) == analyse(directory).model_copy(update={"run": ""})
+    found = analyse(directory)
+    assert Result.model_validate_json(told.stdout) == found.model_copy(update={"run": "", "headline": headline(found)})
     assert told.exit_code == 0
 
 

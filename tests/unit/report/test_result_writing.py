@@ -10,6 +10,7 @@ from made_runs import Made
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
 from chaoskit.errors import RefusedError
+from chaoskit.report.headline import headline
 from chaoskit.report.result_json import write_result
 
 
@@ -20,10 +21,12 @@ def result(tmp_path: Path) -> Result:
 
 
 def test_the_file_is_the_result(result: Result, tmp_path: Path) -> None:
-    """It is read back equal but for its path, and no other file is left in the directory."""
+    """It is read back equal but for its path and its headline, and no other file is left in the directory."""
     path = write_result(result, tmp_path)
 
-    assert Result.model_validate_json(path.read_bytes()) == result.model_copy(update={"run": ""})
+    assert Result.model_validate_json(path.read_bytes()) == result.model_copy(
+        update={"run": "", "headline": headline(result)}
+    )
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["result.json"]
 
 

@@ -37,7 +37,8 @@ def test_the_worst_streams_are_told_first(tmp_path: Path) -> None:
     lines = told(str(run(tmp_path)))
     text = "\n".join(lines)
 
-    assert lines[0] == "2 of 3 streams stalled."
+    assert lines[0] == "2 of 3 streams stalled; 1 was cut off: 1 idle_timeout."
+    assert "  cut off at 16.120 s by idle_timeout; unknown" in lines
     assert text.index("stream 2, from 11.000 s on, in wifi: idle_timeout") < text.index("stream 1, from 0.150 s on")
     assert "  after token 2, to the end: 5 s of silence; unknown, nobody can tell" in lines
     assert "  token 3: 720 ms of silence; network (loss), exact" in lines
@@ -46,6 +47,20 @@ def test_the_worst_streams_are_told_first(tmp_path: Path) -> None:
     assert "    tokens.jsonl: stream 1, tokens 2 and 3" in lines
     assert "    tcp_info.jsonl: stream 1, silent at 0.430 s" in lines
     assert max(map(len, told(str(tmp_path / "run"), width=80))) <= 80
+
+
+def test_streams_that_were_cut_without_a_stall_are_told(tmp_path: Path) -> None:
+    """How many, by what, and of each whose that was."""
+    made = Made().phases()
+    made.stream(100, [200, 220])
+    for number in range(3):
+        made.stream(11_000 + number, [], "http_error", ended=11_500, detail="503 Service Unavailable", status=503)
+
+    lines = told(str(made.write(tmp_path / "run")))
+
+    assert lines[0] == "None of 4 streams stalled; 3 were cut off: 3 http_error."
+    assert lines.count("  cut off at 11.500 s by http_error; server") == 3
+    assert "    requests.jsonl: stream 1" in lines
 
 
 def test_a_timeline_shows_tokens_stalls_and_faults(tmp_path: Path) -> None:

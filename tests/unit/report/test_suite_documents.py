@@ -9,6 +9,7 @@ from pathlib import Path
 import junitparser
 import pytest
 from hostile_text import HOSTILE
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from chaoskit.analysis.suite_result import SUMMARY, SuiteResult, SuiteRunResult, as_json
@@ -136,6 +137,63 @@ def test_no_text_is_obeyed(name: str, text: str) -> None:
             assert len(list(junitparser.JUnitXml.fromstring(shown.encode()))) == 1
         case "json":
             assert json.loads(shown)["runs"][0]["reason"] == said
+        case "html":
+            assert "<script" not in shown
+            assert "<img" not in shown
+        case "openmetrics":
+            assert list(text_string_to_metric_families(shown))
+
+
+def test_the_page_has_a_row_for_each_run_and_leads_to_its_own(tmp_path: Path) -> None:
+    """What did not end as expected stands first; a link stands only where a page was written, and fits its place."""
+    folder = tmp_path / "gamedays" / "weekly"
+    (folder / "broken").mkdir(parents=True)
+    (folder / "broken" / "report.html").touch()
+    (folder / "broken" / "result.json").write_text('{"headline": "the network broke it"}')
+    (folder / SUMMARY).write_text(as_json(suite((RUNS[0], RUNS[3], RUNS[2]))))
+    outside = tmp_path / "page.html"
+
+    for out in (folder / "report.html", outside):
+        assert CliRunner().invoke(app, ["report", str(folder), "-o", str(out)]).exit_code == 1
+
+    text = (folder / "report.html").read_text()
+    assert text.count('<tr><th scope="row">') == 3
+    assert text.index(">broken</a>") < text.index(">gone</th>") < text.index(">met</th>")
+    assert text.count("<a href=") == 1
+    assert '<a href="broken/report.html">broken</a>' in text
+    assert '<a href="gamedays/weekly/broken/report.html">broken</a>' in outside.read_text()
+    assert "<script" not in text
+    assert "MET, AND BROKEN IS EXPECTED" in text
+
+
+def test_the_headline_of_a_run_as_expected_is_that_of_its_result(tmp_path: Path) -> None:
+    """A directory outside of the suite's folder is not read."""
+    (tmp_path / "weak").mkdir()
+    (tmp_path / "weak" / "result.json").write_text('{"headline": "the network broke it"}')
+    weak = RUNS[1].model_copy(update={"directory": "weak"})
+
+    inside = written("html", suite((weak,), folder=str(tmp_path))).decode()
+    elsewhere = written("html", suite((weak,), folder=str(tmp_path / "weak"))).decode()
+
+    assert "the network broke it" in inside
+    assert "the network broke it" not in elsewhere
+
+
+def test_metrics_are_read_by_prometheus_client() -> None:
+    """Each run's outcome and whether it was expected; the exit code is the suite's."""
+    found = {
+        (sample.name, sample.labels.get("run", "")): sample.value
+        for family in text_string_to_metric_families(written("openmetrics", suite()).decode())
+        for sample in family.samples
+        if "outcome" not in sample.name
+    }
+
+    assert found["chaoskit_suite_exit_code", ""] == 3
+    assert found["chaoskit_suite_run_as_expected", "weak"] == 1
+    assert found["chaoskit_suite_run_as_expected", "gone"] == 0
+    assert found["chaoskit_suite_run_exit_code", "unsure"] == 5
+    assert ("chaoskit_suite_run_exit_code", "left") not in found
+    assert b"# TYPE chaoskit_suite_run_as_expected gauge" in written("prometheus", suite())
 
 
 def test_report_shows_the_folder_of_a_suite(tmp_path: Path) -> None:

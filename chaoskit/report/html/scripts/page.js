@@ -36,6 +36,7 @@ function say(section, sentence) {
   section.dataset.state = "failed";
   section.querySelectorAll(".pictures-missing").forEach((note) => {
     note.textContent = sentence;
+    note.hidden = false;
   });
 }
 
@@ -45,6 +46,14 @@ const near = new IntersectionObserver(
   { rootMargin: "600px" },
 );
 sections.forEach((section) => near.observe(section));
+
+/** A link to a folded variant unfolds it. */
+function unfold() {
+  const place = document.getElementById(location.hash.slice(1));
+  if (place instanceof HTMLDetailsElement) place.open = true;
+}
+addEventListener("hashchange", unfold);
+unfold();
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;
 });
