@@ -366,12 +366,9 @@ class Result(FiniteJson):
     def internal_error(self) -> str:
         """A sentence about the streams that a bug in chaoskit ended; "" when there are none."""
         count = self.overall.completions.get("internal_error", 0)
-        causes = "; ".join(each.detail for each in self.overall.failures if each.completion == "internal_error")
-        return (
-            f"{counted(count, 'stream')} ended by {causes or 'a mistake in chaoskit'}; please report it"
-            if count
-            else ""
-        )
+        details = [failure.detail for failure in self.overall.failures if failure.completion == "internal_error"]
+        causes = "; ".join(details) or "a mistake in chaoskit"
+        return f"{counted(count, 'stream')} ended by {causes}; please report it" if count else ""
 
     @property
     def exit_code(self) -> int:
