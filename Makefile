@@ -5,11 +5,13 @@ GUEST := $(PYTHON_IN) tests/in_guest.py --limit 40min
 # A failing test is rerun once and listed at the end: processors, clocks and ports are shared with other processes.
 PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 -rR
 # Tests that do not depend on the kernel, start very many processes, or need the nftables that the distribution's guest
-# kernel leaves out: run once, on chaoskit's own kernel. Those of leases on real interfaces take half of the time.
-LEASES := access commands hostile_state inject inject_connections interface_stage management mss_clamp soak watchdog
-ONCE := caller closings connection_table containers exec exec_files host_lookups host_programs network_namespaces \
+# kernel leaves out: run once, on chaoskit's own kernel, in three tiers that take about as long as each other.
+INTERFACES := interface_stage soak
+LEASES := access commands hostile_state inject inject_connections management mss_clamp watchdog
+LABS := caller closings connection_table containers exec exec_files host_lookups host_programs network_namespaces \
 	path_faults remedies spans_of_a_target tc_parse_against_tc visits
-but = $(patsubst %,--ignore=tests/kernel/test_%.py,$(1))
+kernel_tests = $(1:%=tests/kernel/test_%.py)
+EITHER := $(filter-out $(call kernel_tests,$(INTERFACES) $(LEASES) $(LABS)),$(wildcard tests/kernel/test_*.py))
 # Labs with several hosts take about as long as everything else in virtual time.
 SERVICE := $(patsubst %,tests/virtual/test_%.py,host_programs intermediaries my_gateway own_gateway service_experiments \
 	service_lab tier_experiments timer_lint timers_by_both_clocks)
@@ -23,8 +25,8 @@ TARGETS ?=
 # What make quotes renews; without a name all that takes a few minutes.
 QUOTES ?=
 
-.PHONY: help modules demo test soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-service \
-	test-kernel-own test-leases kernel kernel-wheel package distributions bench coverage parity \
+.PHONY: help modules demo test compiled soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-service \
+	test-kernel-own test-labs test-leases test-interfaces kernel kernel-wheel package distributions bench coverage parity \
 	attribution \
 	docs reference quotes pins audit clean
 
@@ -38,9 +40,13 @@ demo: .venv/.program  ## run one experiment: a chat stream under burst loss; a b
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
-test: .venv/.tests .venv/.haystack kernel  ## run all tiers, and add up their results
-	@$(PYTHON_IN) tests/tiers.py test-unit test-virtual test-service test-leases test-kernel-own test-guest \
-	test-kernel test-probe lint
+test: compiled .venv/.haystack kernel  ## run all tiers, and add up their results
+	@$(PYTHON_IN) tests/tiers.py test-unit test-virtual test-service test-interfaces test-labs test-leases test-guest \
+	test-probe test-kernel-own test-kernel lint  # the longest first: no processor is idle at the end
+
+# A guest reads compiled files and cannot write them: what was changed since they were written, each start compiles.
+compiled: .venv/.tests
+	@$(PYTHON_IN) -m compileall -q chaoskit tests
 
 lint: .venv/.tests  ## check style and types
 	@.venv/bin/ruff check
@@ -52,29 +58,35 @@ format: .venv/.tests  ## format, and fix the style
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
-test-unit: .venv/.tests  ## tests without privileges, network or guest; and the rules of the code
+test-unit: compiled  ## tests without privileges, network or guest; and the rules of the code
 	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) $(ALONE:%=--ignore=%) tests/unit tests/rules
 
-test-probe: .venv/.tests  ## the rest of the unit tests: of the probe and the reference server, on loopback; fuzzing
+test-probe: compiled  ## the rest of the unit tests: of the probe and the reference server, on loopback; fuzzing
 	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) $(ALONE)
 
-test-kernel: .venv/.tests  ## tests against a real kernel: the distribution's guest kernel
-	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(PYTEST) $(call but,$(LEASES) $(ONCE)) tests/kernel
+test-kernel: compiled  ## tests against a real kernel: the distribution's guest kernel
+	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(PYTEST) $(EITHER)
 
-test-guest: .venv/.tests  ## tests of guests, and whole experiments in them
+test-guest: compiled  ## tests of guests, and whole experiments in them
 	@$(PYTHON_IN) $(PYTEST) tests/guest
 
-test-virtual: .venv/.tests kernel  ## tests of what needs chaoskit's own kernel: virtual time, seeds
+test-virtual: compiled kernel  ## tests of what needs chaoskit's own kernel: virtual time, seeds
 	@$(PYTHON_IN) $(PYTEST) $(SERVICE:%=--ignore=%) tests/virtual
 
-test-service: .venv/.tests .venv/.haystack kernel  ## the rest of them: labs with several hosts
+test-service: compiled .venv/.haystack kernel  ## the rest of them: labs with several hosts
 	@$(PYTHON_IN) $(PYTEST) $(SERVICE)
 
-test-kernel-own: .venv/.tests kernel  ## the same on chaoskit's own kernel, and what is tested on that alone
-	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(call but,$(LEASES)) tests/kernel
+test-kernel-own: compiled kernel  ## the same on chaoskit's own kernel
+	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(EITHER)
 
-test-leases: .venv/.tests kernel  ## the rest of them: changes of real interfaces, and their end in every way
-	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(LEASES:%=tests/kernel/test_%.py)
+test-labs: compiled kernel  ## tests on that kernel alone: commands and users' programs in labs, containers, connections
+	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(call kernel_tests,$(LABS))
+
+test-leases: compiled kernel  ## changes of real interfaces, and attacks on them
+	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(call kernel_tests,$(LEASES))
+
+test-interfaces: compiled kernel  ## experiments on real interfaces, and their end in every way
+	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(call kernel_tests,$(INTERFACES))
 
 kernel-wheel: .venv/.tests kernel  ## the guest kernel as a package for pip, in dist/: for machines without a compiler
 	@$(PYTHON_IN) .ci/kernel-wheel/build
@@ -122,6 +134,7 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 
 coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth, and comparisons of runs err; prints tables, in minutes
 	@nice -n 10 $(PYTHON_IN) tests/bench/coverage.py
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests nice -n 10 $(PYTHON_IN) tests/bench/limit_coverage.py
 	@PYTHONPATH=tests nice -n 10 $(PYTHON_IN) tests/bench/compared_pairs.py
 
 parity: .venv/.tests .venv/.parity  ## measure the same streams with chaoskit, AIPerf and GuideLLM; prints a table

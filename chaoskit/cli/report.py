@@ -32,9 +32,11 @@ def report(
 
     Several runs are one document where the format holds several; the exit code is the worst.
     """
+    from chaoskit.analysis.limits.limit_result import is_limit_folder
     from chaoskit.analysis.matrix import worst_exit_code
     from chaoskit.analysis.suite_result import is_suite_folder
     from chaoskit.analysis.sweep_result import is_sweep_folder
+    from chaoskit.cli.limit_report import report_limit
     from chaoskit.cli.report_output import load, show
     from chaoskit.cli.suite_report import report_suite
     from chaoskit.cli.sweep_report import report_sweep
@@ -43,6 +45,8 @@ def report(
     words = format.split(",") if format else [format_of(out.name if out else "")]
     if any(map(is_sweep_folder, runs)):
         raise typer.Exit(report_sweep(runs, words, out))
+    if any(map(is_limit_folder, runs)):
+        raise typer.Exit(report_limit(runs, words, out))
     names = chosen(words)
     if any(map(is_suite_folder, runs)):
         raise typer.Exit(report_suite(runs, names, out))

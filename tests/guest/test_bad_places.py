@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 from chaoskit.substrate import kernel_cache
 
@@ -35,12 +36,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     """A run directory below a file is no run directory."""
     (tmp_path / "file").write_text("")
 
-    answer = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "run", str(EXPERIMENT), "--out", str(tmp_path / "file" / "run")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    answer = warm.chaoskit("run", str(EXPERIMENT), "--out", str(tmp_path / "file" / "run"))
 
     assert answer.returncode == 3
     assert "another --out" in answer.stderr

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
+
+import warm
 
 
 def doctor(*words: str) -> subprocess.CompletedProcess[str]:
     """Run `chaoskit doctor` as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", "doctor", *words], capture_output=True, text=True, timeout=110, check=False
-    )
+    return warm.chaoskit("doctor", *words, limit=110)
 
 
 def test_a_machine_with_a_guest_kernel_can_experiment() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 
 from chaoskit.clock import RealClock
 
@@ -51,10 +52,13 @@ def words(*argv: str, options: Sequence[str] = (), file: Path = LAB) -> list[str
 
 
 def execute(*argv: str, options: Sequence[str] = (), file: Path = LAB, **more: Any) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
-    return subprocess.run(
-        words(*argv, options=options, file=file), capture_output=True, text=True, timeout=PATIENCE, check=False, **more
-    )
+    """Run it to its end, without input."""
+    return warm.chaoskit(*words(*argv, options=options, file=file)[3:], limit=PATIENCE, **more)
+
+
+def from_a_shell(*argv: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """The same with an input, or a large environment."""
+    return subprocess.run(words(*argv), capture_output=True, text=True, timeout=PATIENCE, check=False, **more)
 
 
 def own_words(stderr: str) -> list[str]:
@@ -119,7 +123,7 @@ def test_streams_stay_apart_and_whole() -> None:
     """Two megabytes in are the same two megabytes out; standard error comes by itself, and so does the environment."""
     data = os.urandom(1 << 20).hex()
 
-    answer = execute("sh", "-c", "cat; echo $WORD >&2", input=data, env=os.environ | {"WORD": "aside"})
+    answer = from_a_shell("sh", "-c", "cat; echo $WORD >&2", input=data, env=os.environ | {"WORD": "aside"})
 
     assert answer.returncode == 0
     assert answer.stdout == data
@@ -129,7 +133,7 @@ def test_streams_stay_apart_and_whole() -> None:
 def test_input_without_end_is_no_matter(tmp_path: Path) -> None:
     """A command that reads one line of endless input ends well, and what was not read takes no room."""
     with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
-        answer = execute("head", "-n", "1", stdin=endless.stdout, env=os.environ | {"TMPDIR": str(tmp_path)})
+        answer = from_a_shell("head", "-n", "1", stdin=endless.stdout, env=os.environ | {"TMPDIR": str(tmp_path)})
         endless.kill()
 
     assert (answer.returncode, answer.stdout, own_words(answer.stderr)) == (0, "y\n", [])
@@ -139,7 +143,7 @@ def test_input_without_end_is_no_matter(tmp_path: Path) -> None:
 def test_input_that_cannot_be_read_ends_it() -> None:
     """The command does not wait for input that cannot come: exit code 3, and a sentence."""
     with socket.socket() as unconnected:
-        answer = execute("cat", stdin=unconnected)
+        answer = from_a_shell("cat", stdin=unconnected)
 
     assert answer.returncode == 3
     assert "standard input cannot be read: Transport endpoint is not connected" in answer.stderr
@@ -150,9 +154,9 @@ def test_under_sudo_it_is_its_callers_in_a_guest_too(tmp_path: Path) -> None:
     folder for temporary files."""
     script = "id -u; echo $HOME; touch $TMPDIR/file && echo written; cat /etc/shadow >/dev/null || echo unread"
     nobody = pwd.getpwnam("nobody")
-    sudo = os.environ | {"SUDO_UID": str(nobody.pw_uid), "SUDO_GID": str(nobody.pw_gid)}
+    sudo = {"SUDO_UID": str(nobody.pw_uid), "SUDO_GID": str(nobody.pw_gid)}
 
-    answer = execute("sh", "-c", script, env=sudo, cwd=tmp_path)
+    answer = execute("sh", "-c", script, environment=sudo, cwd=tmp_path)
 
     if os.geteuid() == 0:
         assert answer.stdout.split() == [str(nobody.pw_uid), nobody.pw_dir, "written", "unread"], answer.stderr
@@ -167,7 +171,7 @@ def test_a_large_environment_comes_whole() -> None:
     program = "import hashlib, os; print(hashlib.sha256(repr(sorted((k, v) for k, v in os.environ.items() if "
     program += "k.startswith('LARGE'))).encode()).hexdigest())"
 
-    answer = execute(sys.executable, "-c", program, env=os.environ | large)
+    answer = from_a_shell(sys.executable, "-c", program, env=os.environ | large)
 
     assert answer.stdout == hashlib.sha256(repr(sorted(large.items())).encode()).hexdigest() + "\n", answer.stderr
 
@@ -223,12 +227,7 @@ def test_a_signal_reaches_the_command(sign: signal.Signals) -> None:
 
 def test_a_way_out_is_not_to_be_had_from_a_guest() -> None:
     """Where this kernel cannot shape a way out, it is said, with what to type, and the command has not begun."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "exec", "--down", "delay 80ms", "--", "echo", "begun"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    answer = warm.chaoskit("exec", "--down", "delay 80ms", "--", "echo", "begun")
 
     assert (answer.returncode, answer.stdout) == (3, "")
     assert "chaoskit exec FILE" in answer.stderr

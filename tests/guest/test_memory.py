@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 PATIENCE = 180  # s
 EATER = """
 eaten = []
-while len(eaten) < 600:
+while len(eaten) < 250:
     eaten.append(bytearray(b"x") * (1 << 20))
 print("enough")
 """
+SMALL = ("--substrate", "uml", "--guest-memory", "256MiB")
 EXPERIMENT = """\
 name: heavy
 question: Do prompts of 100 MB fit into a small guest?
@@ -27,13 +29,7 @@ timeline: [{baseline: 20s}]
 
 def chaoskit(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Type it."""
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return warm.chaoskit(*map(str, words), limit=PATIENCE)
 
 
 @pytest.fixture
@@ -46,25 +42,25 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_command_that_eats_memory_is_killed_and_told(file: Path) -> None:
     """Its exit code is that of the kill; the sentence names the program and the option."""
-    answer = chaoskit("exec", file, "--substrate", "uml", "--", sys.executable, "-c", EATER)
+    answer = chaoskit("exec", file, *SMALL, "--", sys.executable, "-c", EATER)
 
     assert (answer.returncode, answer.stdout) == (137, "")
-    assert "chaoskit: the guest ran out of its 512 MiB of memory, and its kernel killed python" in answer.stderr
+    assert "chaoskit: the guest ran out of its 256 MiB of memory, and its kernel killed python" in answer.stderr
     assert answer.stderr.rstrip().endswith(": --guest-memory 2GB")
 
 
 def test_a_victim_that_is_not_the_command_is_told_as_well(file: Path) -> None:
     """A command that goes on keeps its exit code."""
     hungry = f"{sys.executable} -c '{EATER}'; exit 5"
-    answer = chaoskit("exec", file, "--substrate", "uml", "--", "sh", "-c", hungry)
+    answer = chaoskit("exec", file, *SMALL, "--", "sh", "-c", hungry)
 
     assert answer.returncode == 5
-    assert "the guest ran out of its 512 MiB of memory" in answer.stderr
+    assert "the guest ran out of its 256 MiB of memory" in answer.stderr
 
 
 def test_with_more_memory_the_same_command_ends_well(file: Path) -> None:
     """The option is what the guest has."""
-    words = ("--substrate", "uml", "--guest-memory", "1GB", "--", sys.executable, "-c", EATER)
+    words = ("--substrate", "uml", "--guest-memory", "512MiB", "--", sys.executable, "-c", EATER)
     answer = chaoskit("exec", file, *words)
 
     assert (answer.returncode, answer.stdout) == (0, "enough\n"), answer.stderr
@@ -74,7 +70,7 @@ def test_with_more_memory_the_same_command_ends_well(file: Path) -> None:
 def test_a_run_without_enough_memory_is_refused(file: Path, tmp_path: Path) -> None:
     """It has no verdict, and its records say why."""
     run = tmp_path / "run"
-    answer = chaoskit("run", file, "--substrate", "uml", "--guest-memory", "256MiB", "--out", run)
+    answer = chaoskit("run", file, *SMALL, "--out", run)
 
     assert answer.returncode == 3, answer.stdout + answer.stderr
     assert "chaoskit: the guest ran out of its 256 MiB of memory, and its kernel killed python" in answer.stderr

@@ -31,6 +31,7 @@ _LATE = {
         "analysis.analyse",
         "report.live",
     ),
+    "gameday": ("gameday.command",),
     "serve": ("server.app", "server.unacked", "report.malformations"),
 }
 """What these commands import when they run."""

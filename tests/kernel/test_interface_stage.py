@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -494,3 +496,64 @@ def test_a_clamp_goes_with_its_conductor(setting: Setting, begin: Run) -> None:
     assert setting.kernel.read(clamp) is None
     assert experiment.result()["outcome"]["status"] == "interrupted"
     assert setting.looks() == before
+
+
+DECIDED = EXPERIMENT.replace("  - ttft_p50 during slow < 1.01x baseline\n", "")
+
+
+@only_v4_cable
+def test_of_roots_rights_net_admin_is_enough(setting: Setting, tmp_path: Path) -> None:
+    """The faults come about and are taken back; what takes NET_RAW, the capture of packets, is missed and told."""
+    before = setting.looks()
+    (tmp_path / "aimed.yaml").write_text(DECIDED.format(host=setting.url_host, length="2s", baseline="1s"))
+    alone = ("setpriv", "--bounding-set=-all,+net_admin", "--inh-caps=-all", "--no-new-privs")
+    words = ("run", str(tmp_path / "aimed.yaml"), "--out", str(tmp_path / "run"))
+    command = [*alone, sys.executable, "-P", "-m", "chaoskit", *words]
+    environment = os.environ | {"CHAOSKIT_STATE": str(setting.leases), "COLUMNS": "200"}
+
+    with setting.kernel.inside("here"):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["outcome"]["status"] == "finished", done.stdout + done.stderr
+    assert done.returncode == (5 if result["health"]["overloaded"] else 0), done.stdout + done.stderr
+    assert {each["verdict"] for each in result["fidelity"] if each["kind"] == "round-trip"} == {"achieved"}
+    assert "CAP_NET_RAW" in done.stdout
+    assert not (tmp_path / "run" / CAPTURE).exists()
+    assert setting.looks() == before
+
+
+@only_v4_cable
+def test_a_resumed_suite_restores_the_interface_first(setting: Setting, tmp_path: Path) -> None:
+    """The suite, its run, the conductor and the watchdog are killed together, so the fault stays. `--resume` takes it
+    away, runs the experiment again, and leaves everything as it was."""
+    before, out = setting.looks(), tmp_path / "out"
+    (tmp_path / "aimed.yaml").write_text(DECIDED.format(host=setting.url_host, length="2s", baseline="1s"))
+    (tmp_path / "gameday.yaml").write_text("name: small\nexperiments: [aimed.yaml]\n")
+    words = ("gameday", str(tmp_path / "gameday.yaml"), "--out", str(out))
+    killed = start(setting, *words)
+    until(lambda: killed.poll() is not None or any(each.name == "slow" for each in read(out / "aimed", Phase)))
+    family = [killed.pid, *descendants(str(setting.leases))]
+    for sign in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none puts anything back when another dies
+        for pid in family:
+            os.kill(pid, sign)
+    killed.ended()
+    until(lambda: not descendants(str(setting.leases)))
+    assert setting.is_touched()
+
+    code, said = start(setting, *words, "--resume").ended()
+
+    result = json.loads((out / "aimed" / "result.json").read_text())
+    assert result["outcome"]["status"] == "finished", said
+    assert code == (5 if result["health"]["overloaded"] else 0), said
+    assert setting.looks() == before
+
+
+def descendants(state: str) -> list[int]:
+    """The processes that were started with this state folder."""
+    found, told = [], f"CHAOSKIT_STATE={state}\0".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if told in (process / "environ").read_bytes():
+                found.append(int(process.name))
+    return found

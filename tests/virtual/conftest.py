@@ -6,7 +6,6 @@ They never skip: where the kernel cannot be built, every test in them fails and 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from clocks import EXPERIMENTS
 
 from chaoskit.clock import RealClock
@@ -58,9 +58,7 @@ def shipped(kernel: uml.GuestKernel, tmp_path_factory: pytest.TempPathFactory) -
         options = ["--variant", variant.name] if variant.name else []
         options += ["--verify-repeatable"] if path in EXPERIMENTS else []
         words = ["run", str(path), *options, "--clock", "virtual", "--kernel", str(kernel.path), "--out", str(out)]
-        done = subprocess.run(
-            [sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, timeout=280, check=False
-        )
+        done = warm.chaoskit(*words, limit=280)
         return Run(out, done.returncode, done.stdout, done.stderr)
 
     return run

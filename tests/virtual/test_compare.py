@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 
 from chaoskit.substrate.uml import GuestKernel
 
@@ -52,9 +51,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, kernel: GuestKernel) -> dict[
 
 def chaoskit(*words: object) -> tuple[int, str]:
     """A command's exit code, and all that it says."""
-    told = subprocess.run(
-        [sys.executable, "-m", "chaoskit", *map(str, words)], capture_output=True, text=True, timeout=200, check=False
-    )
+    told = warm.chaoskit(*map(str, words), limit=200)
     return told.returncode, told.stdout + told.stderr
 
 

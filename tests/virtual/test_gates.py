@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.clock import RealClock
@@ -47,9 +48,7 @@ CHANGES = {
 def run(file: Path, out: Path, kernel: GuestKernel) -> subprocess.CompletedProcess[str]:
     """Run it in virtual time, as a user does."""
     words = ("run", str(file), "--clock", "virtual", "--kernel", str(kernel.path), "--out", str(out))
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, timeout=280, check=False
-    )
+    return warm.chaoskit(*words, limit=280)
 
 
 def advice(text: str) -> list[str]:
@@ -72,7 +71,7 @@ def changed(text: str, one: str) -> str:
 def test_a_new_gate_is_green(kernel: GuestKernel, tmp_path: Path) -> None:
     """The file that init writes ends with 0, every objective met with room to spare, and nothing on standard error."""
     file = tmp_path / "chat-gate.yaml"
-    subprocess.run([sys.executable, "-m", "chaoskit", "init", str(file)], check=True, capture_output=True)
+    assert warm.chaoskit("init", str(file)).returncode == 0
 
     answer = run(file, tmp_path / "run", kernel)
 

@@ -10,7 +10,7 @@ import other_python
 import pytest
 import real_programs
 from clocks import known
-from variant_run import conduct
+from variant_run import conduct, conduct_elsewhere
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Metrics, Result
@@ -30,17 +30,16 @@ def run(kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run an experiment, in virtual time, and give back the results of its variants in the order of the file."""
     folder = tmp_path_factory.mktemp("programs")
     path = real_programs.search_path(folder / "bin")
-    changed = other_python.ENVIRONMENT | {"PATH": f"{real_programs.search_path(folder / 'elsewhere')}:/nowhere"}
-
+    elsewhere = real_programs.search_path(folder / "elsewhere")
     python = other_python.make(folder / "python")
 
     def go(name: str) -> list[Result]:
         out = tmp_path_factory.mktemp(name)
         variants = [variant.name for variant in load_variants(FILES[name]).each]
-        runs = [conduct(FILES[name], variant, kernel, out / str(at), PATH=path) for at, variant in enumerate(variants)]
+        runs = [conduct(FILES[name], variant, kernel, out / str(at), path) for at, variant in enumerate(variants)]
         if name in REPEATING:
             place = out / "in a folder with a longer name"
-            again = conduct(FILES[name], variants[0], kernel, place, python=str(python), **changed)
+            again = conduct_elsewhere(FILES[name], variants[0], kernel, place, elsewhere, python)
             assert first_difference(runs[0], again) == ""
         return [analyse(each) for each in runs]
 

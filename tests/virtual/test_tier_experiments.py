@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +13,9 @@ from statistics import median
 import other_python
 import pytest
 import real_programs
+import warm
 from clocks import known
-from variant_run import conduct
+from variant_run import conduct, conduct_elsewhere
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.chains.chain_results import FailoverTimes, Requests
@@ -243,8 +241,7 @@ def haystack_gateway(runs: list[Run]) -> None:
 
 def sections(run: Path, *titles: str) -> str:
     """Parts of the report of a run, on 80 columns."""
-    words = [sys.executable, "-m", "chaoskit", "report", str(run)]
-    said = subprocess.run(words, env=os.environ | {"COLUMNS": "80"}, capture_output=True, text=True, check=False).stdout
+    said = warm.chaoskit("report", str(run), environment={"COLUMNS": "80"}).stdout
     parts = "\n".join(line.rstrip() for line in said.splitlines()).split("\n\n")
     return "\n\n".join(part for title in titles for part in parts if part.startswith(title))
 
@@ -578,13 +575,11 @@ def test_an_experiment_shows_what_it_claims(name: str, kernel: GuestKernel, tmp_
     """All variants, in the order of the file."""
     path = real_programs.search_path(tmp_path / "bin")
     variants = [variant.name for variant in load_variants(FILES[name]).each]
-    runs = [conduct(FILES[name], variant, kernel, tmp_path / str(at), PATH=path) for at, variant in enumerate(variants)]
+    runs = [conduct(FILES[name], variant, kernel, tmp_path / str(at), path) for at, variant in enumerate(variants)]
 
     CHECKS[name]([Run(run) for run in runs])
 
     if name in REPEATING:
-        elsewhere = tmp_path / "in a folder with a longer name"
-        changed = other_python.ENVIRONMENT | {"PATH": f"{path}:/nowhere"}
-        python = str(other_python.make(tmp_path / "python"))
-        again = conduct(FILES[name], variants[0], kernel, elsewhere, python=python, **changed)
+        place, python = tmp_path / "in a folder with a longer name", other_python.make(tmp_path / "python")
+        again = conduct_elsewhere(FILES[name], variants[0], kernel, place, path, python)
         assert first_difference(runs[0], again) == ""

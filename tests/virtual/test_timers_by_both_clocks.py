@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import real_programs
+import warm
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.findings import Closing
@@ -54,15 +52,7 @@ def cuts(kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> dict[
     def run(clock: str) -> dict[str, Closing]:
         words = ["run", "both.yaml", "--clock", clock, "--kernel", str(kernel.path), "--out", clock]
         words += ["--guest-memory", "1GB"]  # Envoy, and five Python processes
-        done = subprocess.run(
-            [sys.executable, "-m", "chaoskit", *words],
-            cwd=folder,
-            env=os.environ | {"PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=280,
-            check=False,
-        )
+        done = warm.chaoskit(*words, cwd=folder, environment={"PATH": path}, limit=280)
         assert done.returncode == CUT_OFF, done.stdout + done.stderr
         result = analyse(folder / clock)
         phases = {"nginx": result.phases, **{each.name: each.phases for each in result.workloads}}

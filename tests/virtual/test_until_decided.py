@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
+import warm
 from test_repeatable import run
 
 from chaoskit.analysis.analyse import analyse
@@ -33,9 +33,7 @@ SECOND = 10**9
 
 def reported(out: Path) -> subprocess.CompletedProcess[str]:
     """What `chaoskit report` says."""
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", "report", str(out)], capture_output=True, text=True, check=False
-    )
+    return warm.chaoskit("report", str(out))
 
 
 def test_a_run_ends_with_the_round_that_decides(kernel: GuestKernel, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from chaoskit.report.run_comparison.words import (
     label,
     made_with,
     names_in_words,
+    needs_in_words,
     place,
     ratio_in_words,
     verdict_in_words,
@@ -151,6 +152,8 @@ def _notes(found: RunComparison) -> Iterator[str]:
     yield f"stalls: gaps > {format_value(found.stall_threshold_ms, 'ms')}; ≈ no change is shown"
     if found.tolerances:
         yield f"no worse: within the tolerance, {', '.join(found.tolerances)}"
+    if needs := needs_in_words(found):
+        yield needs
     yield judged_in_words(found)
     if any(each.variant for candidate in found.candidates for each in candidate.changes):
         yield "of a matrix only what is named or differs is shown: --format json has all"

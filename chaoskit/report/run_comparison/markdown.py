@@ -18,6 +18,7 @@ from chaoskit.report.run_comparison.words import (
     label,
     made_with,
     names_in_words,
+    needs_in_words,
     place,
     ratio_in_words,
     verdict_in_words,
@@ -47,7 +48,7 @@ def _parts(found: RunComparison, candidate: Candidate) -> Iterator[Part]:
         yield f"the verdicts on {name}", _table(important)
     if rest:
         yield f"more comparisons of {name}", folded(counted(len(rest), "more comparison"), _table(in_order(rest)))
-    notes = filter(None, (judged_in_words(found), names_in_words(found), "≈ no change is shown"))
+    notes = filter(None, (judged_in_words(found), names_in_words(found), needs_in_words(found), "≈ no change is shown"))
     yield name, f"<sub>{'<br>'.join(map(prose, notes))}</sub>"
 
 

@@ -55,9 +55,9 @@ def place(change: MetricChange) -> str:
 
 
 def verdict_in_words(change: MetricChange) -> str:
-    """`no worse than 5%` of what is so within its margin; `needs 470 streams` of what too few cannot tell."""
+    """`no worse than 5%` of what is so within its margin; `needs 470` streams of what too few cannot tell."""
     if change.verdict == NOT_SHOWN and change.streams_needed is not None:
-        return f"needs {about(change.streams_needed, 'stream').removeprefix('about ')}"
+        return f"needs {about(change.streams_needed, 'stream').split()[1]}"
     return f"no worse than {change.margin}" if change.verdict == "no-worse" else change.verdict.replace("-", " ")
 
 
@@ -133,7 +133,8 @@ def judged_in_words(found: RunComparison) -> str:
     """How sure the verdicts are, of so many comparisons at once."""
     if not found.judged:
         return "nothing could be judged"
-    levels = {each.level for candidate in found.candidates for each in candidate.changes if each.verdict != "no-worse"}
+    changes = [each for candidate in found.candidates for each in candidate.changes]
+    levels = {each.level for each in changes if each.verdict != "no-worse" and not _is_open(each)}
     ends = [min(levels), max(levels)] if levels else []
     told = " to ".join(dict.fromkeys(f"{100 * level:.5g} %" for level in ends))
     intervals = f": intervals at {told}" if told else ""
@@ -141,6 +142,13 @@ def judged_in_words(found: RunComparison) -> str:
         f"{counted(found.judged, 'comparison')} at once{intervals}, so that runs without a difference show any "
         f"in {100 * found.error:.0f} % at most"
     )
+
+
+def needs_in_words(found: RunComparison) -> str:
+    """What `needs 470` means; "" where nothing needs more streams."""
+    changes = [each for candidate in found.candidates for each in candidate.changes]
+    is_any = any(each.verdict == NOT_SHOWN and each.streams_needed is not None for each in changes)
+    return "needs N: so many streams on each side before a change can be told" if is_any else ""
 
 
 def names_in_words(found: RunComparison) -> str:

@@ -20,7 +20,7 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.errors import SpecError
 from chaoskit.report.result_json import as_json
 
-SEEDS = 400
+SEEDS = 240
 PATIENCE = 30  # seconds until what waits is a failure
 
 

@@ -392,7 +392,7 @@ def test_too_few_streams_for_a_percentile_say_how_many_it_takes(reference: Path,
     p95 = change(found, "ttft_p95")
     assert (p95.verdict, p95.streams_needed) == ("not-shown", 72)
     assert p95.reason == "too few streams to show any change; about 72 streams on each side would decide"
-    assert verdict_in_words(p95) == "needs 72 streams"
+    assert verdict_in_words(p95) == "needs 72"
     assert "anything" not in change_in_words(p95)
     assert in_order([p95, change(found, "ttft_p50")])[0].metric == "ttft_p50"
     assert "need more streams" in found.candidates[0].reason

@@ -15,10 +15,38 @@ from chaoskit.analysis.result import ObjectiveResult, Result
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Span
 
+OBJECTIVES = [
+    ("toolchain_p50 < 300ms during wifi for premium", "met", 245),
+    ("toolchain_p50 < 200ms during wifi of support", "broken", 245),
+    ("toolchain_p50 < 200ms during wifi for batch", "met", 115),
+    ("toolchain_p50 during wifi for premium < 1.2x baseline", "broken", 245 / 165),
+    ("retrieval_fallback_ratio <= 5% during wifi", "broken", 0.2),
+    ("retrieval_fallback_ratio <= 50% during wifi of support", "met", 0.2),
+    ("retrieval_timeout_ratio <= 5% during wifi", "broken", 0.2),
+    ("degraded_ratio <= 20% during wifi", "met", 0.05),
+    ("queued_rate <= 30% for premium", "broken", 0.5),
+    ("shed_rate <= 5%", "met", 0),
+    ("ttft_p50 < 100ms for batch during wifi", "met", 36),
+    ("interruption_rate <= 20% for premium", "met", 0),
+    ("recovers within 1s after wifi", "met", 0),
+    ("retrieval_fallback_ratio <= 5% for batch", "undecided", None),
+    ("downgrade_rate <= 5%", "undecided", None),
+    ("ttft_p95 < 1s of nothing", "undecided", None),
+]
+"""Each with its verdict, and with the number that decides it."""
+
 
 def result(tmp_path: Path, *objectives: str, work: Made | None = None) -> Result:
     """Its result."""
     return analyse((work or chain_run(*objectives)).write(tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """That of the run as it was made, with all objectives."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("chaoskit.spec.experiment.population_mismatches", lambda *_: [])  # this lab has no classes
+        return result(tmp_path_factory.mktemp("usual"), *(text for text, _, _ in OBJECTIVES))
 
 
 def phase(found: Result, name: str) -> PhaseTiers:
@@ -38,12 +66,10 @@ def verdict(found: Result) -> ObjectiveResult:
     return found.objectives[0]
 
 
-def test_the_time_of_a_chain_ends_with_its_last_hop(tmp_path: Path) -> None:
+def test_the_time_of_a_chain_ends_with_its_last_hop(usual: Result) -> None:
     """From `scheduled` to the end of the model's call: 165 ms for support, 115 for chat; 80 more during wifi."""
-    found = result(tmp_path)
-
     times = {
-        (name, who): row(phase(found, name), who).toolchain.p50_ms
+        (name, who): row(phase(usual, name), who).toolchain.p50_ms
         for name in ("baseline", "wifi")
         for who in ("support", "chat")
     }
@@ -52,9 +78,9 @@ def test_the_time_of_a_chain_ends_with_its_last_hop(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_row_for_each_workflow_and_class(tmp_path: Path) -> None:
+def test_a_row_for_each_workflow_and_class(usual: Result) -> None:
     """All requests first; what was admitted, queued and degraded is counted in each."""
-    tiers = phase(result(tmp_path), "baseline")
+    tiers = phase(usual, "baseline")
 
     rows = [(each.workflow, each.traffic_class, each.started, each.admitted, each.queued) for each in tiers.rows]
     assert rows == [
@@ -65,9 +91,9 @@ def test_a_row_for_each_workflow_and_class(tmp_path: Path) -> None:
     assert (row(tiers).degraded_ratio.value, row(tiers, "premium").queued_rate.value) == (0.05, 0.5)
 
 
-def test_outcomes_of_retrieval_are_kept_apart(tmp_path: Path) -> None:
+def test_outcomes_of_retrieval_are_kept_apart(usual: Result) -> None:
     """A miss is no timeout, and only a timeout or an error that a fallback answered counts for the fallback ratio."""
-    wifi = row(phase(result(tmp_path), "wifi"))
+    wifi = row(phase(usual, "wifi"))
 
     counts = wifi.retrievals
     assert (counts.hit, counts.miss, counts.timeout, counts.error, counts.total) == (38, 2, 10, 0, 50)
@@ -75,9 +101,9 @@ def test_outcomes_of_retrieval_are_kept_apart(tmp_path: Path) -> None:
     assert (wifi.retrieval_fallback_ratio.value, wifi.retrieval_miss_ratio.value) == (0.2, 0.04)
 
 
-def test_hops_with_their_attempts(tmp_path: Path) -> None:
+def test_hops_with_their_attempts(usual: Result) -> None:
     """One line for each host and purpose."""
-    hops = phase(result(tmp_path), "wifi").hops
+    hops = phase(usual, "wifi").hops
 
     assert [(each.operation, each.host, each.calls, each.attempts) for each in hops] == [
         ("policy", "guard", 100, 100), ("retrieval", "vectors", 50, 50), ("model", "model", 100, 100),
@@ -86,9 +112,9 @@ def test_hops_with_their_attempts(tmp_path: Path) -> None:
     assert [(each.name, each.count) for each in hops[1].errors] == [("timeout", 10)]
 
 
-def test_the_slow_chains_name_the_link_and_its_size(tmp_path: Path) -> None:
+def test_the_slow_chains_name_the_link_and_its_size(usual: Result) -> None:
     """80 ms were added to the link between gateway and vectors, and to nothing else."""
-    tiers = phase(result(tmp_path), "wifi")
+    tiers = phase(usual, "wifi")
 
     added = {each.place: each.added_ms for each in tiers.path}
     assert tiers.slow == 11  # a tenth of 101: one of the baseline ends during wifi
@@ -98,9 +124,9 @@ def test_the_slow_chains_name_the_link_and_its_size(tmp_path: Path) -> None:
     assert sum(each.share for each in tiers.path) == pytest.approx(1)
 
 
-def test_late_first_tokens_have_one_cause_each(tmp_path: Path) -> None:
+def test_late_first_tokens_have_one_cause_each(usual: Result) -> None:
     """During wifi those of support are late: 40 by the link. Those that fell back are as in the baseline."""
-    late = phase(result(tmp_path), "wifi").late_first_tokens
+    late = phase(usual, "wifi").late_first_tokens
 
     assert late is not None
     assert (late.late, late.beyond_ms, late.unknown) == (40, 86, 0)
@@ -108,34 +134,12 @@ def test_late_first_tokens_have_one_cause_each(tmp_path: Path) -> None:
     assert late.causes[0].mean_ms == pytest.approx(82)
 
 
-@pytest.mark.parametrize(
-    ("objective", "judgement", "value"),
-    [
-        ("toolchain_p50 < 300ms during wifi for premium", "met", 245),
-        ("toolchain_p50 < 200ms during wifi of support", "broken", 245),
-        ("toolchain_p50 < 200ms during wifi for batch", "met", 115),
-        ("toolchain_p50 during wifi for premium < 1.2x baseline", "broken", 245 / 165),
-        ("retrieval_fallback_ratio <= 5% during wifi", "broken", 0.2),
-        ("retrieval_fallback_ratio <= 50% during wifi of support", "met", 0.2),
-        ("retrieval_timeout_ratio <= 5% during wifi", "broken", 0.2),
-        ("degraded_ratio <= 20% during wifi", "met", 0.05),
-        ("queued_rate <= 30% for premium", "broken", 0.5),
-        ("shed_rate <= 5%", "met", 0),
-        ("ttft_p50 < 100ms for batch during wifi", "met", 36),
-        ("interruption_rate <= 20% for premium", "met", 0),
-        ("recovers within 1s after wifi", "met", 0),
-        ("retrieval_fallback_ratio <= 5% for batch", "undecided", None),
-        ("downgrade_rate <= 5%", "undecided", None),
-        ("ttft_p95 < 1s of nothing", "undecided", None),
-    ],
-)
+@pytest.mark.parametrize(("objective", "judgement", "value"), OBJECTIVES)
 def test_objectives_of_classes_and_workflows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, judgement: str, value: float | None
+    usual: Result, objective: str, judgement: str, value: float | None
 ) -> None:
     """Each is computed from the requests that it names alone."""
-    monkeypatch.setattr("chaoskit.spec.experiment.population_mismatches", lambda *_: [])  # this lab has no classes
-
-    found = verdict(result(tmp_path, objective))
+    (found,) = (each for each in usual.objectives if each.text == objective)
 
     assert found.verdict == judgement
     assert found.observed.value == (None if value is None else pytest.approx(value))

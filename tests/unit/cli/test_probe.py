@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import warm
+from cli_words import MEASURED
 
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Request, TcpInfo
@@ -43,7 +44,7 @@ def test_sockets_are_tuned(url: str, tmp_path: Path) -> None:
     done = probe(url, "--maxseg", "1000", "--congestion-control", "reno", "--out", str(tmp_path / "run"))
     refused = probe(url, "--congestion-control", "no-such")
 
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in MEASURED, done.stderr
     assert {info.fields["snd_mss"] for info in read(tmp_path / "run", TcpInfo)} == {1000 - TIMESTAMPS}
     assert refused.returncode == 3
     assert "congestion-control no-such: this kernel has none of that name" in refused.stderr
@@ -123,7 +124,7 @@ def test_the_protocol_is_that_of_the_path(url: str) -> None:
     """Without --protocol, as for `init --endpoint`."""
     named, other = probe(f"{url}/v1/messages"), probe(f"{url}/v1/messages", "--protocol", "openai-chat")
 
-    assert named.returncode == 0, named.stderr
+    assert named.returncode in MEASURED, named.stderr
     assert other.returncode == 3
     assert "its path is one of anthropic-messages: --protocol anthropic-messages" in other.stderr
 

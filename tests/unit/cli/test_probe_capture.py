@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from asked_endpoint import endpoint, probe
+from cli_words import MEASURED
 
 from chaoskit.conduct.capture_process import endpoints_of
 from chaoskit.kernel.capture_filter import MOST_ENDPOINTS
@@ -56,7 +57,7 @@ def test_without_it_no_packet_is_kept(tmp_path: Path) -> None:
     with endpoint() as found:
         done = probe(found.url, "--requests", "2", "--out", str(tmp_path / "run"))
 
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in MEASURED, done.stderr
     assert not (tmp_path / "run" / CAPTURE).exists()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import warm
+from cli_words import MEASURED
 
 from chaoskit.analysis.analyse import analyse
 
@@ -55,7 +56,7 @@ def test_the_answer_tells_that_an_engine_computed_it(tmp_path: Path, server: str
         finally:
             process.kill()
 
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in MEASURED, done.stderr
     result = analyse(tmp_path / "run")
     (phase,) = result.phases
     assert (result.overall.complete, result.overall.stalls) == (1, stalls)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from asked_endpoint import Asked, completes, endpoint, probe, reply, stream
+from cli_words import MEASURED
 
 from chaoskit.clock import now, realtime_offset
 from chaoskit.records.jsonl import read
@@ -16,7 +17,8 @@ from chaoskit.records.spans import Exports, Span
 from chaoskit.records.trace_context import parse_traceparent
 from chaoskit.telemetry.traces import traces
 
-HOUR = 3600 * 10**9
+BEHIND = min(3600 * 10**9, now() // 2)
+"""An hour, where this machine has been up for two: spans from before it was are refused."""
 
 
 def free_port() -> int:
@@ -27,7 +29,7 @@ def free_port() -> int:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_spans_of_the_endpoint_are_received(tmp_path: Path, processes: int) -> None:
-    """Each request names a trace of its own; the spans of a program whose clock is an hour behind are moved."""
+    """Each request names a trace of its own; the spans of a program whose clock is behind are moved."""
     port = free_port()
 
     def answer(asked: Asked) -> bytes:
@@ -35,7 +37,7 @@ def test_spans_of_the_endpoint_are_received(tmp_path: Path, processes: int) -> N
             return reply(404, {})
         named = parse_traceparent(asked.headers["traceparent"])
         assert named is not None
-        at = now() + realtime_offset() - HOUR
+        at = now() + realtime_offset() - BEHIND
         span = {
             "traceId": named.trace,
             "spanId": named.trace[16:],
@@ -56,14 +58,14 @@ def test_spans_of_the_endpoint_are_received(tmp_path: Path, processes: int) -> N
 
     run = tmp_path / "run"
     requests, spans, exports = read(run, Request), read(run, Span), read(run, Exports)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in MEASURED, done.stderr
     assert "waiting some seconds for the last spans" in done.stderr
     assert sorted(each.trace or "" for each in requests) == sorted(each.trace for each in spans)
     assert [(each.host, each.spans) for each in exports] == [("shop", 4)]
     prepared = traces(requests, spans, exports, has_one_clock=False)
     (shift,) = prepared.shifts
     assert shift.shift is not None
-    assert abs(shift.shift - HOUR) < 10**9
+    assert abs(shift.shift - BEHIND) < 10**9
     assert len(prepared.spans) == 4
 
 

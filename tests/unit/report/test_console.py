@@ -39,10 +39,16 @@ def made(**options: object) -> Made:
     return run.handshakes(1000, [1] * 9).handshakes(11_000, [31] * 9)
 
 
-@pytest.fixture
-def result(tmp_path: Path) -> Result:
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """Its result."""
-    return analyse(made().write(tmp_path / "run"))
+    return analyse(made().write(tmp_path_factory.mktemp("made") / "run"))
+
+
+@pytest.fixture(scope="module")
+def result_of_many(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """That of a run with many phases."""
+    return analyse(made(**MANY).write(tmp_path_factory.mktemp("many") / "run"))
 
 
 def shown(result: Result, width: int = 80, encoding: str = "utf-8") -> list[str]:
@@ -204,12 +210,10 @@ def test_the_sparkline_marks_interruptions(result: Result) -> None:
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
-@pytest.mark.parametrize("options", [{}, MANY], ids=["few", "many"])
-def test_no_line_is_too_long_and_no_number_is_split(tmp_path: Path, width: int, options: dict[str, object]) -> None:
+@pytest.mark.parametrize("of", ["result", "result_of_many"])
+def test_no_line_is_too_long_and_no_number_is_split(request: pytest.FixtureRequest, width: int, of: str) -> None:
     """At every width each line fits; from 40 columns on the table's numbers are whole in their rows."""
-    result = analyse(made(**options).write(tmp_path / "run"))
-
-    lines = shown(result, width)
+    lines = shown(request.getfixturevalue(of), width)
 
     assert max(map(len, lines)) <= width
     assert not any(line.strip() and not set(line.strip()) - set("▁▂▃▄▅▆▇█") for line in lines)

@@ -78,7 +78,8 @@ def result(kind: str, seed: int) -> Result:
         return analyse(directory)
 
 
-def documents(kind: str, seed: int) -> Iterator[dict[str, Any]]:
+@cache
+def documents(kind: str, seed: int) -> list[dict[str, Any]]:
     """Everything that is written of it."""
     one = result(kind, seed)
     matrix = MatrixResult(
@@ -86,7 +87,7 @@ def documents(kind: str, seed: int) -> Iterator[dict[str, Any]]:
         variants=(VariantResult(name="a", values=("1",), result=one),),
     )  # fmt: skip
     texts = (as_json(one), as_json(matrix), probe_json(one, OPEN_LOOP), probe_json(one, CLOSED_LOOP))
-    yield from (json.loads(text, parse_constant=refuse) for text in texts)
+    return [json.loads(text, parse_constant=refuse) for text in texts]
 
 
 def parts(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
