@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from chaoskit.analysis.limits.limit_result import load_limit
+from chaoskit.analysis.limits.limit_result import LimitResult, load_limit
 from chaoskit.errors import SpecError
-from chaoskit.report.formats.destinations import put_out, replace_file
+from chaoskit.report.formats.destinations import STANDARD_OUTPUT, put_out, replace_file, write_each
 from chaoskit.report.limit_console import headline, render, said
-from chaoskit.report.limit_documents import document_of
+from chaoskit.report.limit_documents import Document, document_of
 from chaoskit.report.screen import Screen
 from chaoskit.terminal import note
 
 
-def report_limit(folders: Sequence[Path], format: str, out: Path | None) -> int:
-    """Show it on the screen, on standard output, or in a file. Returns its exit code."""
+def report_limit(folders: Sequence[Path], formats: Sequence[str], out: Path | None) -> int:
+    """Show it on the screen, on standard output, in a file, or in several. Returns its exit code."""
     (folder, *others) = folders
     if others:
         raise SpecError(f"{folder} is the folder of a search, which is shown alone; leave out {others[0]}")
-    document, found = document_of(format), load_limit(folder)
-    if out is not None and str(out) != "-":
-        replace_file(out, document.file, lambda file: document.write(found, file))
+    (document, *more), found = [document_of(each) for each in formats], load_limit(folder)
+    if more:
+        write_each({each.file: partial(_write, found, each) for each in (document, *more)}, out)
+    elif out is not None and out != STANDARD_OUTPUT:
+        _write(found, document, out)
         note(f"{out}: {headline(found)}, {said(found)}")
-    elif format == "console":
+    elif formats[0] == "console":
         render(found, Screen())
-    elif not document.is_text and Screen().file.isatty():
-        raise SpecError(f"{format} is no text for a terminal; write -o {document.file}")
     else:
-        put_out(lambda file: document.write(found, file))
+        put_out(lambda file: document.write(found, file), document.file, document.is_text)
     return found.exit_code
+
+
+def _write(found: LimitResult, document: Document, path: Path) -> None:
+    replace_file(path, document.file, partial(document.write, found))

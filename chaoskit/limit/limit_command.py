@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from chaoskit.report.formats.destinations import put_out
 from chaoskit.report.limit_console import render
 from chaoskit.report.limit_documents import document_of
 from chaoskit.report.limit_progress import LimitProgress
-from chaoskit.report.screen import Screen
+from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.workers.local import LocalWorkers
 from chaoskit.workers.runs_folder import RunsFolder
@@ -49,7 +48,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     folder, former = _folder(prepared, options)
     with folder, InterruptHandler() as interrupts:
         summary = former or first_summary(prepared, jobs)
-        screen = None if options.is_quiet else Screen(sys.stderr)
+        screen = None if options.is_quiet else progress_screen()
         with LimitProgress(options.budget.max_runs, screen) as progress:
             workers = LocalWorkers(folder.path, jobs, folder.lock, clock)
             around = Surroundings(folder, workers, clock, interrupts, progress)
@@ -58,7 +57,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     if options.format == "console":
         render(found, Screen())
     else:
-        put_out(lambda file: document.write(found, file))
+        put_out(lambda file: document.write(found, file), document.file, document.is_text)
     return found.exit_code
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from chaoskit.clock import Clock, RealClock, date_in_name
 from chaoskit.errors import SpecError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.report.runs_progress import RunsProgress
-from chaoskit.report.screen import Screen
+from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.sweep_console import render
 from chaoskit.report.sweep_documents import write_documents
 from chaoskit.substrate.selection import SubstrateOptions
@@ -59,7 +58,7 @@ def run_sweep(file: Path, options: SweepOptions) -> int:
         journal = first_journal(plan, options.keep, former)
         waiting = sum(cell.state == "waiting" for cell in journal.cells)
         workers = in_folder(folder)
-        with RunsProgress(waiting, workers.slots, None if options.is_quiet else Screen(sys.stderr)) as progress:
+        with RunsProgress(waiting, workers.slots, None if options.is_quiet else progress_screen()) as progress:
             free = partial(resources.free_disk, folder.path)
             found = Sweep(plan, journal, Surroundings(folder, workers, clock, interrupts, progress, free)).run()
         shown = found.model_copy(update={"folder": str(options.out or folder.path)})

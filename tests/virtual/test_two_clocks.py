@@ -20,7 +20,6 @@ CLOCKS = ("real", "virtual")
 def metrics(result: Result, phase: str) -> Metrics:
     """What one phase measured."""
     found = result.phase(phase)
-    assert found is not None
     return found.metrics
 
 
@@ -38,7 +37,6 @@ def loss_first_token(result: Result) -> None:
 def blamed_on_the_network(result: Result, phase: str) -> float:
     """Which share of the stalls' time went there."""
     found = result.phase(phase)
-    assert found is not None
     blame = found.stall_attribution
     return blame.network_ms / (blame.server_ms + blame.network_ms + blame.client_ms + blame.unknown_ms)
 
