@@ -130,10 +130,12 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@PYTHONPATH=tests/unit/server $(PYTHON_IN) tests/bench/step_engine.py
 	@$(PYTHON_IN) tests/bench/spans.py
 	@$(PYTHON_IN) tests/bench/spread.py
+	@$(PYTHON_IN) tests/bench/sweep.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
 coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth, and comparisons of runs err; prints tables, in minutes
 	@nice -n 10 $(PYTHON_IN) tests/bench/coverage.py
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests nice -n 10 $(PYTHON_IN) tests/bench/limit_coverage.py
 	@PYTHONPATH=tests nice -n 10 $(PYTHON_IN) tests/bench/compared_pairs.py
 
 parity: .venv/.tests .venv/.parity  ## measure the same streams with chaoskit, AIPerf and GuideLLM; prints a table

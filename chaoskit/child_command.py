@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from chaoskit import programs
 from chaoskit.errors import RefusedError
@@ -30,11 +31,16 @@ class Ended:
 
     @property
     def sentence(self) -> str:
-        """The last thing that it complained of, whose further lines are indented; else its last line."""
+        """The last thing that it complained of, whose further lines are indented; else its last line.
+
+        Without `usage:` and what follows, which is for somebody who types the command.
+        """
         lines = [line.rstrip() for line in self.err.splitlines() if line.strip()]
         begins = [number for number, line in enumerate(lines) if line.startswith(_PREFIX)]
         if begins:
-            return "\n".join(lines[begins[-1] :]).removeprefix(_PREFIX)
+            first, *rest = lines[begins[-1] :]
+            further = takewhile(lambda line: line.startswith("  ") and not line.startswith("  usage: "), rest)
+            return "\n".join([first.removeprefix(_PREFIX), *further])
         return lines[-1] if lines else f"chaoskit ended with exit code {self.code}"
 
 

@@ -11,6 +11,9 @@
 Every message says what, where, and what to type next.
 """
 
+from collections.abc import Collection
+from difflib import get_close_matches
+
 EXIT_SOFTWARE = 70
 """Exit code of a mistake in chaoskit itself: EX_SOFTWARE of sysexits.h."""
 
@@ -30,6 +33,13 @@ class SpecError(ChaoskitError):
     exit_code = 2
 
 
+class UnknownNameError(SpecError, KeyError):
+    """A phase, table or column is asked for by a name that is not there. The message has the nearest one, or all."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError's would have quotes
+
+
 class RefusedError(ChaoskitError):
     """This machine cannot do what was asked. The message ends with the command to type next."""
 
@@ -46,3 +56,10 @@ class CrashError(ChaoskitError):
     """A child process crashed. It has printed its own report; the message repeats it in one line."""
 
     exit_code = EXIT_SOFTWARE
+
+
+def unknown_name(what: str, name: str, known: Collection[str]) -> UnknownNameError:
+    """The error for this name of a `what`: "phase"."""
+    near = get_close_matches(str(name), known, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, known)) or 'none'}"
+    return UnknownNameError(f"there is no {what} {name!r}; {advice}")

@@ -9,7 +9,7 @@ and a word in its place would be taken for a value. `why_missing` of a model has
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -25,6 +25,8 @@ class FiniteJson(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     why_missing: ClassVar[Mapping[str, str]] = {}
+    shown_by: ClassVar[tuple[str, ...]] = ()
+    """The attributes in its `repr`, where all of them would fill a screen many times."""
 
     @model_validator(mode="before")
     @classmethod
@@ -47,6 +49,9 @@ class FiniteJson(BaseModel):
         reasons = {name: self.why_infinite(name, value) for name, value in infinite.items()}
         reasons |= {name: why for name, why in self.why_missing.items() if getattr(self, name) is None}
         return data | dict.fromkeys(reasons) | {NULL_BECAUSE: reasons} if reasons else data
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [(name, getattr(self, name)) for name in self.shown_by] or super().__repr_args__()
 
     def why_infinite(self, name: str, value: float) -> str:
         """Why a value is written as null; it begins with one of the words above."""

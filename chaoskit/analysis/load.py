@@ -23,7 +23,7 @@ from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.errors import SpecError
 from chaoskit.planning.model import Plan, PlannedWorkload, load_plan
 from chaoskit.planning.probe_plan import ProbePlan, load_probe_plan
-from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE, WORKLOADS
+from chaoskit.records.directory import EXPERIMENT, MACHINE, OUTCOME, PLAN, PROBE, WORKLOADS
 from chaoskit.records.host_records import ConnectionEnd, HostSocket, HostState, NamespaceCounters
 from chaoskit.records.jsonl import FILES, read, read_numbered
 from chaoskit.records.look_record import Look
@@ -242,11 +242,19 @@ def _nearby(path: Path) -> str:
     if path.is_file():
         return f"; give its directory, {path.parent}" if _is_run(path.parent) else ""
     try:
-        runs = [each for each in islice(path.iterdir(), _MOST_RUNS) if _is_run(each)]
-        latest = max(runs, key=lambda each: each.stat().st_mtime, default=None)
+        begun = [(when, each) for each in islice(path.iterdir(), _MOST_RUNS) if (when := _begun(each)) is not None]
     except OSError:
         return ""
-    return f"; the latest one in {path} is {latest}" if latest else ""
+    return f"; the latest one in {path} is {max(begun)[1]}" if begun else ""
+
+
+def _begun(folder: Path) -> int | None:
+    """When what a run or a matrix begins with was written there, in ns; None where there is nothing.
+
+    The folder itself changes later, too: with each report.
+    """
+    first = next((folder / name for name in (EXPERIMENT, PROBE, PLAN) if lexists(folder / name)), None)
+    return None if first is None else first.lstat().st_mtime_ns
 
 
 def _used_fields(fields: dict[str, int]) -> dict[str, int]:

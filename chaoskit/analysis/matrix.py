@@ -7,10 +7,10 @@ matrix is its worst: not put back, then a crash of chaoskit, interrupted, refuse
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from os.path import lexists
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -64,6 +64,10 @@ class MatrixResult(BaseModel):
     def results(self) -> tuple[Result, ...]:
         """The results of the variants that have one."""
         return tuple(result.result for result in self.variants if result.result is not None)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:  # all of it would fill a screen many times
+        yield from {"name": self.name, "run": self.run, "status": self.status, "exit_code": self.exit_code}.items()
+        yield "variants", [each.name for each in self.variants]
 
     @property
     def exit_code(self) -> int:

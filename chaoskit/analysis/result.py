@@ -21,7 +21,7 @@ from chaoskit.analysis.machine import Machine
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
 from chaoskit.analysis.vllm_figures import VllmFigures
-from chaoskit.errors import EXIT_SOFTWARE, EXIT_UNDECIDED
+from chaoskit.errors import EXIT_SOFTWARE, EXIT_UNDECIDED, unknown_name
 from chaoskit.units import counted
 
 SCHEMA: Literal[1] = 1
@@ -309,6 +309,7 @@ class OtherWorkloadResult(FiniteJson):
 class Result(FiniteJson):
     """The result of one run."""
 
+    shown_by: ClassVar = ("name", "run", "outcome", "exit_code")
     why_missing: ClassVar = {
         "tokens_per_event": "the server told no usage: an event with text counts as a token",
         "tiers": NO_TIERS,
@@ -322,9 +323,7 @@ class Result(FiniteJson):
     chaoskit: str
     name: str
     question: str
-    headline: str = Field(
-        default="", description="What broke, by how much and whose fault, in a sentence; written into files only."
-    )
+    headline: str = Field(default="", description="What broke, by how much and whose fault; written into files only.")
     target: str
     model: str | None = Field(default=None, description="The model that was asked for; null where none was named.")
     protocol: str | None = Field(default=None, description="The protocol and HTTP version of the measured workload.")
@@ -390,6 +389,12 @@ class Result(FiniteJson):
             case "finished":
                 return {"broken": 1, "undecided": EXIT_UNDECIDED, "met": 0, "none": 0}[self.outcome.verdict]
 
-    def phase(self, name: str) -> PhaseResult | None:
-        """The phase of that name."""
+    def phase(self, name: str) -> PhaseResult:
+        """The phase of that name. Raises UnknownNameError, a KeyError, where there is none."""
+        if (found := self.find_phase(name)) is None:
+            raise unknown_name("phase", name, [each.name for each in self.phases])
+        return found
+
+    def find_phase(self, name: str) -> PhaseResult | None:
+        """The phase of that name, or None."""
         return next((phase for phase in self.phases if phase.name == name), None)

@@ -42,14 +42,24 @@ def succeeding(*words: str, given: str = "") -> Ended:
 
 
 def words_of(options: Mapping[str, Any]) -> Iterator[str]:
-    """Options of a command from keys and values: a list repeats its option, True is one without a value."""
+    """Options of a command from keys and values: a list repeats its option, True is one without a value.
+
+    Keys may have the dashes of the command line.
+    """
     for name, value in options.items():
-        option = f"--{name.replace('_', '-')}"
+        option = f"--{name.strip('-').replace('_', '-')}"
         for each in value if isinstance(value, list | tuple) else [value]:
             if each is True:
                 yield option
             elif each is not None and each is not False:
                 yield from (option, each if isinstance(each, str) else json.dumps(each))
+
+
+def options_of(given: object) -> dict[str, Any]:
+    """The argument `options`. Raises ActivityFailed where it has no names."""
+    if not isinstance(given, dict | None):
+        raise ActivityFailed(f"options: found {given!r}, expected names with values, such as {{seed: 7}}")
+    return given or {}
 
 
 @contextmanager

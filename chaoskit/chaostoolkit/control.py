@@ -12,10 +12,24 @@ from typing import Any
 
 from chaoslib.exceptions import ActivityFailed, InterruptExecution
 
-from chaoskit.chaostoolkit.actions import restore
+from chaoskit.chaostoolkit.actions import restore, verdicts
+from chaoskit.chaostoolkit.activity_results import options_of
 from chaoskit.terminal import complain
 
 _OURS = "chaoskit.chaostoolkit."
+
+
+def before_experiment_control(context: dict[str, Any], **_: object) -> None:
+    """Stop the experiment before its first activity where an argument of `run_experiment` makes no sense."""
+    probes = context.get("steady-state-hypothesis", {}).get("probes", [])
+    for each in (*probes, *context.get("method", []), *context.get("rollbacks", [])):
+        provider = each.get("provider", {})
+        if str(provider.get("module", "")).startswith(_OURS):
+            try:
+                verdicts(provider.get("arguments", {}).get("expect"))
+                options_of(provider.get("arguments", {}).get("options"))
+            except ActivityFailed as error:
+                raise InterruptExecution(f"{each.get('name')}: {error}") from None
 
 
 def after_activity_control(context: dict[str, Any], state: dict[str, Any], experiment: dict[str, Any]) -> None:

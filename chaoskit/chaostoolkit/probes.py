@@ -7,7 +7,7 @@ from typing import Any
 
 from chaoslib.types import Secrets
 
-from chaoskit.chaostoolkit.activity_results import command, run_directory, summary, words_of
+from chaoskit.chaostoolkit.activity_results import command, options_of, run_directory, summary, words_of
 
 __all__ = ["probe", "verdict"]
 
@@ -30,7 +30,7 @@ def probe(
     protocol, model and output-tokens. The secrets are api_key, and HTTP headers by their names. `out` keeps the run
     directory. Its tolerance may be one of chaoskit.chaostoolkit.tolerances.
     """
-    asked: dict[str, Any] = {"requests": requests, "objective": objectives or []} | (options or {})
+    asked: dict[str, Any] = {"requests": requests, "objective": objectives or []} | options_of(options)
     variables = {}
     for number, (name, secret) in enumerate(sorted((secrets or {}).items())):
         variable = _VARIABLE.format(number)

@@ -8,6 +8,7 @@ from chaoskit.cli.gameday import gameday
 from chaoskit.cli.history import history
 from chaoskit.cli.init import init
 from chaoskit.cli.inject import inject
+from chaoskit.cli.limit import limit
 from chaoskit.cli.plan import plan
 from chaoskit.cli.pmtu import pmtu
 from chaoskit.cli.probe import probe
@@ -27,6 +28,7 @@ COMMANDS = (
     run,
     sweep,
     gameday,
+    limit,
     plan,
     validate,
     schema,

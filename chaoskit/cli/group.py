@@ -22,6 +22,7 @@ _MEANINGS = {
     "init": "new create generate scaffold example examples",
     "compare": "diff versus vs regression ab",
     "report": "results result analyze analyse summary",
+    "limit": "threshold tolerance bisect max maximum breaking-point",
     "history": "trend trends log regressions flaky past",
     "pmtu": "mtu traceroute tracepath path-mtu",
     "plan": "dry-run preview",

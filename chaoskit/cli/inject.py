@@ -55,10 +55,10 @@ def inject(
     options |= {name: True for name, given in flags.items() if given}
     plan, facts = prepare(_injection(file, options))
     screen = Screen()
-    injection.render(plan, screen)
     if dry_run:
-        injection.render_commands(plan, facts, screen)
+        injection.render_dry_run(plan, facts, screen)
         return
+    injection.render(plan, screen)
 
     def in_force(lease: Lease) -> bool:
         injection.render_lease(lease, detach, screen)

@@ -23,6 +23,8 @@ def measure_and_show(probe: ProbeOnly, out: Path | None, as_document: bool, hist
     with ProbeProgress(probe.all_requests) as progress:
         result = probe.measure(out, progress.show, kept.keep if kept is not None else None)
     show(result, probe.workload, as_document)
+    if kept is not None:
+        kept.tell()
     return result.exit_code
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chaoskit.report.formats import FORMATS, format_of
+from chaoskit.report.formats import FORMATS, chosen, format_of
 
 
 def report(
@@ -16,10 +16,13 @@ def report(
     ],
     format: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"{', '.join(FORMATS)}. Default: that of FILE's ending, or console."),
+        typer.Option(metavar="NAME,...", help=f"{', '.join(FORMATS)}. Default: that of FILE's ending, or console."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it there; - is standard output.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Write it there, - for standard output; several formats into a folder."
+        ),
     ] = None,
     table: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of csv and parquet: this table alone, such as tokens.")
@@ -29,20 +32,25 @@ def report(
 
     Several runs are one document where the format holds several; the exit code is the worst.
     """
+    from chaoskit.analysis.limits.limit_result import is_limit_folder
     from chaoskit.analysis.matrix import worst_exit_code
     from chaoskit.analysis.suite_result import is_suite_folder
     from chaoskit.analysis.sweep_result import is_sweep_folder
+    from chaoskit.cli.limit_report import report_limit
     from chaoskit.cli.report_output import load, show
     from chaoskit.cli.suite_report import report_suite
     from chaoskit.cli.sweep_report import report_sweep
     from chaoskit.report.formats.table_places import require_table
 
-    name = format or format_of(out.name if out else "")
+    words = format.split(",") if format else [format_of(out.name if out else "")]
     if any(map(is_sweep_folder, runs)):
-        raise typer.Exit(report_sweep(runs, name, out))
+        raise typer.Exit(report_sweep(runs, words, out))
+    if any(map(is_limit_folder, runs)):
+        raise typer.Exit(report_limit(runs, words, out))
+    names = chosen(words)
     if any(map(is_suite_folder, runs)):
-        raise typer.Exit(report_suite(runs, name, out))
-    require_table(name, table)
-    sources = load(runs, name)
-    show(sources, name, out, table)
+        raise typer.Exit(report_suite(runs, names, out))
+    require_table(names, table)
+    sources = load(runs, names)
+    show(sources, names, out, table)
     raise typer.Exit(worst_exit_code({source.found.exit_code for source in sources}))

@@ -38,6 +38,9 @@ def sweep(
     jobs: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Runs side by side in virtual time. Default: the processors.")
     ] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Run on the workers of this Dask scheduler.")
+    ] = None,
     keep: Annotated[Kept, typer.Option(help="runs: all records of each run; results: its result alone.")] = Kept.RUNS,
     report: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Write reports of the whole into its folder: csv,svg.")
@@ -68,5 +71,5 @@ def sweep(
     values, varied = parse_settings(set_ or []), parse_variations(vary or [])
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     reports = chosen(report.split(",")) if report else ()
-    options = SweepOptions(where, values, varied, repeats, out, resume, jobs, keep.value, quiet, reports)
+    options = SweepOptions(where, values, varied, repeats, out, resume, jobs, keep.value, quiet, reports, dask)
     raise typer.Exit(run_sweep(file, options))

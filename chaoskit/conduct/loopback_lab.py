@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
+from chaoskit import loop_signals
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.loopback_spans import LoopbackSpans, receiver
 from chaoskit.errors import SpecError
@@ -88,18 +89,17 @@ async def _serve(hosts: Sequence[_Served], listeners: Sequence[socket.socket], p
         received.append(sign)
         stop.set()
 
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(sign, end, sign)
     width = max(len(host.name) for host in hosts)
-    for host in hosts:
-        say(f"{host.name:{width}}  http://{host.address}:{port}  {host.shown}")
-    async with _spans() as log, asyncio.TaskGroup() as group:
-        for host, listener in zip(hosts, listeners, strict=True):
-            if isinstance(host.does, Script):
-                logs = None if log is None else ModelLogs(host.name, host.does.seed, log)
-                group.create_task(serve(listener, host.does, stop, model_logs=logs))
-            else:
-                group.create_task(serve_tier(host.name, host.does, listener, stop, log))
+    with loop_signals.handled((signal.SIGINT, signal.SIGTERM), end):
+        for host in hosts:
+            say(f"{host.name:{width}}  http://{host.address}:{port}  {host.shown}")
+        async with _spans() as log, asyncio.TaskGroup() as group:
+            for host, listener in zip(hosts, listeners, strict=True):
+                if isinstance(host.does, Script):
+                    logs = None if log is None else ModelLogs(host.name, host.does.seed, log)
+                    group.create_task(serve(listener, host.does, stop, model_logs=logs))
+                else:
+                    group.create_task(serve_tier(host.name, host.does, listener, stop, log))
     return received[0]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaoskit import __version__, crash_report, keyboard_interrupt, terminal
+from chaoskit import __version__, crash_report, keyboard_interrupt, loop_signals, terminal
 from chaoskit.clock import RealClock, now
 from chaoskit.conduct import comparison, signals
 from chaoskit.conduct.capture_process import capture_of_probe, check_asked
@@ -252,16 +252,14 @@ class ProbeOnly:
                 conclude(run, "finished", f"stopped after {self.max_time}, before all requests had ended")
                 stop.set()
 
-        current = asyncio.get_running_loop()
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            current.add_signal_handler(sign, interrupt, sign)
-        current.call_later(self.max_time.seconds, time_is_up)
-        try:
-            lacking = await work(stop)
-        except Exception as error:
-            if not isinstance(cause := crash_report.underlying_error(error), ChaoskitError):
-                conclude(run, "crashed", crash_report.summary(cause))
-            raise
+        asyncio.get_running_loop().call_later(self.max_time.seconds, time_is_up)
+        with loop_signals.handled((signal.SIGINT, signal.SIGTERM), interrupt):
+            try:
+                lacking = await work(stop)
+            except Exception as error:
+                if not isinstance(cause := crash_report.underlying_error(error), ChaoskitError):
+                    conclude(run, "crashed", crash_report.summary(cause))
+                raise
         if not stop.is_set():
             conclude(run, "finished", lacking)
         return not stop.is_set()

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 
-from chaoskit import crash_report, processor_order
+from chaoskit import crash_report, loop_signals, processor_order
 from chaoskit.clock import Clock
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, CrashError, NotRestoredError, RefusedError, SpecError
 from chaoskit.probe.transport import event_loop
@@ -132,5 +132,5 @@ def _write(error_pipe: int, sentence: str) -> None:
 
 async def _until_stopped(work: Work) -> None:
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await work(stop)
+    with loop_signals.handled((signal.SIGTERM,), lambda _: stop.set()):
+        await work(stop)

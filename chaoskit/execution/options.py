@@ -69,6 +69,11 @@ class RunOptions:
         if self.history is not None:
             self.history.keep(result, directory)
 
+    def tell_history(self) -> None:
+        """Say where the results were added, once all runs have ended."""
+        if self.history is not None:
+            self.history.tell()
+
 
 def save(result: Result, directory: Path) -> None:
     """Write result.json. A verdict that was computed counts without it, too: it can be computed again."""

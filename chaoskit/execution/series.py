@@ -16,7 +16,7 @@ from chaoskit.execution.single import differs, files
 from chaoskit.records.directory import EXPERIMENT, conclude, create
 from chaoskit.report import matrix
 from chaoskit.report.formats.destinations import write_reports
-from chaoskit.report.screen import Screen
+from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.substrate.selection import choose_each
@@ -31,26 +31,27 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     note_undecidable(plans)
     substrates = choose_each(plans, options.substrate)
     top, screen = options.create({EXPERIMENT: variants.text}), Screen()
-    screen.print(matrix.opening(plans[0].name, [why for _, why in substrates]))
+    progress = progress_screen()
+    progress.print(matrix.opening(plans[0].name, [why for _, why in substrates]))
     rows: list[VariantResult] = []
     codes = set()
     with names_records(top), InterruptHandler() as interrupts:
         for variant, plan, (substrate, _) in zip(variants.each, plans, substrates, strict=True):
             job = Job(plan, substrate, create(top / variant.name, files(variant, plan, options.provenance)))
-            _run_variant(job, screen, interrupts, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
+            _run_variant(job, progress, interrupts, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
             rows.append(_row(variant, top, options))
-            screen.print(matrix.variant_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
+            progress.print(matrix.variant_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
             if rows[-1].status == "finished" and options.is_verified and not interrupts.received:
-                codes.add(EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else 0)
+                codes.add(EXIT_UNDECIDED if differs(job, variant, interrupts) else 0)
             if interrupts.received or rows[-1].status == "dirty":
                 break
         conclude(top, *_outcome(rows, len(plans), interrupts))
     missing = (variant_result(variant, top) for variant in variants.each[len(rows) :])
     comparison = combine(variants, top, (*rows, *missing))
-    screen.print()
     matrix.render(comparison, screen)
     say_if_interrupted(comparison.status, top, is_shown=screen.file.isatty())
     write_reports(options.reports, top, comparison)
+    options.tell_history()
     return worst_exit_code({comparison.exit_code, *codes})
 
 

@@ -16,7 +16,7 @@ from chaoskit.planning.model import Plan
 from chaoskit.records.directory import EXPERIMENT, PLAN, PROVENANCE, create, first_difference
 from chaoskit.report import console
 from chaoskit.report.formats.destinations import write_reports
-from chaoskit.report.screen import Screen
+from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.styles import styled, titled
 from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant
@@ -28,21 +28,22 @@ def run_single(variant: Variant, options: RunOptions) -> int:
     """Run it and show its result. Returns the exit code."""
     job, why = prepared(variant, options)
     note_undecidable([job.plan])
-    screen = Screen()
-    screen.print(titled(job.plan.name, f": {why}"))
+    screen, progress = Screen(), progress_screen()
+    progress.print(titled(job.plan.name, f": {why}"))
     with names_records(job.directory):
         with InterruptHandler() as interrupts:
-            code = watch(job, screen, interrupts)
+            code = watch(job, progress, interrupts)
         result = analyse(job.directory)
         console.render(result, screen)
         options.keep(result, job.directory)
     say_if_interrupted(result.outcome.status, job.directory, is_shown=screen.file.isatty())
     if options.is_verified and result.outcome.status == "finished":
         with InterruptHandler() as interrupts:
-            code = EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
+            code = EXIT_UNDECIDED if differs(job, variant, interrupts) else result.exit_code
     else:
         code = max(code, result.exit_code)
     write_reports(options.reports, job.directory, result)
+    options.tell_history()
     return code
 
 
@@ -73,11 +74,11 @@ def files(variant: Variant, plan: Plan, provenance: str) -> dict[str, str]:
     return {EXPERIMENT: variant.text, PLAN: written, PROVENANCE: provenance}
 
 
-def differs(job: Job, variant: Variant, screen: Screen, interrupts: InterruptHandler) -> bool:
+def differs(job: Job, variant: Variant, interrupts: InterruptHandler) -> bool:
     """Run it again. Returns whether a byte of the records differs."""
     again = create(job.directory / "again", files(variant, job.plan, (job.directory / PROVENANCE).read_text()))
-    watch(replace(job, directory=again), screen, interrupts, "again: ")
+    watch(replace(job, directory=again), progress_screen(), interrupts, "again: ")
     save(analyse(again), again)
     difference = first_difference(job.directory, again)
-    screen.print(styled(f"repeated: {difference or 'every byte the same'}"))
+    Screen().print(styled(f"repeated: {difference or 'every byte the same'}"))
     return bool(difference)

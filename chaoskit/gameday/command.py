@@ -17,7 +17,7 @@ from chaoskit.gameday.run import Gameday, Surroundings, first_summary, restore_i
 from chaoskit.history.adding import History
 from chaoskit.report import suite
 from chaoskit.report.runs_progress import RunsProgress
-from chaoskit.report.screen import Screen
+from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.suite_documents import DOCUMENTS, write_documents
 from chaoskit.spec.load import read_text
 from chaoskit.spec.suite_load import SUITE, LoadedSuite, SuiteRun
@@ -45,23 +45,24 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
     user = caller(os.environ, os.geteuid())
     check_commands(loaded, user)
     prepared = prepare(runs, place_of(options.where, _words(options)))
-    if options.history is not None:
-        History.opened(options.history, loaded.file)
+    history = History.opened(options.history, loaded.file) if options.history is not None else None
     folder, former = _folder(loaded, options)
     jobs = options.jobs or len(os.sched_getaffinity(0))
-    screen, clock = Screen(), RealClock()
+    clock = RealClock()
     with folder, InterruptHandler() as interrupts:
         if former is not None:
             restore_interrupted(prepared, former)
         summary = first_summary(loaded, prepared, former)
         count = sum(run.state == "waiting" for run in summary.runs)
-        with RunsProgress(count, jobs, None if options.is_quiet else screen) as progress:
+        with RunsProgress(count, jobs, None if options.is_quiet else progress_screen()) as progress:
             workers = LocalWorkers(folder.path, jobs, folder.lock, clock)
             around = Surroundings(folder, workers, user, clock, interrupts, progress)
             found = Gameday(loaded, prepared, summary, around).run()
         shown = found.model_copy(update={"folder": str(options.out or folder.path)})
-    suite.render(shown, screen)
+    suite.render(shown, Screen())
     write_documents([name for name in options.reports if name in DOCUMENTS], shown, folder.path)
+    if history is not None:
+        history.tell_below(folder.path)
     return found.exit_code
 
 

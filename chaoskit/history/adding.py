@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from os.path import lexists
 from pathlib import Path
@@ -21,7 +22,7 @@ from chaoskit.clock import wall
 from chaoskit.errors import ChaoskitError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.history.checkout import Revision, revision
-from chaoskit.history.file import history_file, writing
+from chaoskit.history.file import history_file, reading, require_writable, writing
 from chaoskit.history.rows import Origin, rows
 from chaoskit.planning.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.directory import EXPERIMENT, OUTCOME
@@ -30,7 +31,8 @@ from chaoskit.records.model import Request
 from chaoskit.records.untrusted_files import open_regular, read_whole
 from chaoskit.spec.load import EXPERIMENT as KIND
 from chaoskit.spec.load import parse_document
-from chaoskit.terminal import complain
+from chaoskit.terminal import complain, note
+from chaoskit.units import counted
 
 _VARIANT = re.compile(rb"# the variant (\S.*)")
 """The first line of a variant's file, as `spec.matrix` writes it."""
@@ -40,15 +42,16 @@ _NO_ASKING = ("chaoskit", "seed", "processes", "telemetry", "capture")
 """What two probes may differ in and still be the same."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class History:
-    """The history file that a command writes, and the revision that its runs are made at.
+    """The history file that a command writes, the revision that its runs are made at, and the names of those it added.
 
     `opened` makes it before the first run, so that what is wrong with the file is told before and not after.
     """
 
     path: Path
     revision: Revision
+    added: list[str] = field(default_factory=list)
 
     @classmethod
     def opened(cls, given: Path, measured: Path | None) -> History:
@@ -57,8 +60,7 @@ class History:
         Raises SpecError and RefusedError as `history.file.writing`.
         """
         path = history_file(given)
-        with writing(path):
-            pass
+        require_writable(path)
         folder = measured.absolute().parent if measured is not None else Path.cwd()
         return cls(path, revision(folder, os.environ))
 
@@ -67,9 +69,26 @@ class History:
         found = origin(directory, self.revision)
         try:
             add(self.path, [(result, found if result.run else replace(found, directory=""))])
+            self.added.append(result.name)
         except ChaoskitError as error:
             command = f"chaoskit history add {display_path(directory)} --history {self.path}"
             complain(f"not in the history: {error}{f'; afterwards: {command}' if result.run else ''}")
+
+    def tell(self) -> None:
+        """Say on standard error how many runs were added, and what shows them."""
+        self._tell(len(self.added), dict.fromkeys(self.added))
+
+    def tell_below(self, folder: Path) -> None:
+        """The same of the runs that other processes added, with run directories below this one."""
+        below = f"{display_path(folder).absolute()}/"
+        with reading(self.path) as connection:
+            query = "SELECT count(*) FROM runs WHERE substr(run_directory, 1, ?) = ?"
+            self._tell(connection.execute(query, (len(below), below)).fetchone()[0])
+
+    def _tell(self, count: int, names: Iterable[str] = ()) -> None:
+        if count:
+            show = shlex.join(["chaoskit", "history", *names, "--history", str(self.path)])
+            note(f"added {counted(count, 'run')} to {self.path}: {show}")
 
 
 def add(path: Path, runs: Sequence[tuple[Result, Origin]]) -> int:

@@ -55,6 +55,12 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
                 raise
 
 
+def require_writable(path: Path) -> None:
+    """Raises as `writing` where a run could not be added now. The file is made if it is not there."""
+    with writing(path) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION}")  # SQLite finds a read-only file at the first change only
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """The file as it is, unchanged. Raises SpecError when there is none, or it is no history."""

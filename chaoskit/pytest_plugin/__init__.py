@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chaoskit.pytest_plugin.fixtures import RunExperiment
 
 _MARK = "chaoskit: a test that chaoskit makes of an objective of an experiment file."
+_UNDECIDED = ("fail", "skip", "xfail")
 _GROUP = "xdist_group(name): tests of one group run in the same worker (pytest-xdist, --dist loadgroup)."
 
 
@@ -46,10 +47,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers."""
+    """Register the markers. Raises UsageError for values of the ini file that make no sense."""
     config.addinivalue_line("markers", _MARK)
     if not config.pluginmanager.hasplugin("xdist"):
         config.addinivalue_line("markers", _GROUP)
+    undecided = config.getini("chaoskit_undecided")
+    if undecided not in _UNDECIDED:
+        raise pytest.UsageError(f"chaoskit_undecided is {undecided!r}; write one of {', '.join(_UNDECIDED)}")
+    try:
+        config.getini("chaoskit_files")
+    except (pytest.UsageError, ValueError) as error:
+        raise pytest.UsageError(f"chaoskit_files: {error}; write patterns, such as chaoskit_files = *.yaml") from None
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

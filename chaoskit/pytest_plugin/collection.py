@@ -213,4 +213,4 @@ def _verdict(result: Result, found: ObjectiveResult | None) -> tuple[str, str]:
 
 
 def _one_line(sentence: str) -> str:
-    return " ".join(sentence.split())
+    return "; ".join(line.strip() for line in sentence.splitlines())

@@ -30,6 +30,14 @@ def _where(plan: InjectionPlan) -> str:
     return f" in {name}" if name else ""
 
 
+def render_dry_run(plan: InjectionPlan, facts: Facts, console: Console) -> None:
+    """What would be done: the plan and its commands; and first why this kernel, by its `facts`, cannot."""
+    if obstacle := kernel_obstacle(plan.interface, plan.needs, facts):
+        console.print(two_columns([(styled("note", "yellow"), styled(obstacle))], indent=0))
+    render(plan, console)
+    _render_commands(plan, console)
+
+
 def render(plan: InjectionPlan, console: Console) -> None:
     """The plan: the interface, the matched traffic, the faults, the duration."""
     console.print(titled(plan.interface, f"  for {plan.injection.for_}{_where(plan)}"), highlight=False)
@@ -39,18 +47,13 @@ def render(plan: InjectionPlan, console: Console) -> None:
         console.print(two_columns([(styled("warning", "yellow"), styled(each)) for each in plan.warnings]))
 
 
-def render_commands(plan: InjectionPlan, facts: Facts, console: Console) -> None:
-    """The plan as commands, first those that apply it, then those that revert it. They are printed, never executed.
-
-    After them, why this machine's kernel, by its `facts`, could not execute them.
-    """
+def _render_commands(plan: InjectionPlan, console: Console) -> None:
+    """The plan as commands, first those that apply it, then those that revert it. They are printed, never executed."""
     for title, lines in (("apply", apply_commands(plan.changes)), ("revert", revert_commands(plan.changes))):
         console.print()
         console.print(styled(f"Equivalent commands to {title} it{_where(plan)}", "bold"), highlight=False)
         for line in lines:
             console.print(styled(line), highlight=False, soft_wrap=True)
-    if obstacle := kernel_obstacle(plan.interface, plan.needs, facts):
-        console.print(styled(f"\nnote  {obstacle}"), highlight=False)
 
 
 def render_lease(lease: Lease, is_detached: bool, console: Console) -> None:

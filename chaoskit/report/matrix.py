@@ -156,7 +156,7 @@ def _axes(matrix: MatrixResult) -> Iterator[list[Text]]:
 
 
 def _cell(result: Result | None, phase: str, metric: str) -> Text:
-    phase_result = result.phase(phase) if result else None
+    phase_result = result.find_phase(phase) if result else None
     text = metric_cell(phase_result.metrics, metric) if phase_result else ""
     return styled(text, "bold red" if text.startswith(("never", ">")) else "")
 
@@ -180,7 +180,7 @@ def _curves(matrix: MatrixResult, phases: Sequence[str], metric: str) -> list[st
 
 
 def _latency(result: Result | None, phase: str, metric: str) -> float | None:
-    phase_result = result.phase(phase) if result else None
+    phase_result = result.find_phase(phase) if result else None
     matrix: float | None = (
         getattr(phase_result.metrics.ttft, f"{metric.removeprefix('ttft_')}_ms") if phase_result else None
     )

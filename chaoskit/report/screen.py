@@ -40,6 +40,11 @@ class Screen(Console):
             yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
 
 
+def progress_screen() -> Screen:
+    """On standard error: what is told while a command works. Standard output is its result."""
+    return Screen(sys.stderr)
+
+
 def hanging(console: Console, text: Text, width: int) -> Text:
     """The text in lines of that width; those after the first are indented under what the first one says.
 

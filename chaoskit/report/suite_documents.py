@@ -12,12 +12,13 @@ from typing import BinaryIO
 
 from chaoskit.analysis.suite_result import SuiteResult, as_json
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.folder import display_path
 from chaoskit.report import suite_junit, suite_markdown, suite_metrics
 from chaoskit.report.formats.destinations import replace_file
 from chaoskit.report.html import suite_page
 from chaoskit.report.screen import Screen
 from chaoskit.report.suite import render
-from chaoskit.terminal import complain
+from chaoskit.terminal import complain, note
 
 _WIDTH = 100  # columns
 
@@ -61,10 +62,13 @@ def writer(name: str, suite: SuiteResult, place: Path) -> Callable[[BinaryIO], N
 
 
 def write_documents(names: Sequence[str], suite: SuiteResult, folder: Path) -> None:
-    """Write these into the suite's folder. What cannot be written is said; the verdict counts without it, too."""
+    """Write these into the suite's folder, and say so. The verdict counts without what cannot be written, too."""
     for name in names:
         document = DOCUMENTS[name]
+        path = folder / document.file
         try:
-            replace_file(folder / document.file, document.file, partial(document.write, suite))
+            replace_file(path, document.file, partial(document.write, suite))
         except (SpecError, RefusedError) as error:
             complain(f"no {document.file}: {error}")
+        else:
+            note(f"wrote {display_path(path)}")

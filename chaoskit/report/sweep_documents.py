@@ -12,12 +12,13 @@ from typing import BinaryIO
 from chaoskit.analysis.sweep_points import SweepMeasurement
 from chaoskit.analysis.tables import sweep_points as points
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.folder import display_path
 from chaoskit.report import formats
 from chaoskit.report.formats.destinations import replace_file
 from chaoskit.report.html import sweep_page
 from chaoskit.report.screen import Screen
 from chaoskit.report.sweep_console import render
-from chaoskit.terminal import ascii_json, complain
+from chaoskit.terminal import ascii_json, complain, note
 
 _WIDTH = 100  # columns
 
@@ -84,10 +85,12 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def write_documents(names: Sequence[str], found: SweepMeasurement, folder: Path) -> None:
-    """Write these into the sweep's folder. What cannot be written is said."""
+    """Write these into the sweep's folder, and say so. What cannot be written is said."""
     for name in names:
         document = DOCUMENTS[name]
         try:
             replace_file(folder / document.file, document.file, partial(document.write, found))
         except (SpecError, RefusedError) as error:
             complain(f"no {document.file}: {error}")
+        else:
+            note(f"wrote {display_path(folder / document.file)}")

@@ -62,7 +62,7 @@ def tables(result: Result, width: Callable[[Table], int], most: int) -> tuple[li
 
     With them comes a line that says what they leave out for want of columns; "" when nothing. `width` is a table's.
     """
-    reference = result.phase(result.reference)
+    reference = result.find_phase(result.reference)
     others = [phase for phase in result.phases if phase is not reference]
     if reference is None or not others:
         for names in _STATISTICS:

@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaoskit import clock
+from chaoskit import clock, loop_signals
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.records.jsonl import Log
 from chaoskit.server.acceptor import Acceptor
@@ -134,9 +134,8 @@ async def serve_until_signal(listener: socket.socket, script: Script, limits: Li
         received.append(sign)
         stop.set()
 
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(sign, end, sign)
-    await serve(listener, script, stop, limits=limits)
+    with loop_signals.handled((signal.SIGINT, signal.SIGTERM), end):
+        await serve(listener, script, stop, limits=limits)
     return received[0]
 
 

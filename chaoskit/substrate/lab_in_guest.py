@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from chaoskit import programs
+from chaoskit import loop_signals, programs
 from chaoskit.clock import RealClock
 from chaoskit.conduct.connection_channel import TERMINAL, Channel
 from chaoskit.conduct.lab_setup import LabSetup
@@ -73,10 +73,8 @@ def open_console() -> int:
 async def _stand(
     guest: Guest, console: socket.socket, forwards: tuple[Forward, ...], run: Path, show: Callable[[], None]
 ) -> int:
-    loop, ended = asyncio.get_running_loop(), asyncio.Future[int]()
-    for sign in ENDING:
-        loop.add_signal_handler(sign, _end, ended, sign)
-    with (run / COMPLAINTS).open() as complaints:
+    ended = asyncio.Future[int]()
+    with loop_signals.handled(ENDING, partial(_end, ended)), (run / COMPLAINTS).open() as complaints:
         while not (run / STANDS).exists() and not ended.done():
             await _look(guest, complaints, ended)
         if not ended.done():

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from chaoskit.analysis.sweep_points import load_measurement
 from chaoskit.analysis.sweep_result import Kept, SweepResult
-from chaoskit.clock import RealClock, date_in_name
+from chaoskit.clock import Clock, RealClock, date_in_name
 from chaoskit.errors import SpecError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.report.runs_progress import RunsProgress
-from chaoskit.report.screen import Screen
+from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.sweep_console import render
 from chaoskit.report.sweep_documents import write_documents
 from chaoskit.substrate.selection import SubstrateOptions
@@ -23,14 +23,17 @@ from chaoskit.sweep import resources
 from chaoskit.sweep.cell_runs import Surroundings, Sweep, first_journal
 from chaoskit.sweep.cells import SweepPlan, plan_sweep
 from chaoskit.sweep.sweep_folder import SweepFolder
-from chaoskit.workers.local import LocalWorkers
+from chaoskit.workers.choice import InFolder, local, of_dask, require_dask
 
 FOLDERS = Path("sweeps")
 
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Options of the command. `reports`: formats of the whole that are written into its folder."""
+    """Options of the command. `reports`: formats of the whole that are written into its folder.
+
+    `dask` is the address of a scheduler, whose workers run the cells.
+    """
 
     where: SubstrateOptions
     overrides: Mapping[str, Any]
@@ -42,29 +45,38 @@ class SweepOptions:
     keep: Kept = "runs"
     is_quiet: bool = False
     reports: tuple[str, ...] = ()
+    dask: str | None = None
 
 
 def run_sweep(file: Path, options: SweepOptions) -> int:
     """Run the sweep of this file, and show it. Returns the exit code."""
     plan = plan_sweep(file, options.overrides, options.variations, options.repeats, options.where)
-    processors = 1 if plan.is_alone else len(os.sched_getaffinity(0))
-    jobs = resources.jobs(1 if plan.is_alone else options.jobs, processors, plan.memory, resources.memory())
-    folder, former = _folder(plan, options)
     screen, clock = Screen(), RealClock()
+    in_folder = _workers(plan, options, clock)
+    folder, former = _folder(plan, options)
     with folder, InterruptHandler() as interrupts:
         journal = first_journal(plan, options.keep, former)
         waiting = sum(cell.state == "waiting" for cell in journal.cells)
-        with RunsProgress(waiting, jobs, None if options.is_quiet else Screen(sys.stderr)) as progress:
-            workers = LocalWorkers(folder.path, jobs, folder.lock, clock)
-            around = Surroundings(
-                folder, workers, clock, interrupts, progress, lambda: resources.free_disk(folder.path)
-            )
-            found = Sweep(plan, journal, around).run()
+        workers = in_folder(folder)
+        with RunsProgress(waiting, workers.slots, None if options.is_quiet else progress_screen()) as progress:
+            free = partial(resources.free_disk, folder.path)
+            found = Sweep(plan, journal, Surroundings(folder, workers, clock, interrupts, progress, free)).run()
         shown = found.model_copy(update={"folder": str(options.out or folder.path)})
         measured = load_measurement(shown, folder.path)
     render(measured, screen)
     write_documents(options.reports, measured, folder.path)
     return found.exit_code
+
+
+def _workers(plan: SweepPlan, options: SweepOptions, clock: Clock) -> InFolder:
+    """Raises SpecError and RefusedError where it cannot run there."""
+    if options.dask is not None:
+        require_dask(plan.is_alone, options.jobs)
+        return of_dask(options.dask, clock, options.where.kernel)
+    if plan.is_alone:
+        return local(1, clock)
+    processors = len(os.sched_getaffinity(0))
+    return local(resources.jobs(options.jobs, processors, plan.memory, resources.memory()), clock)
 
 
 def _folder(plan: SweepPlan, options: SweepOptions) -> tuple[SweepFolder, SweepResult | None]:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 from chaoskit import programs
@@ -84,4 +85,6 @@ class ChildRun:
         begin = max((at for at, line in enumerate(said) if line.startswith("chaoskit: ")), default=None)
         if begin is None:
             return ""
-        return " ".join(line.strip() for line in said[begin : begin + 4]).removeprefix("chaoskit: ")
+        first, *rest = said[begin : begin + 4]
+        further = takewhile(lambda line: line.startswith("  "), rest)  # as `terminal.complain` indents them
+        return " ".join(line.strip() for line in (first, *further)).removeprefix("chaoskit: ")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "virtual"))
 
+import published_figures
 import real_programs
 
 TOP = Path(__file__).parents[2]
@@ -133,6 +134,18 @@ def own_gateway() -> str:
         return section(output(*words, codes=(1,)), "Objectives").partition("\n  an objective counts")[0]
 
 
+def published() -> str:
+    """What others published, beside what we find."""
+    with tempfile.TemporaryDirectory() as folder:
+        return published_figures.table(published_figures.all_runs(Path(folder)))
+
+
+def surface() -> str:
+    """The share of time that a reader waits, by round trip and loss."""
+    with tempfile.TemporaryDirectory() as folder:
+        return published_figures.surface(published_figures.run(published_figures.SURFACE, Path(folder) / "run"))
+
+
 def soak() -> str:
     """Runs that were ended in every way."""
     said = output("make", "soak")
@@ -191,9 +204,11 @@ QUICK: dict[str, Callable[[], str]] = {
     "my-gateway": my_gateway,
     "haystack-gateway": haystack_gateway,
     "own-gateway": own_gateway,
+    "published": published,
+    "surface": surface,
 }
 LONG: dict[str, Callable[[], str]] = {"soak": soak, "fuzz": fuzz, "bench": bench, "parity": parity}
-TABLES = ("fuzz", "parity")
+TABLES = ("fuzz", "parity", "published", "surface")
 """Markdown, and no block of text."""
 
 

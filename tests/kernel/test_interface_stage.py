@@ -517,7 +517,10 @@ def test_of_roots_rights_net_admin_is_enough(setting: Setting, tmp_path: Path) -
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["outcome"]["status"] == "finished", done.stdout + done.stderr
     assert done.returncode == (5 if result["health"]["overloaded"] else 0), done.stdout + done.stderr
-    assert {each["verdict"] for each in result["fidelity"] if each["kind"] == "round-trip"} == {"achieved"}
+    assert "not-achieved" not in {each["verdict"] for each in result["fidelity"]}
+    journal = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    assert b"chaos-down" in journal
+    assert b'"type":"restored"' in journal
     assert "CAP_NET_RAW" in done.stdout
     assert not (tmp_path / "run" / CAPTURE).exists()
     assert setting.looks() == before

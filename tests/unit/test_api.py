@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -68,6 +69,49 @@ def test_the_cells_of_the_page(folder: Path, capsys: pytest.CaptureFixture[str])
 def test_run_is_the_function_that_virtual_time_tests() -> None:
     """`chaoskit.run` is `run_experiment`."""
     assert chaoskit.run is run_experiment
+
+
+def test_what_is_shown_of_a_run_is_short(tmp_path: Path) -> None:
+    """A notebook shows what an object is, not its thousands of numbers."""
+    run = chaoskit.load(made(tmp_path))
+
+    shown = [repr(run.result), str(run.result), repr(run.tables), repr(run.tables.tokens)]
+
+    assert all(len(each) < 400 for each in shown), shown
+    assert f"exit_code={run.result.exit_code}" in shown[0]
+    assert f"tokens: {len(run.tables.tokens)} rows x {len(run.tables.tokens.names)}" in shown[2]
+
+
+def test_an_unknown_name_is_a_key_error_with_the_nearest_one(tmp_path: Path) -> None:
+    """Of a phase, a table, a column. Whether a phase is there can be asked."""
+    run = chaoskit.load(made(tmp_path))
+
+    with pytest.raises(KeyError) as of_phase:
+        run.result.phase("wify")
+    with pytest.raises(chaoskit.SpecError, match="there is no table 'token'; did you mean 'tokens'"):
+        run.tables["token"]
+    with pytest.raises(KeyError, match="there is no column of phases 'x'; there are 'phase', "):
+        run.tables.phases["x"]
+
+    assert str(of_phase.value) == "there is no phase 'wify'; did you mean 'wifi'?"
+    assert run.result.find_phase("wify") is None
+    assert run.result.find_phase("wifi") is run.result.phase("wifi")
+
+
+def test_the_page_of_pytest_says_what_a_result_has(tmp_path: Path) -> None:
+    """Every attribute in its table is there, in a run with a fault and an objective."""
+    page = (TOP / "docs" / "pytest.md").read_text()
+    table = page.partition("<!-- result -->")[2].partition("<!-- end of result -->")[0]
+    result = analyse(made(tmp_path))
+    places = {"phase": result.phase("wifi"), "metrics": result.overall, "objective": result.objectives[0]}
+
+    named = re.findall(r"^\| ((?:`[\w.]+`(?:, )?)+)", table, re.MULTILINE)
+    attributes = [each.strip("`") for row in named for each in row.split(", ")]
+
+    assert len(attributes) > 20
+    for each in attributes:
+        place, _, rest = each.partition(".")
+        functools.reduce(getattr, rest.split("."), {"result": result, **places}[place])
 
 
 def test_load(tmp_path: Path) -> None:

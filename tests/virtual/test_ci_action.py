@@ -119,6 +119,17 @@ def test_a_format_that_does_not_exist_fails_a_suite(workspace: Path) -> None:
     assert "'pdf' is no format of a report" in job.summary
 
 
+@pytest.mark.parametrize(("fail_on", "code"), [("undecided", 0), ("not-run", 5)])
+def test_a_run_that_was_not_made_fails_a_job_that_wants_it(workspace: Path, fail_on: str, code: int) -> None:
+    """A suite whose budget has no time for a run ends with 5, as one that is undecided."""
+    (workspace / "gameday.yaml").write_text("name: nightly\nbudget: 1s\nexperiments: [chaos/met.yaml]\n")
+
+    job = use(workspace, gameday="gameday.yaml", kernel="none", args="--clock real --substrate here", fail_on=fail_on)
+
+    assert (job.exit_code, job.outputs["exit-code"], job.outputs["verdict"]) == (code, "5", "undecided"), job.log
+    assert "::group::chaoskit gameday gameday.yaml" in job.log
+
+
 @pytest.mark.parametrize(
     ("inputs", "sentence"),
     [
@@ -126,18 +137,26 @@ def test_a_format_that_does_not_exist_fails_a_suite(workspace: Path) -> None:
         ({"experiments": "chaos/met.yaml", "gameday": "g.yaml"}, "give experiments or gameday, not both"),
         ({"experiments": "nowhere/*.yaml"}, "experiments: nowhere/*.yaml: no such file"),
         ({"experiments": "chaos/met.yaml", "args": "--seed 'a"}, "args: --seed 'a: an open quote"),
-        ({"experiments": "chaos/met.yaml", "fail_on": "borken"}, "fail-on: borken: of broken, undecided and error"),
+        ({"experiments": "chaos/met.yaml chaos/broken.yaml"}, "no such file; write one file a line"),
+        ({"experiments": "chaos/met.yaml\nsuite of all.yaml"}, "suite of all.yaml is a suite; give it by the input"),
+        (
+            {"experiments": "chaos/met.yaml", "fail_on": "borken"},
+            "fail-on: borken: of broken, undecided, error and not",
+        ),
         ({"gameday": "gameday.yaml"}, "gameday: gameday.yaml: no such file"),
     ],
 )
 def test_inputs_that_make_no_sense_are_said(workspace: Path, inputs: dict[str, str], sentence: str) -> None:
     """One sentence in log and summary, exit code 2, and nothing was run."""
+    (workspace / "suite of all.yaml").write_text("name: nightly\nexperiments: [chaos/met.yaml]\n")
+
     job = use(workspace, **{"kernel": "none", "fail_on": "broken", **inputs})
 
     assert (job.exit_code, job.outputs["verdict"]) == (2, "error"), job.log
     assert sentence in job.log
     assert sentence in job.summary
     assert "::group::" not in job.log
+    assert "xargs" not in job.log
 
 
 def test_a_mistake_in_a_file_is_told_before_the_first_run(workspace: Path) -> None:

@@ -49,7 +49,6 @@ def run(kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def during(result: Result, phase: str) -> Metrics:
     """What one phase measured."""
     found = result.phase(phase)
-    assert found is not None
     return found.metrics
 
 
@@ -61,7 +60,6 @@ def rate(result: Result, phase: str = "baseline") -> float:
 def closings(result: Result, phase: str = "baseline") -> list[str]:
     """Who ended the streams of a phase."""
     found = result.phase(phase)
-    assert found is not None
     return [each.sentence for each in found.closings]
 
 

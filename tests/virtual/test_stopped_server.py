@@ -75,7 +75,6 @@ def test_a_stopped_server_is_named(result: Result) -> None:
 def test_its_stalls_are_charged_to_it(result: Result) -> None:
     """All streams that were open stall once, for as long, and it is the server's time; none is interrupted."""
     phase = result.phase("baseline")
-    assert phase is not None
     causes = phase.stall_attribution
 
     assert causes.stalls >= 4

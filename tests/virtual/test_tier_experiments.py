@@ -58,7 +58,6 @@ class Run:
     def metrics(self, phase: str) -> Metrics:
         """What a phase measured."""
         found = self.result.phase(phase)
-        assert found is not None
         return found.metrics
 
     @property
@@ -107,7 +106,6 @@ class Run:
     def told_failover(self, phase: str) -> list[FailoverTimes]:
         """The failovers that the result tells of a phase."""
         found = self.result.phase(phase)
-        assert found is not None
         assert found.tiers is not None
         return list(found.tiers.failover_times)
 
@@ -379,7 +377,6 @@ def each_link_of_a_chain(runs: list[Run]) -> None:
     assert run.verdict == "met"
     for host, delay in links.items():
         phase = run.result.phase(f"slow-{host}")
-        assert phase is not None
         assert phase.tiers is not None
         assert phase.tiers.late_first_tokens is not None
         cause = phase.tiers.late_first_tokens.causes[0]
@@ -443,7 +440,6 @@ def spike_three_policies(runs: list[Run]) -> None:
 
     def row(run: Run, name: str, phase: str = "spike") -> Requests:
         found = run.result.phase(phase)
-        assert found is not None
         assert found.tiers is not None
         return next(each for each in found.tiers.rows if each.traffic_class == name)
 
@@ -486,7 +482,6 @@ def false_alarms(runs: list[Run]) -> None:
 def shed(run: Run, phase: str) -> Counter[str]:
     """How many of each class were refused in a phase."""
     found = run.result.phase(phase)
-    assert found is not None
     assert found.tiers is not None
     return +Counter({row.traffic_class: row.shed for row in found.tiers.rows if row.traffic_class is not None})
 

@@ -30,19 +30,39 @@ reject() {
 }
 
 conclude() { # with this exit code
-    local verdict failed=false
+    local verdict each failed=false
     case $1 in
     0) verdict=met ;;
     1) verdict=broken ;;
     5) verdict=undecided ;;
     *) verdict=error ;;
     esac
-    [[ ,${INPUT_FAIL_ON// /}, != *",$verdict,"* ]] || failed=true
+    for each in $(failures "$1" "$verdict"); do
+        [[ ,${INPUT_FAIL_ON// /}, != *",$each,"* ]] || failed=true
+    done
     write_output exit-code "$1"
     write_output verdict "$verdict"
     write_output failed "$failed"
     echo "verdict: $verdict, exit code $1"
     exit 0
+}
+
+# What there is to fail on: the verdict, and of a suite with exit code 5 whether runs were undecided or not made.
+failures() { # the exit code, the verdict
+    local suite=$top/gameday/gameday.json
+    if [ "$1" != 5 ] || [ ! -s "$suite" ]; then
+        echo "$2"
+        return
+    fi
+    python3 -I - "$suite" <<'END'
+import json, sys
+
+with open(sys.argv[1]) as file:
+    suite = json.load(file)
+kinds = {"undecided" for run in suite["runs"] if run["code"] == 5}
+kinds |= {"not-run" for run in suite["runs"] if run["state"] in ("not-run", "interrupted")}
+print(*sorted(kinds & set(suite["fail_on"])))
+END
 }
 
 worst() { # of the exit codes so far
@@ -76,12 +96,12 @@ summarise_text() { # as it stands: nothing in it is Markdown or HTML
 
 # One chaoskit command; its exit code joins the others. What it says goes to the log, and its report into the summary;
 # where a failure has no report, what it said.
-run() { # the run directory, the words
+run() { # the run directory, the title, the words
     local code=0 fence said=$1.log report=$1/report.md
     fence=$(od --address-radix=n --format=x8 --read-bytes=16 /dev/urandom | tr --delete ' \n')
-    echo "::group::$(one_line "chaoskit $2 ${!#}")"
+    echo "::group::$(one_line "$2")"
     echo "::stop-commands::$fence"
-    chaoskit "${@:2}" 2>&1 | tee "$said" || code=${PIPESTATUS[0]}
+    chaoskit "${@:3}" 2>&1 | tee "$said" || code=${PIPESTATUS[0]}
     echo
     echo "::$fence::"
     echo "::endgroup::"
@@ -147,6 +167,10 @@ in_repository() { # a path with GitHub's escapes
     [[ $found == "$here"/* ]] && printf '%s' "${found#"$here"/}" || printf '%s' "$1"
 }
 
+is_suite() { # a file: by the keys at its left margin, as the plugin of pytest does
+    [ -f "$1" ] && grep -q '^experiments:' -- "$1" && ! grep -qE '^(question|stage|workload|timeline):' -- "$1"
+}
+
 find_files() { # of INPUT_EXPERIMENTS
     local line each found IFS=
     while read -r line || [ -n "$line" ]; do
@@ -154,8 +178,12 @@ find_files() { # of INPUT_EXPERIMENTS
         [ -n "$line" ] || continue
         # shellcheck disable=SC2206  # expands globs; IFS is empty, so that a space separates nothing
         if [ -e "$line" ]; then found=("$line"); else found=($line); fi
-        ((${#found[@]})) || reject "experiments: $line: no such file"
+        if ((${#found[@]} == 0)) || [ ! -e "${found[0]}" ]; then
+            [[ $line != *[[:blank:]]* ]] || reject "experiments: $line: no such file; write one file a line"
+            reject "experiments: $line: no such file"
+        fi
         for each in "${found[@]}"; do
+            ! is_suite "$each" || reject "experiments: $each is a suite; give it by the input gameday, and not here"
             [[ $each == -* ]] && each=./$each
             files+=("$each")
         done
@@ -180,8 +208,8 @@ new_directory() { # for a file's run
 top=$(mktemp -d "$RUNNER_TEMP/chaoskit-XXXXXX")
 write_output run-directory "$top"
 [ -z "$INPUT_EXPERIMENTS" ] || [ -z "$INPUT_GAMEDAY" ] || reject "give experiments or gameday, not both"
-[[ ${INPUT_FAIL_ON// /} =~ ^((broken|undecided|error)(,(broken|undecided|error))*)?$ ]] ||
-    reject "fail-on: $INPUT_FAIL_ON: of broken, undecided and error, separated by commas"
+[[ ${INPUT_FAIL_ON// /} =~ ^((broken|undecided|error|not-run)(,(broken|undecided|error|not-run))*)?$ ]] ||
+    reject "fail-on: $INPUT_FAIL_ON: of broken, undecided, error and not-run, separated by commas"
 find_files
 if [ -n "$INPUT_GAMEDAY" ]; then
     [ -f "$INPUT_GAMEDAY" ] || reject "gameday: $INPUT_GAMEDAY: no such file"
@@ -191,7 +219,7 @@ elif ((${#files[@]})); then
 else
     reject "give experiments, one file a line, or gameday"
 fi
-words=$(printf '%s' "$INPUT_ARGS" | xargs -r printf '%s\n') || reject "args: $INPUT_ARGS: an open quote"
+words=$(printf '%s' "$INPUT_ARGS" | xargs -r printf '%s\n' 2>/dev/null) || reject "args: $INPUT_ARGS: an open quote"
 [ -z "$words" ] || mapfile -t args <<<"$words"
 [ -z "$INPUT_REPORTS" ] || reports=(--report "$INPUT_REPORTS")
 case $INPUT_ARTIFACT in
@@ -200,14 +228,14 @@ case $INPUT_ARTIFACT in
 esac
 
 if [ -n "$INPUT_GAMEDAY" ]; then
-    run "$top/gameday" gameday --out "$top/gameday" "${reports[@]}" "${args[@]}" "$INPUT_GAMEDAY"
+    run "$top/gameday" "chaoskit gameday $INPUT_GAMEDAY" gameday --out "$top/gameday" "${reports[@]}" "${args[@]}" "$INPUT_GAMEDAY"
 else
     # A mistake in the last file is told before the first one runs for minutes.
-    run "$top/validate" validate "${files[@]}"
+    run "$top/validate" "chaoskit validate, ${#files[@]} file(s)" validate "${files[@]}"
     [ "${codes[0]}" = 0 ] || conclude "${codes[0]}"
     for file in "${files[@]}"; do
         directory=$(new_directory "$file")
-        run "$directory" run --out "$directory" "${reports[@]}" "${args[@]}" "$file"
+        run "$directory" "chaoskit run $file" run --out "$directory" "${reports[@]}" "${args[@]}" "$file"
     done
 fi
 conclude "$(worst)"

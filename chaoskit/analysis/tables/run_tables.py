@@ -20,6 +20,7 @@ from chaoskit.analysis.tables import table_columns as schemas
 from chaoskit.analysis.tables.network_rows import hop_rows, queue_rows, tcp_rows
 from chaoskit.analysis.tables.stream_rows import StreamContext, stream_rows
 from chaoskit.analysis.tables.table import Table
+from chaoskit.errors import unknown_name
 from chaoskit.planning.model import Plan
 from chaoskit.planning.phase_settings import phase_settings
 from chaoskit.records.directory import WORKLOADS
@@ -27,7 +28,7 @@ from chaoskit.records.directory import WORKLOADS
 _BATCH = 1_000_000  # tokens that are processed at a time
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunTables:
     """The tables of a run. What the run lacks is an empty table.
 
@@ -53,7 +54,14 @@ class RunTables:
         yield from (self.streams, self.tokens, self.stalls, self.phases, self.tcp, self.queues, self.hops)
 
     def __getitem__(self, name: str) -> Table:
-        return {table.name: table for table in self}[name]
+        found = {table.name: table for table in self}
+        if name not in found:
+            raise unknown_name("table", name, found)
+        return found[name]
+
+    def __repr__(self) -> str:
+        shapes = [f"{table.name}: {len(table)} rows x {len(table.names)}" for table in self]
+        return f"RunTables({', '.join([*shapes, *(f'workload {name}' for name in self.workloads)])})"
 
 
 def load_tables(run: Path) -> RunTables:

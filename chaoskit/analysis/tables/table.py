@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chaoskit.errors import unknown_name
+
 if TYPE_CHECKING:
     import pandas
 
@@ -34,7 +36,7 @@ class TableSchema(NamedTuple):
     columns: tuple[Column, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Table:
     """Columns by name, all of one length.
 
@@ -69,7 +71,12 @@ class Table:
         return tuple(self.columns)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self.columns:
+            raise unknown_name(f"column of {self.name}", name, self.names)
         return self.columns[name]
+
+    def __repr__(self) -> str:
+        return f"Table({self.name}: {len(self)} rows of {', '.join(self.names)})"
 
     def mask(self, name: str) -> NDArray[np.bool_] | None:
         """Where a column lacks a number; None for one that never does."""

@@ -74,7 +74,7 @@ def _objectives(judged: Sequence[ObjectiveResult]) -> str:
 
 def _metrics(result: Result) -> str:
     """The reference phase beside the others, each with its change."""
-    reference = result.phase(result.reference)
+    reference = result.find_phase(result.reference)
     others = [phase for phase in result.phases if phase is not reference]
     known = {(each.phase, each.metric): each for each in result.comparisons}
     shown = [*([reference] if reference else []), *others][:20]
@@ -121,7 +121,7 @@ def _why(row: VariantResult) -> str:
 
 def _cells(row: VariantResult, phases: Sequence[str], metric: str) -> Iterator[str]:
     for name in phases:
-        phase = row.result.phase(name) if row.result else None
+        phase = row.result.find_phase(name) if row.result else None
         yield prose(metric_cell(phase.metrics, metric)) if phase else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,14 +13,15 @@ from chaoskit.report.formats import FORMATS, table_format
 _OTHER_ARCHIVES = (".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z")
 
 
-def require_table(format: str, table: str | None) -> None:
-    """Raises SpecError where this is no table, or the format has none."""
+def require_table(formats: Sequence[str], table: str | None) -> None:
+    """Raises SpecError where this is no table, or it is not of one format that has tables."""
     names = [schema.name for schema in SCHEMAS]
     if table is None:
         return
-    if format in FORMATS and not FORMATS[format].has_tables:
+    if len(formats) > 1 or not FORMATS[formats[0]].has_tables:
+        why = "one table is of one format" if len(formats) > 1 else f"{formats[0]} has no tables"
         others = " or ".join(f"--format {name}" for name, row in FORMATS.items() if row.has_tables)
-        raise SpecError(f"--table: {format} has no tables; write {others}")
+        raise SpecError(f"--table: {why}; write {others}")
     if table not in names:
         near = get_close_matches(table.lower(), names, n=1, cutoff=0.5)
         advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"

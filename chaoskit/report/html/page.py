@@ -232,7 +232,7 @@ def _run(run: Run, result: Result, key: str, has_pictures: bool = True) -> RunVi
 
 def _compared(result: Result) -> str:
     """What the numbers compare."""
-    if len(result.phases) < 2 or result.phase(result.reference) is None:
+    if len(result.phases) < 2 or result.find_phase(result.reference) is None:
         return "Numbers"
     has_fault = any(phase.faults for phase in result.phases)
     reference = f"{result.reference[:1].upper()}{result.reference[1:]}"

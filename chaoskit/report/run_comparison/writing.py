@@ -8,15 +8,14 @@ from pathlib import Path
 from chaoskit.analysis.run_comparison.result import RunComparison
 from chaoskit.errors import SpecError
 from chaoskit.report.formats import format_of
-from chaoskit.report.formats.destinations import write_content
+from chaoskit.report.formats.destinations import STANDARD_OUTPUT, put_out, write_content
 from chaoskit.report.run_comparison import console
 from chaoskit.report.run_comparison.junit import junit
 from chaoskit.report.run_comparison.markdown import markdown
 from chaoskit.report.run_comparison.words import headline
 from chaoskit.report.screen import Screen
-from chaoskit.terminal import ascii_json, note, say_bytes, say_json
+from chaoskit.terminal import ascii_json, note
 
-_STANDARD_OUTPUT = Path("-")
 _FILES = {"console": "compare.txt", "json": "compare.json", "markdown": "compare.md", "junit": "compare.xml"}
 _WIDTH = 120  # of a file
 
@@ -34,16 +33,14 @@ def chosen(asked: str | None, out: Path | None) -> str:
 
 def show(found: RunComparison, format: str, out: Path | None = None) -> None:
     """In this format: `console`, `json`, `markdown`, `junit`. Raises as `write_content`."""
-    if out is not None and out != _STANDARD_OUTPUT:
+    if out is not None and out != STANDARD_OUTPUT:
         content = _text(found, format).encode(errors="backslashreplace")
         write_content(content, out, _FILES[format])
         note(*(f"{out}: {headline(each.verdict).lower()}: {each.reason}" for each in found.candidates))
     elif format == "console":
         console.render(found, Screen())
-    elif format == "json":
-        say_json(_text(found, format))
     else:
-        say_bytes([_text(found, format).encode(errors="backslashreplace")])
+        put_out(lambda file: file.write(_text(found, format).encode(errors="backslashreplace")), _FILES[format])
 
 
 def _text(found: RunComparison, format: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -103,6 +104,18 @@ def test_a_path_beside_a_run_names_the_run(whole: Path, tmp_path: Path) -> None:
     for path, advice in cases.items():
         with pytest.raises(SpecError, match=f"is no run directory: .*{re.escape(advice)}$"):
             analyse(path)
+
+
+def test_the_latest_run_of_a_folder_is_that_which_began_last(whole: Path, tmp_path: Path) -> None:
+    """A matrix is one, too; a report that was written into an older run since does not count."""
+    newer = tmp_path / "matrix"
+    newer.mkdir()
+    (newer / "experiment.yaml").write_text("name: x\n")
+    os.utime(newer, (1, 1))
+    (whole / "report.html").write_text("")
+
+    with pytest.raises(SpecError, match=f"; the latest one in {tmp_path} is {newer}$"):
+        analyse(tmp_path)
 
 
 def test_a_torn_outcome_counts_as_killed(whole: Path) -> None:

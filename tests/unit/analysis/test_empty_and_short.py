@@ -37,7 +37,6 @@ def test_they_are_counted_and_are_no_goodput(result: Result) -> None:
     assert found.empty_rate.value == pytest.approx(2 / 40)
     assert found.short_rate.value == pytest.approx(1 / 40)
     baseline = result.phase("baseline")
-    assert baseline is not None
     assert baseline.metrics.goodput.value == pytest.approx(37 / 10)
 
 

@@ -115,13 +115,11 @@ def test_the_times_to_fail_over_and_back(tmp_path: Path) -> None:
     result = analyse(moved().write(tmp_path / "run"))
 
     wifi = result.phase("wifi")
-    assert wifi is not None
     assert isinstance(wifi.tiers, PhaseTiers)
     (found,) = wifi.tiers.failover_times
     assert (found.operation, found.usual, found.instead, found.calls) == ("model", "model-a", "model-b", 97)
     assert (found.over_ms, found.back_ms) == (305, 2005)
     assert {each.name: each.count for each in wifi.tiers.failover} == {"none": 3, "retried-before-first-token": 97}
     recovery = result.phase("recovery")
-    assert recovery is not None
     assert isinstance(recovery.tiers, PhaseTiers)
     assert recovery.tiers.failover_times == ()

@@ -50,7 +50,6 @@ def result(tmp_path: Path) -> Result:
 def phase(result: Result, name: str) -> Metrics:
     """The metrics of a phase."""
     found = result.phase(name)
-    assert found is not None
     return found.metrics
 
 
@@ -187,7 +186,6 @@ def test_the_servers_records_attribute_an_interruption(tmp_path: Path) -> None:
 
     wifi = analyse(run.write(tmp_path / "run")).phase("wifi")
 
-    assert wifi is not None
     assert (wifi.stall_attribution.network_ms, wifi.stall_attribution.unknown_ms) == (4800, 0)
 
 
@@ -205,7 +203,6 @@ def test_the_buckets_of_a_phase(result: Result) -> None:
     """Buckets hold first tokens at their request's time, stalls where they end, interruptions too, unless that is after
     the phase: then where the stream fell silent."""
     wifi = result.phase("wifi")
-    assert wifi is not None
 
     assert result.bucket_s == 0.5
     assert len(wifi.timeline) == 20
@@ -227,7 +224,6 @@ def test_rounds_are_pooled_and_warm_up_is_left_out(tmp_path: Path) -> None:
     assert phase(result, "warm-up").started == 1
     assert result.overall.started == 2
     baseline = result.phase("baseline")
-    assert baseline is not None
     assert baseline.seconds == pytest.approx(2)
     assert [(r.begin_s, r.end_s) for r in baseline.rounds] == [(1, 2), (3, 4)]
 

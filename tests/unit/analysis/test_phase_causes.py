@@ -16,9 +16,7 @@ from chaoskit.spec.load import parse
 
 def wifi(made: Made, tmp_path: Path) -> PhaseResult:
     """The phase with the fault."""
-    found = analyse(made.write(tmp_path / "run")).phase("wifi")
-    assert found is not None
-    return found
+    return analyse(made.write(tmp_path / "run")).phase("wifi")
 
 
 @pytest.mark.parametrize(
@@ -147,5 +145,4 @@ def test_a_phase_is_not_compared_with_itself(tmp_path: Path) -> None:
     made.stream(5000, [5900])
     baseline = analyse(made.write(tmp_path / "run")).phase("baseline")
 
-    assert baseline is not None
     assert (baseline.late_first_tokens, baseline.first_token_causes) == (0, {})

@@ -11,7 +11,7 @@ from made_spans import MadeChain, chain_run, trace
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.chains.chain_results import PhaseTiers, Requests
-from chaoskit.analysis.result import ObjectiveResult, PhaseResult, Result
+from chaoskit.analysis.result import ObjectiveResult, Result
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Span
 
@@ -51,8 +51,7 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 def phase(found: Result, name: str) -> PhaseTiers:
     """The tiers of a phase."""
-    here: PhaseResult | None = found.phase(name)
-    assert here is not None
+    here = found.phase(name)
     assert here.tiers is not None
     return here.tiers
 

@@ -204,6 +204,42 @@ def test_undecided_is_met_only_where_it_may_be(verdict: str, is_met: int, is_acc
     assert tolerances.is_met(value, may_be_undecided=True) == bool(is_accepted)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"expect": ["brokn"]}, "expect: 'brokn' is no verdict; did you mean broken?"),
+        ({"expect": 5}, "expect: 5 is no verdict; there are met, broken, undecided, none"),
+        ({"options": ["clock"]}, "options: found ['clock'], expected names with values, such as {seed: 7}"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence_before_anything_runs(
+    tmp_path: Path, arguments: dict[str, Any], said: str
+) -> None:
+    """Of the action before it runs the file, and with the control before the first activity of the experiment."""
+    wrong = activity("wrong", "actions", "run_experiment", path="nowhere.yaml", **arguments)
+    first = activity("first", "actions", "run_experiment", path="first.yaml")
+    experiment = {"title": "t", "description": "d", "controls": [CONTROL], "method": [first, wrong]}
+    (tmp_path / "experiment.json").write_text(json.dumps(experiment))
+
+    with pytest.raises(ActivityFailed) as failed:
+        actions.run_experiment("nowhere.yaml", **arguments)
+    done = chaos(tmp_path, "run", "experiment.json")
+
+    assert str(failed.value) == said
+    assert f"wrong: {said}" in done.stderr
+    assert done.returncode == 1
+    assert json.loads((tmp_path / "journal.json").read_text())["run"] == []
+
+
+def test_an_unknown_option_is_one_sentence() -> None:
+    """With dashes or without, and without the usage of the command line."""
+    for name in ("clok", "--clok"):
+        with pytest.raises(ActivityFailed) as failed:
+            actions.run_experiment("x.yaml", options={name: "virtual"})
+
+        assert str(failed.value) == "chaoskit run has no option --clok; did you mean --clock auto|real|virtual?"
+
+
 def test_a_fault_that_cannot_be_is_refused() -> None:
     """A mistake in an injection is the sentence of the command, with what to write."""
     with pytest.raises(ActivityFailed, match="for: "):

@@ -9,10 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from warm import chaoskit
+
+from chaoskit.history.adding import History
 
 VERDICTS = (1, 5)
 """Broken; undecided where this machine was too busy to measure."""
@@ -23,6 +26,8 @@ def full(path, runs):
     raise RefusedError("the disk is full")
 chaoskit.history.adding.add = full
 """
+
+AS_NOBODY = "import os\nif not os.getuid(): os.setuid(65534)"
 
 
 def asking(tmp_path: Path, url: str, more: str = "") -> Path:
@@ -52,11 +57,21 @@ def server() -> Iterator[str]:
         process.kill()
 
 
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A folder that other users can read, which pytest's own are not."""
+    with TemporaryDirectory(dir="/tmp") as place:
+        Path(place).chmod(0o755)
+        yield Path(place)
+        (Path(place) / "h").chmod(0o777)
+
+
 def test_runs_are_added(tmp_path: Path, server: str) -> None:
     """Each variant by its name, with its verdict and its records' place; again changes nothing; and they are shown."""
     file, path = asking(tmp_path, server, "matrix: {seed: [1, 2]}\n"), tmp_path / "h" / "history.sqlite3"
 
-    done = chaoskit("run", str(file), "--out", str(tmp_path / "run"), "--history", str(tmp_path / "h"))
+    words = ("--out", str(tmp_path / "run"), "--history", str(tmp_path / "h"), "--report", "json,csv")
+    done = chaoskit("run", str(file), *words)
     again = chaoskit("history", "add", str(tmp_path / "run"), "--history", str(path))
     shown = json.loads(chaoskit("history", "asking", "--history", str(path), "--format", "json").stdout)
 
@@ -72,6 +87,12 @@ def test_runs_are_added(tmp_path: Path, server: str) -> None:
     assert [[each["verdict"] for each in track["runs"]] for track in shown["tracks"]] == [
         [run["verdict"]] for run in runs
     ]
+    assert done.stderr.splitlines()[-3:] == [
+        f"wrote {tmp_path}/run/report.json",
+        f"wrote {tmp_path}/run/tables-csv",
+        f"added 2 runs to {path}: chaoskit history asking --history {path}",
+    ]
+    assert done.stdout == chaoskit("report", str(tmp_path / "run")).stdout
 
 
 def test_what_is_wrong_with_the_file_is_told_before_the_run(tmp_path: Path) -> None:
@@ -84,6 +105,23 @@ def test_what_is_wrong_with_the_file_is_told_before_the_run(tmp_path: Path) -> N
     assert done.returncode == 2
     assert "is no SQLite file, and is left as it is" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("mode", "mode_of_folder"), [(0o444, 0o777), (0o666, 0o555)])
+def test_a_read_only_history_is_told_before_the_run(readable: Path, mode: int, mode_of_folder: int) -> None:
+    """A file that the user may only read, or one in a folder where SQLite cannot have its journal."""
+    (readable / "h").mkdir()
+    path, file = readable / "h" / "h.db", asking(readable, "http://127.0.0.1:9")
+    History.opened(path, None)
+    path.chmod(mode)
+    path.parent.chmod(mode_of_folder)
+
+    done = chaoskit("run", str(file), "--out", str(readable / "run"), "--history", str(path), before=AS_NOBODY)
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"chaoskit: {path}: it, or its directory, may not be opened or written by you; give another --history\n"
+    )
 
 
 def test_a_typo_makes_no_directories(tmp_path: Path) -> None:

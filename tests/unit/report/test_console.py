@@ -374,7 +374,6 @@ def test_a_phase_in_which_nothing_moved_has_no_stalls(tmp_path: Path) -> None:
 
     lines = shown(result)
     wifi = result.phase("wifi")
-    assert wifi is not None
     assert wifi.metrics.gaps > 0
     assert wifi.metrics.stalls_per_minute.value is None
     assert any(line.split()[:3] == ["stalls", "0/min", "–"] for line in lines)
@@ -405,7 +404,6 @@ def test_interruptions_after_a_phase_are_marked_where_their_streams_fell_silent(
 
     wifi = analyse(run.write(tmp_path / "run")).phase("wifi")
 
-    assert wifi is not None
     marked = [bucket.at_s for bucket in wifi.timeline if bucket.interrupted]
     assert marked == [2.0, 6.0, 11.0, 16.0]
 

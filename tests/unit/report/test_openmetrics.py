@@ -55,7 +55,6 @@ def test_what_the_result_has_is_read_back(name: str, source: Source) -> None:
     result = source.runs[0].result
     assert result is not None
     wifi = result.phase("wifi")
-    assert wifi is not None
     assert samples["chaoskit_ttft_seconds", labels(phase="wifi", quantile="0.5")] == pytest.approx(0.1)
     assert samples["chaoskit_ttft_seconds", labels(phase="wifi", quantile="1.0")] == math.inf
     assert samples["chaoskit_ttft_seconds_count", labels(phase="wifi")] == wifi.metrics.ttft.count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -105,6 +106,44 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert stat.S_IMODE((there / "link").stat().st_mode) == 0o666 & ~mask
     assert (there / "out").read_text() == "former"
     assert sorted(each.name for each in there.iterdir()) == ["link", "out"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "html"], r"\d+ kB would fill the terminal; write -o report.html, or page through it: \| less"),
+        (["--format", "json"], r"\d+ kB would fill the terminal; write -o report.json, or .*"),
+        (["--format", "perfetto"], "that is no text for a terminal; write -o trace.json.gz"),
+        (["--format", "csv", "--table", "tokens"], r"\d+ kB would fill the terminal; write -o tokens.csv, or .*"),
+        (["--format", "parquet", "--table", "tokens"], "that is no text for a terminal; write -o tokens.parquet"),
+    ],
+)
+def test_a_terminal_is_not_filled(words: list[str], said: str, tmp_path: Path) -> None:
+    """What nobody can read there is refused with what to type; a program that reads the output gets it."""
+    directory, (ours, theirs) = run(tmp_path), os.openpty()
+
+    with os.fdopen(theirs, "w") as terminal, os.fdopen(ours, "rb", 0):
+        told = warm.chaoskit("report", str(directory), *words, stdout=terminal)
+
+    assert told.returncode == 2
+    assert re.fullmatch(f"chaoskit: {said}\n", told.stderr), told.stderr
+
+
+def test_several_formats_are_files_of_a_folder(tmp_path: Path) -> None:
+    """They have the names that they have in a run directory; without a folder a sentence says so."""
+    directory, place = run(tmp_path), tmp_path / "place"
+    words = ("report", str(directory), "--format", "json,html,csv")
+
+    done, without, dashed = (warm.chaoskit(*words, *more) for more in (("-o", str(place)), (), ("-o", "-")))
+
+    assert done.returncode == 0
+    names = ["report.json", "report.html", "tables-csv"]
+    assert done.stderr.splitlines() == [f"wrote {place / name}" for name in names]
+    assert {each.name for each in place.iterdir()} == {*names}
+    assert without.stderr == dashed.stderr == "chaoskit: 3 formats are as many files; write -o DIR\n"
+    assert "is no folder, and several formats" in warm.chaoskit(*words, "-o", str(place / "report.json")).stderr
+    of_several = warm.chaoskit(*words, "--table", "tokens", "-o", str(place))
+    assert "--table: one table is of one format; write --format csv or" in of_several.stderr
 
 
 def test_a_dash_is_standard_output(tmp_path: Path) -> None:

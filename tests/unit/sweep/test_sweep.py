@@ -159,6 +159,24 @@ def test_a_sweep_grows(played: Played) -> None:
         played.play(is_resumed=True)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_file_that_changes_meanwhile_stops_the_sweep(played: Played, tmp_path: Path, is_there: bool) -> None:
+    """Nothing of another file stands in its table."""
+    played.jobs = 1
+    played.free_disk = lambda: played.file.write_text("name: x") and 1 << 50 if is_there else _gone(played.file)
+
+    found = played.play()
+
+    assert [cell.state for cell in found.cells] == ["ended", *["not-run"] * 3]
+    assert "is another now" in found.detail
+    assert found.exit_code == 3
+
+
+def _gone(file: Path) -> int:
+    file.unlink(missing_ok=True)
+    return 1 << 50
+
+
 def test_another_file_is_another_sweep(played: Played) -> None:
     """Its cells would stand in one table with those of the former one."""
     played.play()

@@ -1,0 +1,1 @@
+"""Searches the hardest dose at which the objectives of an experiment hold."""

@@ -1,0 +1,211 @@
+"""Renders the result of a search for a limit: its sentence, its doses, and what broke."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.limits.limit_result import LimitEstimate, LimitResult, LimitRun, LimitSearch
+from chaoskit.errors import EXIT_SOFTWARE
+from chaoskit.report.console import print_sections, two_columns
+from chaoskit.report.dose_names import dose_name
+from chaoskit.report.live import seconds
+from chaoskit.report.styles import VERDICT_STYLES, safe, styled
+from chaoskit.report.table import plain_table
+from chaoskit.spec.objectives import parse
+from chaoskit.units import counted
+
+_NS = 10**9
+_NEAREST = 7
+"""Runs nearest to the limit, whose round trip is told."""
+_HEADLINES = {
+    0: "LIMIT",
+    1: "BROKEN",
+    2: "ERROR",
+    3: "ERROR",
+    4: "DIRTY",
+    5: "UNDECIDED",
+    EXIT_SOFTWARE: "CRASHED",
+    130: "INTERRUPTED",
+    143: "INTERRUPTED",
+}
+
+
+def render(found: LimitResult, console: Console) -> None:
+    """Print all of it."""
+    print_sections([*_parts(found)], console)
+
+
+def headline(found: LimitResult) -> str:
+    """The result in one word."""
+    if found.status == "running":
+        return "RUNNING"
+    if found.at_least is not None and found.exit_code == 0:
+        return "MET"
+    return _HEADLINES.get(found.exit_code, "CRASHED")
+
+
+def sentence(found: LimitResult, search: LimitSearch) -> str:
+    """`holds up to 2.6% burst loss at 31 ms round trip (2.3% to 2.9%); breaks first on stalls per minute`."""
+    estimate, noun = search.estimate, dose_name(found.path)
+    if estimate is None:
+        return "no run has an outcome yet"
+    goes_down = found.goes_down
+    preposition = "down to" if goes_down else "up to"
+    conditions = _conditions(found, search)
+    first = f"; breaks first on {_metric(search.breaks_first)}" if search.breaks_first is not None else ""
+    match estimate.where:
+        case "above":
+            said = f"holds {preposition} {found.hard} {noun} at least{conditions}"
+        case "below":
+            said = f"is broken already at {found.easy} {noun}{conditions}, by {search.breaks_first}"
+            first = ""
+        case _:
+            about = "about " if estimate.where == "open" else ""
+            dose = estimate.dose or (found.hard if estimate.high is None else found.easy)
+            said = f"holds {preposition} {about}{dose} {noun}{conditions} ({_interval(found, estimate)})"
+    if estimate.is_reversed:
+        first += "; but it is not monotone: it held again at harder doses than some that broke it"
+    return f"{said}{first}"
+
+
+def gate(found: LimitResult, search: LimitSearch) -> str:
+    """What came of --at-least; "" without it."""
+    match search.verdict:
+        case None:
+            return ""
+        case "met":
+            return f"--at-least {found.at_least}: met"
+        case "broken":
+            return f"--at-least {found.at_least}: broken"
+    return f"--at-least {found.at_least}: undecided, for the interval encloses it; give a finer --precision"
+
+
+def said_of(found: LimitResult, search: LimitSearch) -> str:
+    """All that is said of a search, on one line."""
+    at = f"{label(search)}: " if len(found.searches) > 1 else ""
+    return "; ".join(filter(None, (f"{at}{sentence(found, search)}", gate(found, search))))
+
+
+def said(found: LimitResult) -> str:
+    """All that is said, on one line."""
+    return "; ".join(said_of(found, search) for search in found.searches)
+
+
+def label(search: LimitSearch) -> str:
+    """The point of a frontier: `delay=40ms`; "" for a search alone."""
+    return ", ".join(f"{_tail(path)}={value}" for path, value in search.at.items())
+
+
+def run_line(run: LimitRun) -> Text:
+    """A run that has just ended: its dose and its outcome."""
+    line = Text(f"{safe(run.dose):>8}  ")
+    line.append_text(outcome(run))
+    line.append(f"  {', '.join(map(safe, run.broken))}", "dim")
+    return line.append(f"  {safe(run.reason)}" if run.reason else "")
+
+
+def outcome(run: LimitRun) -> Text:
+    """`held`, `broke`, or that there is none."""
+    if run.state != "ended":
+        return Text(run.state, "dim")
+    if run.held is None:
+        return Text("no outcome" if run.code in (0, 1, 5) else "error", "bold magenta")
+    return Text("held", VERDICT_STYLES["met"]) if run.held else Text("broke", VERDICT_STYLES["broken"])
+
+
+def _parts(found: LimitResult) -> Iterator[RenderableType]:
+    title = styled(found.name, "bold").append(f"  {counted(len(found.runs), 'run')}", "not bold dim")
+    yield title.append(f", {found.path} from {found.easy} to {found.hard}", "not bold dim")
+    is_frontier = len(found.searches) > 1
+    yield Padding(_frontier(found) if is_frontier else _doses(found.searches[0]), (0, 0, 0, 2))
+    rows: list[tuple[RenderableType, RenderableType]] = []
+    if found.folder:
+        rows.append((Text("records", style="dim"), styled(found.folder)))
+    rows.append((Text("took", style="dim"), Text(seconds(round(found.seconds * _NS)))))
+    for search in found.searches:
+        at = f"{label(search)}: " if is_frontier else ""
+        rows += [(Text("ended", style="dim"), styled(f"{at}by {search.ended}"))] if search.ended else []
+        rows += [(Text("gate", style="dim"), styled(gate(found, search)))] if search.verdict else []
+    if found.detail:
+        rows.append((Text("why", style="dim"), styled(found.detail)))
+    style = {0: VERDICT_STYLES["met"], 1: VERDICT_STYLES["broken"]}.get(found.exit_code, "bold magenta")
+    for number, search in enumerate(found.searches):
+        word = headline(found) if number == 0 else ""
+        rows.append((Text(word, style=style), styled(sentence(found, search))))
+    yield two_columns(rows, indent=0)
+
+
+def _frontier(found: LimitResult) -> Table:
+    """A row for each search."""
+    table = plain_table()
+    for header in ("at", "limit", "95 % interval", "runs"):
+        table.add_column(header, header_style="dim", no_wrap=header != "at")
+    table.add_column("breaks first", header_style="dim", overflow="fold")
+    for search in found.searches:
+        estimate, limit, interval = search.estimate, "", ""
+        if estimate is not None:
+            beyond = {"above": f"beyond {found.hard}", "below": f"before {found.easy}"}
+            limit = beyond.get(estimate.where) or estimate.dose or ""
+            interval = "" if estimate.where in beyond else _interval(found, estimate)
+        cells = (label(search), limit, interval, str(len(search.runs)), search.breaks_first or "")
+        table.add_row(*map(styled, cells))
+    return table
+
+
+def _doses(search: LimitSearch) -> Table:
+    """A row for each dose."""
+    table = plain_table()
+    for header in ("dose", "held", "broke"):
+        table.add_column(header, header_style="dim", justify="right")
+    table.add_column("by", header_style="dim", overflow="fold")
+    for row in _rows(search):
+        table.add_row(*row)
+    return table
+
+
+def _interval(found: LimitResult, estimate: LimitEstimate) -> str:
+    return f"{estimate.low or f'before {found.easy}'} to {estimate.high or f'beyond {found.hard}'}"
+
+
+def _rows(search: LimitSearch) -> Iterator[tuple[Text, ...]]:
+    """A row for each dose, from the easy end."""
+    places = sorted({run.place: run.dose for run in search.runs}.items())
+    for place, dose in places:
+        runs = [run for run in search.runs if run.place == place]
+        held, broke = (sum(run.held is is_held for run in runs) for is_held in (True, False))
+        causes = dict.fromkeys(text for run in runs for text in run.broken)
+        without = [run.reason or run.state for run in runs if run.held is None]
+        by = "; ".join([*causes, *(f"no outcome: {each}" for each in dict.fromkeys(without))])
+        yield styled(dose), Text(str(held or "")), Text(str(broke or "")), styled(by)
+
+
+def _conditions(found: LimitResult, search: LimitSearch) -> str:
+    """What is worth telling: the round trip in the runs nearest to the limit, and the values of a frontier."""
+    at = "".join(f", {value} {dose_name(path)}" for path, value in search.at.items())
+    if search.estimate is None or found.path.endswith((".delay", ".jitter")):
+        return f" at{at[1:]}" if at else ""
+    middle = (search.estimate.low_place + search.estimate.high_place) / 2
+    runs = sorted(search.runs, key=lambda run: abs(run.place - middle))
+    trips = [run.round_trip_ms for run in runs if run.round_trip_ms is not None][:_NEAREST]
+    if trips:
+        return f" at {format_value(median(trips), 'ms')} round trip{at}"
+    return f" at{at[1:]}" if at else ""
+
+
+def _metric(objective: str | None) -> str:
+    """What an objective is about: `stalls per minute`."""
+    try:
+        return parse(objective or "").metric.replace("_", " ")
+    except ValueError:
+        return objective or ""
+
+
+def _tail(path: str) -> str:
+    return path.rpartition(".")[2]

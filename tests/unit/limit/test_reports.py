@@ -1,0 +1,75 @@
+"""The result of a search is shown again from its folder, in every format that it has."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from made_limits import BREAKS, breaks_beyond, prepared, search
+from typer.testing import CliRunner
+
+from chaoskit.analysis.limits.limit_result import load_limit
+from chaoskit.analysis.limits.outcomes import RunOutcome
+from chaoskit.cli.app import app
+from chaoskit.errors import SpecError
+from chaoskit.report.limit_documents import DOCUMENTS, document_of
+from chaoskit.workers.cell import Cell
+
+
+def test_every_format_is_written(tmp_path: Path) -> None:
+    """Of a search that found its limit."""
+    found = search(tmp_path, breaks_beyond(2.6)).found
+
+    for document in DOCUMENTS.values():
+        file = BytesIO()
+        document.write(found, file)
+        assert len(file.getvalue()) > 200
+
+
+def test_a_frontier_is_drawn_with_what_lies_beyond(tmp_path: Path) -> None:
+    """One limit in the range, one beyond each end."""
+    request = prepared(tmp_path, vary=["faults.wifi.netem.delay=1ms,2ms,3ms"])
+
+    def behaviour(dose: float, cell: Cell) -> RunOutcome:
+        limit = {"1ms": 90.0, "2ms": 6.0, "3ms": -1.0}[cell.overrides["faults.wifi.netem.delay"]]
+        return RunOutcome(dose <= limit, () if dose <= limit else (BREAKS,))
+
+    found, file = search(tmp_path, behaviour, request=request).found, BytesIO()
+    DOCUMENTS["svg"].write(found, file)
+
+    assert [each.estimate.where for each in found.searches if each.estimate] == ["above", "inside", "below"]
+    assert all(f"delay={value}ms".encode() in file.getvalue() for value in (1, 2, 3))
+    assert found.exit_code == 1
+
+
+def test_the_report_command_shows_it_again(tmp_path: Path) -> None:
+    """With its exit code."""
+    search(tmp_path, breaks_beyond(-1.0))
+
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "out"), "--format", "junit"])
+
+    assert done.exit_code == 1
+    assert "is broken already at 0% loss" in done.stdout
+
+
+def test_a_search_that_was_killed_says_so(tmp_path: Path) -> None:
+    """Its file says that it runs, and nothing holds its lock."""
+    search(tmp_path, breaks_beyond(2.6))
+    file = tmp_path / "out" / "limit.json"
+    file.write_text(file.read_text().replace('"status": "finished"', '"status": "running"'))
+
+    found = load_limit(tmp_path / "out")
+
+    assert (found.status, found.detail, found.exit_code) == ("interrupted", "killed", 130)
+
+
+def test_what_is_no_search_or_no_format_is_refused(tmp_path: Path) -> None:
+    """With what there is."""
+    with pytest.raises(SpecError, match="is no folder of a search"):
+        load_limit(tmp_path)
+    with pytest.raises(SpecError, match="console, json, junit, png, svg"):
+        document_of("html")
+    (tmp_path / "limit.json").write_text("{}")
+    with pytest.raises(SpecError, match=r"limit\.json"):
+        load_limit(tmp_path)
