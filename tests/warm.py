@@ -26,6 +26,7 @@ from typing import IO, NoReturn
 
 ENCODING = "PYTHONIOENCODING"
 LIMIT = 60  # s for one command that does not say how long it may take
+LOADED_WHEN_USED = ("chaoskit.workers.dask_cluster",)  # Dask replaces parts of the standard library as it is imported
 LATE = ("rich.console", "rich.table", "rich.text")  # what chaoskit imports within functions
 _LARGEST = 8 << 20  # bytes of a request, and of what a command says
 _lock = threading.Lock()
@@ -101,7 +102,7 @@ def _serve(requests: socket.socket) -> None:
     import chaoskit as package
 
     for module in pkgutil.walk_packages(package.__path__, "chaoskit."):
-        if not module.name.endswith(".__main__"):
+        if not module.name.endswith(".__main__") and module.name not in LOADED_WHEN_USED:
             import_module(module.name)
     for name in LATE:
         import_module(name)

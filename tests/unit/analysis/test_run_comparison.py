@@ -99,7 +99,7 @@ def test_the_way_back_is_an_improvement(reference: Path, tmp_path: Path) -> None
     for one, other in zip(there.candidates[0].changes, back.candidates[0].changes, strict=True):
         if one.difference.value is not None and other.difference.value is not None:
             assert other.verdict.replace("changed", "improved") == opposite[one.verdict], one
-        if one.level == other.level and None not in (one.difference.high, other.difference.low):
+        if one.level == other.level and one.difference.high is not None and other.difference.low is not None:
             assert other.difference.low == pytest.approx(-one.difference.high), one.metric
 
 

@@ -11,7 +11,8 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.chains.chain_results import LateCause, LateFirstTokens, PathShare, PhaseTiers
 from chaoskit.analysis.findings import Evidence
 from chaoskit.analysis.result import PhaseResult, Result, StallAttribution
-from chaoskit.report.headline import headline, whose, word
+from chaoskit.report.blame import whose
+from chaoskit.report.headline import headline, word
 
 
 def result(tmp_path: Path, *objectives: str) -> Result:

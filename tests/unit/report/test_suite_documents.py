@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
 import junitparser
 import pytest
 from hostile_text import HOSTILE
+from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
@@ -28,6 +30,8 @@ RUNS = (
 )
 
 REST = SuiteRunResult(name="rest", file="a.yaml", state="not-selected")
+
+PARSER: Callable[[str], Iterable[Metric]] = text_string_to_metric_families
 
 
 def suite(runs: tuple[SuiteRunResult, ...] = RUNS, **more: object) -> SuiteResult:
@@ -141,7 +145,7 @@ def test_no_text_is_obeyed(name: str, text: str) -> None:
             assert "<script" not in shown
             assert "<img" not in shown
         case "openmetrics":
-            assert list(text_string_to_metric_families(shown))
+            assert list(PARSER(shown))
 
 
 def test_the_page_has_a_row_for_each_run_and_leads_to_its_own(tmp_path: Path) -> None:
@@ -183,7 +187,7 @@ def test_metrics_are_read_by_prometheus_client() -> None:
     """Each run's outcome and whether it was expected; the exit code is the suite's."""
     found = {
         (sample.name, sample.labels.get("run", "")): sample.value
-        for family in text_string_to_metric_families(written("openmetrics", suite()).decode())
+        for family in PARSER(written("openmetrics", suite()).decode())
         for sample in family.samples
         if "outcome" not in sample.name
     }
