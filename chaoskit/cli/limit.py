@@ -41,6 +41,9 @@ def limit(
     jobs: Annotated[
         int | None, typer.Option(min=1, max=64, help="Runs side by side in virtual time. Default: the processors.")
     ] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Run on the workers of this Dask scheduler.")
+    ] = None,
     format: Annotated[str, typer.Option(metavar="NAME", help="console, json, junit, svg or png.")] = "console",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
     substrate: Annotated[
@@ -63,4 +66,4 @@ def limit(
     asked = asked_of(file, vary, (from_, to), precision, set_ or [], variant, at_least)
     budget = budget_of(max_runs, max_time, max_requests)
     where = SubstrateOptions(substrate.value, kernel, clock.value)
-    raise typer.Exit(run_limit(asked, LimitOptions(where, budget, out, resume, jobs, format, quiet)))
+    raise typer.Exit(run_limit(asked, LimitOptions(where, budget, out, resume, jobs, format, quiet, dask)))

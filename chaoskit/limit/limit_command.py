@@ -20,7 +20,7 @@ from chaoskit.report.limit_documents import document_of
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.substrate.selection import SubstrateOptions
-from chaoskit.workers.local import LocalWorkers
+from chaoskit.workers.choice import choose
 from chaoskit.workers.runs_folder import RunsFolder
 
 FOLDERS = Path("limits")
@@ -28,7 +28,10 @@ FOLDERS = Path("limits")
 
 @dataclass(frozen=True)
 class LimitOptions:
-    """Options of the command. `format` is that of the result on standard output."""
+    """Options of the command. `format` is that of the result on standard output.
+
+    `dask` is the address of a scheduler, whose workers make the runs.
+    """
 
     where: SubstrateOptions
     budget: Budget
@@ -37,20 +40,21 @@ class LimitOptions:
     jobs: int | None = None
     format: str = "console"
     is_quiet: bool = False
+    dask: str | None = None
 
 
 def run_limit(asked: Asked, options: LimitOptions) -> int:
     """Search, and show the result. Returns the exit code."""
     document = document_of(options.format)
     prepared = prepare(asked, options.where)
-    jobs = (options.jobs or len(os.sched_getaffinity(0))) if prepared.is_virtual else 1
-    clock = RealClock()
+    clock, is_alone = RealClock(), not prepared.is_virtual
+    in_folder = choose(options.dask, options.jobs, is_alone, prepared.memory, options.where.kernel, clock)
     folder, former = _folder(prepared, options)
     with folder, InterruptHandler() as interrupts:
-        summary = former or first_summary(prepared, jobs)
+        workers = in_folder(folder)
+        summary = former or first_summary(prepared, workers.slots)
         screen = None if options.is_quiet else progress_screen()
         with LimitProgress(options.budget.max_runs, screen) as progress:
-            workers = LocalWorkers(folder.path, jobs, folder.lock, clock)
             around = Surroundings(folder, workers, clock, interrupts, progress)
             found = LimitSearching(prepared, options.budget, summary, around).run()
         found = found.model_copy(update={"folder": str(display_path(options.out or folder.path))})
@@ -61,7 +65,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     return found.exit_code
 
 
-def first_summary(prepared: PreparedSearch, jobs: int) -> LimitResult:
+def first_summary(prepared: PreparedSearch, slots: int) -> LimitResult:
     """That before the first run."""
     asked, scale = prepared.asked, prepared.doses
     return LimitResult(
@@ -74,7 +78,7 @@ def first_summary(prepared: PreparedSearch, jobs: int) -> LimitResult:
         hard=scale.texts[-1],
         goes_down=not scale.goes_up,
         precision=asked.precision,
-        slots=jobs,
+        slots=slots,
         at_least=asked.at_least,
         started=wall(),
         searches=tuple(LimitSearch(at={key: str(value) for key, value in each.items()}) for each in prepared.points),

@@ -24,8 +24,9 @@ from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.substrate.virtual_time import find, has_virtual_time
-from chaoskit.units import Duration
+from chaoskit.units import Duration, Size
 from chaoskit.workers.cell import Cell
+from chaoskit.workers.resources import largest_guest
 
 MOST_POINTS = 64
 
@@ -59,7 +60,7 @@ class PreparedSearch:
     """A search whose runs compile. `points`: what is set beside the dose, one mapping for each search.
 
     `options` are words of `chaoskit run`. A run is planned to take `length` ns and to send `requests`. In virtual time
-    several may run at once.
+    several may run at once, each in a guest with `memory`.
     """
 
     asked: Asked
@@ -69,6 +70,7 @@ class PreparedSearch:
     points: tuple[Mapping[str, Any], ...]
     options: tuple[str, ...]
     is_virtual: bool
+    memory: Size | None
     length: int
     requests: int
     at_least: float | None
@@ -97,6 +99,7 @@ def prepare(asked: Asked, where: SubstrateOptions) -> PreparedSearch:
     every = [each for group in ends.values() for each in group]
     found, options = check(every), ["--variant", asked.variant] if asked.variant is not None else []
     is_lab = not isinstance(first.stage, InterfaceStage)
+    is_virtual = is_lab and _is_virtual(found, where)
     texts = [str(asked), *(each.model_dump_json() for each in every)]
     return PreparedSearch(
         asked=asked,
@@ -105,7 +108,8 @@ def prepare(asked: Asked, where: SubstrateOptions) -> PreparedSearch:
         search=Search(asked.precision, scale.scale),
         points=points,
         options=(*options, *(where.words if is_lab else ())),
-        is_virtual=is_lab and _is_virtual(found, where),
+        is_virtual=is_virtual,
+        memory=largest_guest(found.plans, where) if is_virtual else None,
         length=max(plan.length for plan in found.plans),
         requests=max(map(_requests, found.plans)),
         at_least=None if asked.at_least is None else scale.place("at-least", asked.at_least),

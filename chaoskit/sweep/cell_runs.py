@@ -17,9 +17,9 @@ from chaoskit.errors import SpecError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.report.runs_progress import Pace, RunsProgress
 from chaoskit.report.sweep_console import cell_line
-from chaoskit.sweep import resources
 from chaoskit.sweep.cells import PlannedCell, SweepPlan
 from chaoskit.sweep.sweep_folder import SweepFolder
+from chaoskit.workers import resources
 from chaoskit.workers.cell import EndedCell, Workers
 
 _TICK = 200_000_000  # ns

@@ -15,16 +15,15 @@ from typing import Any
 
 from chaoskit.conduct.file_check import FileCheck, check
 from chaoskit.errors import SpecError
-from chaoskit.planning.model import Plan
 from chaoskit.spec.load import EXPERIMENT, read_text
 from chaoskit.spec.matrix import Variant, vary
 from chaoskit.spec.overrides import words_of
 from chaoskit.spec.stage import InterfaceStage
-from chaoskit.substrate import guest_memory
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.substrate.virtual_time import find, has_virtual_time
 from chaoskit.units import Duration, Size
 from chaoskit.workers.cell import Cell
+from chaoskit.workers.resources import largest_guest
 
 MOST = 10_000  # cells
 _SEED = "seed"
@@ -100,7 +99,7 @@ def plan_sweep(
         paths=paths,
         points=found.each,
         cells=tuple(cells),
-        memory=_memory(checked.plans, where) if any(is_virtual) else None,
+        memory=largest_guest(checked.plans, where) if any(is_virtual) else None,
         found=checked,
         fingerprint=hashlib.sha256(repr(settings).encode()).hexdigest(),
     )
@@ -116,7 +115,3 @@ def _cells(
         seed = (point.experiment.seed + number) % 2**63
         name = point.name if _SEED in point.settings else ",".join(filter(None, (point.name, f"seed={seed}")))
         yield Cell(name, file, values, seed, options, is_alone), seed
-
-
-def _memory(plans: Sequence[Plan], where: SubstrateOptions) -> Size:
-    return where.memory or max((plan.memory or guest_memory.DEFAULT for plan in plans), default=guest_memory.DEFAULT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 
 from chaoskit.analysis.sweep_points import load_measurement
 from chaoskit.analysis.sweep_result import Kept, SweepResult
-from chaoskit.clock import Clock, RealClock, date_in_name
+from chaoskit.clock import RealClock, date_in_name
 from chaoskit.errors import SpecError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.report.runs_progress import RunsProgress
@@ -19,11 +18,11 @@ from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.sweep_console import render
 from chaoskit.report.sweep_documents import write_documents
 from chaoskit.substrate.selection import SubstrateOptions
-from chaoskit.sweep import resources
 from chaoskit.sweep.cell_runs import Surroundings, Sweep, first_journal
 from chaoskit.sweep.cells import SweepPlan, plan_sweep
 from chaoskit.sweep.sweep_folder import SweepFolder
-from chaoskit.workers.choice import InFolder, local, of_dask, require_dask
+from chaoskit.workers import resources
+from chaoskit.workers.choice import choose
 
 FOLDERS = Path("sweeps")
 
@@ -52,7 +51,7 @@ def run_sweep(file: Path, options: SweepOptions) -> int:
     """Run the sweep of this file, and show it. Returns the exit code."""
     plan = plan_sweep(file, options.overrides, options.variations, options.repeats, options.where)
     screen, clock = Screen(), RealClock()
-    in_folder = _workers(plan, options, clock)
+    in_folder = choose(options.dask, options.jobs, plan.is_alone, plan.memory, options.where.kernel, clock)
     folder, former = _folder(plan, options)
     with folder, InterruptHandler() as interrupts:
         journal = first_journal(plan, options.keep, former)
@@ -66,17 +65,6 @@ def run_sweep(file: Path, options: SweepOptions) -> int:
     render(measured, screen)
     write_documents(options.reports, measured, folder.path)
     return found.exit_code
-
-
-def _workers(plan: SweepPlan, options: SweepOptions, clock: Clock) -> InFolder:
-    """Raises SpecError and RefusedError where it cannot run there."""
-    if options.dask is not None:
-        require_dask(plan.is_alone, options.jobs)
-        return of_dask(options.dask, clock, options.where.kernel)
-    if plan.is_alone:
-        return local(1, clock)
-    processors = len(os.sched_getaffinity(0))
-    return local(resources.jobs(options.jobs, processors, plan.memory, resources.memory()), clock)
 
 
 def _folder(plan: SweepPlan, options: SweepOptions) -> tuple[SweepFolder, SweepResult | None]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.units import Size
+from chaoskit.workers import resources
 from chaoskit.workers.cell import Workers
 from chaoskit.workers.local import LocalWorkers
 from chaoskit.workers.runs_folder import RunsFolder
@@ -16,7 +19,25 @@ InFolder = Callable[[RunsFolder], Workers]
 """Workers whose run directories are in that folder."""
 
 
-def require_dask(is_alone: bool, jobs: int | None) -> None:
+def choose(
+    dask: str | None, jobs: int | None, is_alone: bool, memory: Size | None, kernel: Path | None, clock: Clock
+) -> InFolder:
+    """The workers for cells that may run side by side, or one at a time (`is_alone`).
+
+    `dask` is the address of a scheduler; without it `jobs` cells run on this machine, or as many as it has processors
+    and memory. `memory` is that of a guest, None where there is none; `kernel` the path of a guest kernel. Raises
+    SpecError where the options do not fit, RefusedError where the workers or the memory do not suffice.
+    """
+    if dask is not None:
+        _require_dask(is_alone, jobs)
+        return _of_dask(dask, clock, kernel)
+    if is_alone:
+        return _local(1, clock)
+    processors = len(os.sched_getaffinity(0))
+    return _local(resources.jobs(jobs, processors, memory, resources.memory()), clock)
+
+
+def _require_dask(is_alone: bool, jobs: int | None) -> None:
     """Raises SpecError where cells cannot run on other machines, RefusedError where Dask is not installed."""
     if is_alone:
         raise SpecError("--dask needs virtual time: other machines do not have this one's interfaces and quiet")
@@ -28,12 +49,12 @@ def require_dask(is_alone: bool, jobs: int | None) -> None:
         raise RefusedError("--dask needs distributed: pip install 'chaoskit[dask]'")
 
 
-def local(jobs: int, clock: Clock) -> InFolder:
+def _local(jobs: int, clock: Clock) -> InFolder:
     """So many of this machine."""
     return lambda folder: LocalWorkers(folder.path, jobs, folder.lock, clock)
 
 
-def of_dask(address: str, clock: Clock, kernel: Path | None) -> InFolder:
+def _of_dask(address: str, clock: Clock, kernel: Path | None) -> InFolder:
     """Those of this scheduler; `kernel` is the path of a guest kernel. Raises RefusedError: they cannot be used."""
     from chaoskit.workers.dask_cluster import DaskWorkers, connect  # here, not at the top: it loads an extra
 

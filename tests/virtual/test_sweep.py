@@ -1,23 +1,26 @@
-"""A sweep has the same table on this machine and on workers of Dask, one of which is killed."""
+"""Sweeps and searches have the same result on this machine and on workers of Dask, one of which is killed."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from suites import write_experiment
 
+from chaoskit.analysis.limits.limit_result import load_limit
 from chaoskit.analysis.sweep_result import load_sweep
 from chaoskit.clock import RealClock
 from chaoskit.substrate.uml import GuestKernel
 
 _SECOND = 10**9
 _DASK = (sys.executable, "-m", "dask")
-VARIED = ("--vary", "faults.away.netem.delay=5ms,100ms")
+DELAY = "faults.away.netem.delay"
+VARIED = ("--vary", f"{DELAY}=5ms,100ms")
 
 
 def sweep(kernel: GuestKernel, file: Path, out: Path, *words: str) -> list[str]:
@@ -50,31 +53,27 @@ def until_there_is(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
+@contextmanager
+def workers(folder: Path, *names: str) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """The address of a scheduler, and its workers, whose folders have these names."""
+    place = folder / "scheduler.json"
+    here = ("--scheduler-file", str(place), "--host", "127.0.0.1", "--no-dashboard")
+    with ExitStack() as stack:
+        stack.enter_context(dask(folder / "scheduler", "scheduler", "--port", "0", *here))
+        each = [
+            stack.enter_context(dask(folder / name, "worker", "--nthreads", "1", "--no-nanny", *here)) for name in names
+        ]
+        until_there_is(folder, place.name)
+        for name in names:
+            until_there_is(folder / name, "dask-scratch-space*/*")
+        yield json.loads(place.read_text())["address"], each
+
+
 def test_a_worker_that_dies_loses_its_cell_only(kernel: GuestKernel, tmp_path: Path) -> None:
     """It runs again on the other one, and the table is that of this machine alone, byte for byte."""
-    file, place = write_experiment(tmp_path, "small"), tmp_path / "scheduler.json"
-    worker = (
-        "worker",
-        "--scheduler-file",
-        str(place),
-        "--host",
-        "127.0.0.1",
-        "--nthreads",
-        "1",
-        "--no-nanny",
-        "--no-dashboard",
-    )
-    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(place))
+    file = write_experiment(tmp_path, "small")
 
-    with (
-        dask(tmp_path / "scheduler", *scheduler),
-        dask(tmp_path / "one", *worker) as one,
-        dask(tmp_path / "two", *worker),
-    ):
-        until_there_is(tmp_path, place.name)
-        address = place.read_text().partition('"address": "')[2].partition('"')[0]
-        for name in ("one", "two"):
-            until_there_is(tmp_path / name, "dask-scratch-space*/*")
+    with workers(tmp_path, "one", "two") as (address, (one, _)):
         process = subprocess.Popen(sweep(kernel, file, tmp_path / "far", "--dask", address))
         until_there_is(tmp_path / "one", "chaoskit-cell-*/run/tokens.jsonl")
         one.kill()
@@ -84,3 +83,20 @@ def test_a_worker_that_dies_loses_its_cell_only(kernel: GuestKernel, tmp_path: P
     assert (code, near.returncode) == (0, 0)
     assert (tmp_path / "far" / "points.csv").read_bytes() == (tmp_path / "near" / "points.csv").read_bytes()
     assert [cell.verdict for cell in load_sweep(tmp_path / "far").cells] == ["met", "broken"]
+
+
+def test_a_search_is_the_same_on_other_workers(kernel: GuestKernel, tmp_path: Path) -> None:
+    """The doses, the outcomes and the limit of a search on a worker of Dask are those of this machine."""
+    file = write_experiment(tmp_path, "small")
+    fixed = (sys.executable, "-m", "chaoskit", "limit", "--clock", "virtual", "--kernel", kernel.path, file)
+    asked = [*map(str, fixed), "--vary", DELAY, "--from", "5ms", "--to", "100ms", "--max-runs", "3", "--quiet"]
+
+    with workers(tmp_path, "one") as (address, _):
+        far = subprocess.run([*asked, "--dask", address, "-o", str(tmp_path / "far")], check=False)
+    near = subprocess.run([*asked, "--jobs", "1", "-o", str(tmp_path / "near")], check=False)
+
+    assert (far.returncode, near.returncode) == (5, 5)
+    found = [load_limit(tmp_path / name).searches[0] for name in ("far", "near")]
+    assert found[0].estimate == found[1].estimate
+    assert [(run.dose, run.held) for run in found[0].runs] == [(run.dose, run.held) for run in found[1].runs]
+    assert {run.held for run in found[0].runs} == {True, False}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import RefusedError
-from chaoskit.sweep import resources
 from chaoskit.units import Size
+from chaoskit.workers import resources
 
 GUEST = Size.parse("512MiB")
 _GB = 10**9

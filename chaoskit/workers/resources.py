@@ -7,10 +7,14 @@ first cell has ended: the others, of the same file, are about as large.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.client_limits import client_limits
+from chaoskit.planning.model import Plan
+from chaoskit.substrate import guest_memory
+from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.units import Size, counted
 
 _RESERVE = 256 << 20  # bytes of memory that stay free for chaoskit itself
@@ -31,6 +35,11 @@ def jobs(asked: int | None, processors: int, guest: Size | None, available: int)
         remedy = f"--jobs {fit}" if fit else "free some"
         raise RefusedError(f"{each} and {_mb(_RESERVE)} are more than the {_mb(available)} of free memory: {remedy}")
     return asked or min(processors, fit)
+
+
+def largest_guest(plans: Sequence[Plan], where: SubstrateOptions) -> Size:
+    """The memory of a guest that runs any of these plans."""
+    return where.memory or max((plan.memory or guest_memory.DEFAULT for plan in plans), default=guest_memory.DEFAULT)
 
 
 def memory() -> int:
