@@ -195,8 +195,8 @@ def test_what_a_host_sees(place: Path, by: By) -> None:
         (lab.folder / "there.txt").write_text("mine\n")
         told = lab.output(
             "hostname; cat /etc/hosts there.txt; pwd; env | sort; ls /tmp; ls $HOME; echo /proc/[0-9]*\n"
-            "echo new > new.txt; echo changed > there.txt; echo x > /tmp/x; echo y > $HOME/y; mkdir /run/z\n"
-            "touch /var/log/w; mkdir -p /var/lib/v /var/cache/u; cat there.txt; touch /usr/s /s 2>/dev/null && echo oh",
+            "echo new > new.txt; echo changed > there.txt; echo x > /tmp/of-the-host; echo y > $HOME/y; mkdir /run/z\n"
+            "touch /var/log/w; mkdir -p /var/lib/of-the-host /var/cache/u; cat there.txt; touch /usr/s /s 2>/dev/null && echo oh",
             env={"MINE": "1"},
         )
 
@@ -217,8 +217,8 @@ def test_what_a_host_sees(place: Path, by: By) -> None:
         ]
         assert [path.name for path in lab.folder.iterdir()] == ["there.txt"]
         assert (lab.folder / "there.txt").read_text() == "mine\n"
-        assert not Path("/var/lib/v").exists()
-        assert not Path("/tmp/x").exists()
+        assert not Path("/var/lib/of-the-host").exists()
+        assert not Path("/tmp/of-the-host").exists()
 
     by(place, work)
 
