@@ -196,7 +196,8 @@ def test_what_a_host_sees(place: Path, by: By) -> None:
         told = lab.output(
             "hostname; cat /etc/hosts there.txt; pwd; env | sort; ls /tmp; ls $HOME; echo /proc/[0-9]*\n"
             "echo new > new.txt; echo changed > there.txt; echo x > /tmp/of-the-host; echo y > $HOME/y; mkdir /run/z\n"
-            "touch /var/log/w; mkdir -p /var/lib/of-the-host /var/cache/u; cat there.txt; touch /usr/s /s 2>/dev/null && echo oh",
+            "touch /var/log/w; mkdir -p /var/lib/of-the-host /var/cache/u; cat there.txt\n"
+            "touch /usr/s /s 2>/dev/null && echo oh",
             env={"MINE": "1"},
         )
 
