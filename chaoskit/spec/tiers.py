@@ -94,11 +94,14 @@ class Retrieve(HopTimers):
         return self
 
 
+_Count = Annotated[int, Field(ge=1, le=_MOST_CALLS)]
+
+
 class Calls(SpecModel):
     """A number of calls: log-normal with this median and 95th percentile."""
 
-    p50: Annotated[int, Field(ge=1, le=_MOST_CALLS)] = Field(description="Its median.")
-    p95: Annotated[int, Field(ge=1, le=_MOST_CALLS)] = Field(description="Its 95th percentile.")
+    p50: _Count = Field(description="Its median.")
+    p95: _Count = Field(description="Its 95th percentile.")
 
     @model_validator(mode="after")
     def _p95_is_not_below_the_median(self) -> Calls:
@@ -115,7 +118,7 @@ class Tools(HopTimers):
     """Calls tools."""
 
     from_: Places | None = Field(None, description="Hosts, in order. Default: the one with `tool`.")
-    calls: Annotated[Calls, BeforeValidator(_calls, json_schema_input_type=Calls | int)] = Field(
+    calls: Annotated[Calls, BeforeValidator(_calls, json_schema_input_type=Calls | _Count)] = Field(
         Calls(p50=1, p95=1), description="How many, for each request: a number, or {p50, p95}."
     )
     parallel: Flag = Field(False, description="All at once, and not one after the other.")

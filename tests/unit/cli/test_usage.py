@@ -66,7 +66,7 @@ def test_a_mistake_is_answered_with_what_to_type(line: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("inject --from x", "chaoskit inject has no option --from\n"),
+        ("inject --zone x", "chaoskit inject has no option --zone\n"),
         ("serve --listen 0.0.0.0", "chaoskit serve has no option --listen; did you mean --host?"),
         ("probe --url http://x", "chaoskit probe has no option --url; write URL alone: chaoskit probe URL"),
         ("probe http://x --base-url=y", "chaoskit probe has no option --base-url; write URL alone"),
