@@ -5,7 +5,7 @@ GUEST := $(PYTHON_IN) tests/in_guest.py --limit 40min
 # A failing test is rerun once and listed at the end: processors, clocks and ports are shared with other processes.
 PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 -rR
 # What these import is slow in a guest, and makes each fork of a test slower.
-GUEST_PYTEST := $(PYTEST) -p no:hypothesispytest -p no:xdist
+GUEST_PYTEST := $(PYTEST) -p no:hypothesispytest
 # Tests that do not depend on the kernel, start very many processes, or need the nftables that the distribution's guest
 # kernel leaves out: run once, on chaoskit's own kernel, in three tiers that take about as long as each other.
 INTERFACES := interface_stage soak
