@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
 from rich.console import Console, RenderableType
@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit.analysis.formatting import format_value
-from chaoskit.analysis.limits.limit_result import LimitEstimate, LimitResult, LimitRun, LimitSearch
+from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report.console import print_sections, two_columns
 from chaoskit.report.dose_names import dose_name
+from chaoskit.report.limit_tables import DOSES, FRONTIER, Row, dose_rows, frontier_rows, interval, label
 from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import plain_table
@@ -22,6 +23,7 @@ from chaoskit.spec.objectives import parse
 from chaoskit.units import counted
 
 _NS = 10**9
+_RIGHT = ("dose", "held", "broke")
 _NEAREST = 7
 """Runs nearest to the limit, whose round trip is told."""
 _HEADLINES = {
@@ -69,7 +71,7 @@ def sentence(found: LimitResult, search: LimitSearch) -> str:
         case _:
             about = "about " if estimate.where == "open" else ""
             dose = estimate.dose or (found.hard if estimate.high is None else found.easy)
-            said = f"holds {preposition} {about}{dose} {noun}{conditions} ({_interval(found, estimate)})"
+            said = f"holds {preposition} {about}{dose} {noun}{conditions} ({interval(found, estimate)})"
     if estimate.is_reversed:
         first += "; but it is not monotone: it held again at harder doses than some that broke it"
     return f"{said}{first}"
@@ -98,11 +100,6 @@ def said(found: LimitResult) -> str:
     return "; ".join(said_of(found, search) for search in found.searches)
 
 
-def label(search: LimitSearch) -> str:
-    """The point of a frontier: `delay=40ms`; "" for a search alone."""
-    return ", ".join(f"{_tail(path)}={value}" for path, value in search.at.items())
-
-
 def run_line(run: LimitRun) -> Text:
     """A run that has just ended: its dose and its outcome."""
     line = Text(f"{safe(run.dose):>8}  ")
@@ -124,7 +121,8 @@ def _parts(found: LimitResult) -> Iterator[RenderableType]:
     title = styled(found.name, "bold").append(f"  {counted(len(found.runs), 'run')}", "not bold dim")
     yield title.append(f", {found.path} from {found.easy} to {found.hard}", "not bold dim")
     is_frontier = len(found.searches) > 1
-    yield Padding(_frontier(found) if is_frontier else _doses(found.searches[0]), (0, 0, 0, 2))
+    rows_of = (FRONTIER, frontier_rows(found)) if is_frontier else (DOSES, dose_rows(found.searches[0]))
+    yield Padding(_table(*rows_of), (0, 0, 0, 2))
     rows: list[tuple[RenderableType, RenderableType]] = []
     if found.folder:
         rows.append((Text("records", style="dim"), styled(found.folder)))
@@ -142,48 +140,16 @@ def _parts(found: LimitResult) -> Iterator[RenderableType]:
     yield two_columns(rows, indent=0)
 
 
-def _frontier(found: LimitResult) -> Table:
-    """A row for each search."""
+def _table(header: Sequence[str], rows: Iterable[Row]) -> Table:
+    """The numbers of runs are aligned to the right, and the last column may be folded."""
     table = plain_table()
-    for header in ("at", "limit", "95 % interval", "runs"):
-        table.add_column(header, header_style="dim", no_wrap=header != "at")
-    table.add_column("breaks first", header_style="dim", overflow="fold")
-    for search in found.searches:
-        estimate, limit, interval = search.estimate, "", ""
-        if estimate is not None:
-            beyond = {"above": f"beyond {found.hard}", "below": f"before {found.easy}"}
-            limit = beyond.get(estimate.where) or estimate.dose or ""
-            interval = "" if estimate.where in beyond else _interval(found, estimate)
-        cells = (label(search), limit, interval, str(len(search.runs)), search.breaks_first or "")
-        table.add_row(*map(styled, cells))
+    *names, last = header
+    for name in names:
+        table.add_column(name, header_style="dim", justify="right" if name in _RIGHT else "left", no_wrap=name != "at")
+    table.add_column(last, header_style="dim", overflow="fold")
+    for row in rows:
+        table.add_row(*map(styled, row))
     return table
-
-
-def _doses(search: LimitSearch) -> Table:
-    """A row for each dose."""
-    table = plain_table()
-    for header in ("dose", "held", "broke"):
-        table.add_column(header, header_style="dim", justify="right")
-    table.add_column("by", header_style="dim", overflow="fold")
-    for row in _rows(search):
-        table.add_row(*row)
-    return table
-
-
-def _interval(found: LimitResult, estimate: LimitEstimate) -> str:
-    return f"{estimate.low or f'before {found.easy}'} to {estimate.high or f'beyond {found.hard}'}"
-
-
-def _rows(search: LimitSearch) -> Iterator[tuple[Text, ...]]:
-    """A row for each dose, from the easy end."""
-    places = sorted({run.place: run.dose for run in search.runs}.items())
-    for place, dose in places:
-        runs = [run for run in search.runs if run.place == place]
-        held, broke = (sum(run.held is is_held for run in runs) for is_held in (True, False))
-        causes = dict.fromkeys(text for run in runs for text in run.broken)
-        without = [run.reason or run.state for run in runs if run.held is None]
-        by = "; ".join([*causes, *(f"no outcome: {each}" for each in dict.fromkeys(without))])
-        yield styled(dose), Text(str(held or "")), Text(str(broke or "")), styled(by)
 
 
 def _conditions(found: LimitResult, search: LimitSearch) -> str:
@@ -205,7 +171,3 @@ def _metric(objective: str | None) -> str:
         return parse(objective or "").metric.replace("_", " ")
     except ValueError:
         return objective or ""
-
-
-def _tail(path: str) -> str:
-    return path.rpartition(".")[2]
