@@ -22,7 +22,7 @@ from chaoskit.analysis.statistics.estimates import scale, unit
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.analysis.streams.populations import EVERYBODY
 from chaoskit.analysis.summaries import IntervalEstimate
-from chaoskit.analysis.sweep_result import SweepResult
+from chaoskit.analysis.sweep_result import SweepResult, load_sweep
 from chaoskit.errors import ChaoskitError
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 
@@ -76,6 +76,11 @@ class SweepMeasurement(FiniteJson):
     def metrics(self) -> Mapping[str, Unit]:
         """Those of all points, with their units."""
         return {each.metric: each.unit for point in self.points for each in point.metrics}
+
+    @property
+    def exit_code(self) -> int:
+        """That of the sweep."""
+        return self.sweep.exit_code
 
 
 def measure_point(sweep: SweepResult, place: int, folder: Path) -> MeasuredPoint:
@@ -133,6 +138,11 @@ def load_measurement(sweep: SweepResult, folder: Path) -> SweepMeasurement:
     """What all its points measured. Raises SpecError."""
     points = tuple(load_point(sweep, place, folder) for place in range(len(sweep.points)))
     return SweepMeasurement(sweep=sweep, points=points)
+
+
+def load_swept(folder: Path) -> SweepMeasurement:
+    """What the sweep of this folder measured. Raises SpecError."""
+    return load_measurement(load_sweep(folder), folder)
 
 
 def shown(found: PointMetric | None) -> str:

@@ -12,7 +12,7 @@ from chaoskit.report.formats import FORMATS, chosen, format_of
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix, suite or sweep.")
+        list[Path], typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix, suite, sweep or limit.")
     ],
     format: Annotated[
         str | None,
@@ -32,24 +32,18 @@ def report(
 
     Several runs are one document where the format holds several; the exit code is the worst.
     """
-    from chaoskit.analysis.limits.limit_result import is_limit_folder
     from chaoskit.analysis.matrix import worst_exit_code
-    from chaoskit.analysis.suite_result import is_suite_folder
-    from chaoskit.analysis.sweep_result import is_sweep_folder
-    from chaoskit.cli.limit_report import report_limit
     from chaoskit.cli.report_output import load, show
-    from chaoskit.cli.suite_report import report_suite
-    from chaoskit.cli.sweep_report import report_sweep
     from chaoskit.report.formats.table_places import require_table
+    from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
+    from chaoskit.report.suite_documents import SUITE_DOCUMENTS
+    from chaoskit.report.sweep_documents import SWEEP_DOCUMENTS
 
     words = format.split(",") if format else [format_of(out.name if out else "")]
-    if any(map(is_sweep_folder, runs)):
-        raise typer.Exit(report_sweep(runs, words, out))
-    if any(map(is_limit_folder, runs)):
-        raise typer.Exit(report_limit(runs, words, out))
+    for documents in (SWEEP_DOCUMENTS, LIMIT_DOCUMENTS, SUITE_DOCUMENTS):
+        if any(map(documents.is_folder, runs)):
+            raise typer.Exit(documents.report(runs, words, out))
     names = chosen(words)
-    if any(map(is_suite_folder, runs)):
-        raise typer.Exit(report_suite(runs, names, out))
     require_table(names, table)
     sources = load(runs, names)
     show(sources, names, out, table)

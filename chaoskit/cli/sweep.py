@@ -62,7 +62,7 @@ def sweep(
     Runs in virtual time share the processors. The table has every metric of each combination over all its repeats. A
     run that fails stops no other, and makes the exit code 5; a broken objective does not.
     """
-    from chaoskit.report.sweep_documents import chosen
+    from chaoskit.report.sweep_documents import SWEEP_DOCUMENTS
     from chaoskit.spec.overrides import parse_settings, parse_variations
     from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
@@ -70,6 +70,6 @@ def sweep(
 
     values, varied = parse_settings(set_ or []), parse_variations(vary or [])
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
-    reports = chosen(report.split(",")) if report else ()
+    reports = SWEEP_DOCUMENTS.chosen(report.split(",")) if report else ()
     options = SweepOptions(where, values, varied, repeats, out, resume, jobs, keep.value, quiet, reports, dask)
     raise typer.Exit(run_sweep(file, options))

@@ -15,10 +15,9 @@ from chaoskit.gameday.folder import GamedayFolder, latest
 from chaoskit.gameday.preparation import Place, check_commands, prepare
 from chaoskit.gameday.run import Gameday, Surroundings, first_summary, restore_interrupted
 from chaoskit.history.adding import History
-from chaoskit.report import suite
 from chaoskit.report.runs_progress import RunsProgress
-from chaoskit.report.screen import Screen, progress_screen
-from chaoskit.report.suite_documents import DOCUMENTS, write_documents
+from chaoskit.report.screen import progress_screen
+from chaoskit.report.suite_documents import SUITE_DOCUMENTS
 from chaoskit.spec.load import read_text
 from chaoskit.spec.suite_load import SUITE, LoadedSuite, SuiteRun
 from chaoskit.substrate.selection import SubstrateOptions
@@ -59,8 +58,10 @@ def run_gameday(loaded: LoadedSuite, runs: Sequence[SuiteRun], options: GamedayO
             around = Surroundings(folder, workers, user, clock, interrupts, progress)
             found = Gameday(loaded, prepared, summary, around).run()
         shown = found.model_copy(update={"folder": str(options.out or folder.path)})
-    suite.render(shown, Screen())
-    write_documents([name for name in options.reports if name in DOCUMENTS], shown, folder.path)
+    SUITE_DOCUMENTS.show(shown, ["console"], None)
+    SUITE_DOCUMENTS.write_into(
+        folder.path, [name for name in options.reports if name in SUITE_DOCUMENTS.formats], shown
+    )
     if history is not None:
         history.tell_below(folder.path)
     return found.exit_code

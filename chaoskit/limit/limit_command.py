@@ -14,11 +14,9 @@ from chaoskit.folder import display_path
 from chaoskit.limit.prepared_search import Asked, Budget, PreparedSearch, prepare
 from chaoskit.limit.search_runs import LimitSearching, Surroundings
 from chaoskit.records.directory import make_next
-from chaoskit.report.formats.destinations import put_out
-from chaoskit.report.limit_console import render
-from chaoskit.report.limit_documents import document_of
+from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
 from chaoskit.report.limit_progress import LimitProgress
-from chaoskit.report.screen import Screen, progress_screen
+from chaoskit.report.screen import progress_screen
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.workers.choice import choose
 from chaoskit.workers.runs_folder import RunsFolder
@@ -45,7 +43,7 @@ class LimitOptions:
 
 def run_limit(asked: Asked, options: LimitOptions) -> int:
     """Search, and show the result. Returns the exit code."""
-    document = document_of(options.format)
+    names = LIMIT_DOCUMENTS.chosen([options.format])
     prepared = prepare(asked, options.where)
     clock, is_alone = RealClock(), not prepared.is_virtual
     in_folder = choose(options.dask, options.jobs, is_alone, prepared.memory, options.where.kernel, clock)
@@ -58,10 +56,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
             around = Surroundings(folder, workers, clock, interrupts, progress)
             found = LimitSearching(prepared, options.budget, summary, around).run()
         found = found.model_copy(update={"folder": str(display_path(options.out or folder.path))})
-    if options.format == "console":
-        render(found, Screen())
-    else:
-        put_out(lambda file: document.write(found, file), document.file, document.is_text)
+    LIMIT_DOCUMENTS.show(found, names, None)
     return found.exit_code
 
 

@@ -1,51 +1,21 @@
-"""Writes the result of a search for a limit as a document, in the formats that it has."""
+"""The formats in which the result of a search for a limit is shown."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 from xml.etree import ElementTree as Xml
 
-from chaoskit.analysis.limits.limit_result import LimitResult, LimitSearch, as_json
-from chaoskit.errors import RefusedError, SpecError
+from chaoskit.analysis.limits.limit_result import LimitResult, LimitSearch, as_json, is_limit_folder, load_limit
 from chaoskit.report import limit_markdown
+from chaoskit.report.documents import Document, Documents
 from chaoskit.report.junit_text import attribute, content, count, document, outcome
 from chaoskit.report.limit_console import headline, render, said, said_of
 from chaoskit.report.limit_tables import label
-from chaoskit.report.screen import Screen
-
-_WIDTH = 100  # columns
-
-
-@dataclass(frozen=True)
-class Document:
-    """A format: the file that it usually is, how it is written, and whether it is text."""
-
-    file: str
-    write: Callable[[LimitResult, BinaryIO], None]
-    is_text: bool = True
-
-
-def _console(found: LimitResult, file: BinaryIO) -> None:
-    text = io.TextIOWrapper(file, "utf-8", "backslashreplace", write_through=True)
-    render(found, Screen(text, _WIDTH))
-    text.detach()
-
-
-def _json(found: LimitResult, file: BinaryIO) -> None:
-    file.write(as_json(found).encode("ascii"))
 
 
 def _plot(kind: str, found: LimitResult, file: BinaryIO) -> None:
-    try:
-        from chaoskit.report.plots import figures, limit_figure  # here, not at the top: they load an extra
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        raise RefusedError("plots need matplotlib: pip install 'chaoskit[plots]'") from None
+    from chaoskit.report.plots import figures, limit_figure  # here, not at the top: they load an extra
 
     figures.save(limit_figure.figure(found), file, kind)
 
@@ -82,19 +52,17 @@ def _case(found: LimitResult, search: LimitSearch) -> Xml.Element:
     return case
 
 
-DOCUMENTS = {
-    "console": Document("report.txt", _console),
-    "json": Document("report.json", _json),
-    "markdown": Document("report.md", limit_markdown.write),
-    "junit": Document("junit.xml", _junit),
-    "png": Document("limit.png", partial(_plot, "png"), is_text=False),
-    "svg": Document("limit.svg", partial(_plot, "svg")),
-}
-"""By the name of the format, as for runs."""
-
-
-def document_of(name: str) -> Document:
-    """The format of this name. Raises SpecError where a search has it not."""
-    if name not in DOCUMENTS:
-        raise SpecError(f"--format: found {name!r}, and a search for a limit has {', '.join(DOCUMENTS)}")
-    return DOCUMENTS[name]
+LIMIT_DOCUMENTS = Documents(
+    kind="a search for a limit",
+    is_folder=is_limit_folder,
+    load=load_limit,
+    render=render,
+    line=lambda found: f"{headline(found)}, {said(found)}",
+    as_json=as_json,
+    others={
+        "markdown": Document("report.md", limit_markdown.write),
+        "junit": Document("junit.xml", _junit),
+        "png": Document("limit.png", partial(_plot, "png"), is_text=False),
+        "svg": Document("limit.svg", partial(_plot, "svg")),
+    },
+)

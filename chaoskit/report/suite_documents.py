@@ -1,74 +1,41 @@
-"""Writes the result of a suite as a document, in the formats that a suite has."""
+"""The formats in which the result of a suite is shown."""
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from chaoskit.analysis.suite_result import SuiteResult, as_json
-from chaoskit.errors import RefusedError, SpecError
-from chaoskit.folder import display_path
+from chaoskit.analysis.suite_result import SuiteResult, as_json, is_suite_folder, load_suite_result
 from chaoskit.report import suite_junit, suite_markdown, suite_metrics
-from chaoskit.report.formats.destinations import replace_file
+from chaoskit.report.documents import Document, Documents
 from chaoskit.report.html import suite_page
-from chaoskit.report.screen import Screen
-from chaoskit.report.suite import render
-from chaoskit.terminal import complain, note
-
-_WIDTH = 100  # columns
+from chaoskit.report.suite import headline, render, summary
 
 
-@dataclass(frozen=True)
-class Document:
-    """A format: its file in the folder of a suite, and how it is written."""
+class _Page(Document[SuiteResult]):
+    """A page with links to the runs in the suite's folder."""
 
-    file: str
-    write: Callable[[SuiteResult, BinaryIO], None]
-
-
-def _console(suite: SuiteResult, file: BinaryIO) -> None:
-    text = io.TextIOWrapper(file, "utf-8", "backslashreplace", write_through=True)
-    render(suite, Screen(text, _WIDTH))
-    text.detach()
+    def writer(self, found: SuiteResult, place: Path) -> Callable[[BinaryIO], None]:
+        """Its links lead from the folder that it is in."""
+        way = os.path.relpath(found.folder, place) if found.folder else "."
+        return partial(suite_page.write, found, to_folder="" if way == "." else way)
 
 
-def _json(suite: SuiteResult, file: BinaryIO) -> None:
-    file.write(as_json(suite).encode("ascii"))
-
-
-DOCUMENTS = {
-    "console": Document("report.txt", _console),
-    "json": Document("report.json", _json),
-    "markdown": Document("report.md", suite_markdown.write),
-    "junit": Document("junit.xml", suite_junit.write),
-    "html": Document("report.html", suite_page.write),
-    "openmetrics": Document("metrics.txt", suite_metrics.write_openmetrics),
-    "prometheus": Document("metrics.prom", suite_metrics.write_prometheus),
-}
-"""By the name of the format, as for runs."""
-
-
-def writer(name: str, suite: SuiteResult, place: Path) -> Callable[[BinaryIO], None]:
-    """What writes this format into a file of the folder `place`, from which links lead to the suite's folder."""
-    if name != "html" or not suite.folder:
-        return partial(DOCUMENTS[name].write, suite)
-    way = os.path.relpath(suite.folder, place)
-    return partial(suite_page.write, suite, to_folder="" if way == "." else way)
-
-
-def write_documents(names: Sequence[str], suite: SuiteResult, folder: Path) -> None:
-    """Write these into the suite's folder, and say so. The verdict counts without what cannot be written, too."""
-    for name in names:
-        document = DOCUMENTS[name]
-        path = folder / document.file
-        try:
-            replace_file(path, document.file, partial(document.write, suite))
-        except (SpecError, RefusedError) as error:
-            complain(f"no {document.file}: {error}")
-        else:
-            note(f"wrote {display_path(path)}")
+SUITE_DOCUMENTS = Documents(
+    kind="a suite",
+    is_folder=is_suite_folder,
+    load=load_suite_result,
+    render=render,
+    line=lambda suite: f"{headline(suite)}, {summary(suite)}",
+    as_json=as_json,
+    others={
+        "markdown": Document("report.md", suite_markdown.write),
+        "junit": Document("junit.xml", suite_junit.write),
+        "html": _Page("report.html", suite_page.write),
+        "openmetrics": Document("metrics.txt", suite_metrics.write_openmetrics),
+        "prometheus": Document("metrics.prom", suite_metrics.write_prometheus),
+    },
+)

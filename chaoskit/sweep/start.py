@@ -16,7 +16,7 @@ from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.report.runs_progress import RunsProgress
 from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.sweep_console import render
-from chaoskit.report.sweep_documents import write_documents
+from chaoskit.report.sweep_documents import SWEEP_DOCUMENTS
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.sweep.cell_runs import Surroundings, Sweep, first_journal
 from chaoskit.sweep.cells import SweepPlan, plan_sweep
@@ -63,7 +63,7 @@ def run_sweep(file: Path, options: SweepOptions) -> int:
         shown = found.model_copy(update={"folder": str(options.out or folder.path)})
         measured = load_measurement(shown, folder.path)
     render(measured, screen)
-    write_documents(options.reports, measured, folder.path)
+    SWEEP_DOCUMENTS.write_into(folder.path, options.reports, measured)
     return found.exit_code
 
 

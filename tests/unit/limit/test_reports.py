@@ -13,7 +13,7 @@ from chaoskit.analysis.limits.limit_result import load_limit
 from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.cli.app import app
 from chaoskit.errors import SpecError
-from chaoskit.report.limit_documents import DOCUMENTS, document_of
+from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
 from chaoskit.workers.cell import Cell
 
 
@@ -21,7 +21,7 @@ def test_every_format_is_written(tmp_path: Path) -> None:
     """Of a search that found its limit."""
     found = search(tmp_path, breaks_beyond(2.6)).found
 
-    for document in DOCUMENTS.values():
+    for document in LIMIT_DOCUMENTS.formats.values():
         file = BytesIO()
         document.write(found, file)
         assert len(file.getvalue()) > 200
@@ -36,7 +36,7 @@ def test_a_frontier_is_drawn_with_what_lies_beyond(tmp_path: Path) -> None:
         return RunOutcome(dose <= limit, () if dose <= limit else (BREAKS,))
 
     found, file = search(tmp_path, behaviour, request=request).found, BytesIO()
-    DOCUMENTS["svg"].write(found, file)
+    LIMIT_DOCUMENTS.formats["svg"].write(found, file)
 
     assert [each.estimate.where for each in found.searches if each.estimate] == ["above", "inside", "below"]
     assert all(f"delay={value}ms".encode() in file.getvalue() for value in (1, 2, 3))
@@ -48,10 +48,10 @@ def test_markdown_has_the_sentence_and_a_row_for_each_dose(tmp_path: Path) -> No
     found, file = search(tmp_path, breaks_beyond(2.6)).found, BytesIO()
     doses = {run.dose for run in found.runs}
 
-    DOCUMENTS["markdown"].write(found.model_copy(update={"name": "<b>@all| x"}), file)
+    LIMIT_DOCUMENTS.formats["markdown"].write(found.model_copy(update={"name": "<b>@all| x"}), file)
 
     lines = file.getvalue().decode().splitlines()
-    assert lines[0] == "## ✅ LIMIT &lt;b&gt;@&#8203;all\\| x"
+    assert lines[0] == "## ✅ LIMIT_DOCUMENTS &lt;b&gt;@&#8203;all\\| x"
     assert lines[2].startswith("**holds up to 2.6% loss (")
     assert {line.split()[1] for line in lines if line.startswith("| ") and line[2].isdigit()} == doses
 
@@ -82,7 +82,7 @@ def test_what_is_no_search_or_no_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="is no folder of a search"):
         load_limit(tmp_path)
     with pytest.raises(SpecError, match="console, json, markdown, junit, png, svg"):
-        document_of("html")
+        LIMIT_DOCUMENTS.chosen(["html"])
     (tmp_path / "limit.json").write_text("{}")
     with pytest.raises(SpecError, match=r"limit\.json"):
         load_limit(tmp_path)

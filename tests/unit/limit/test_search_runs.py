@@ -17,7 +17,7 @@ from chaoskit.errors import SpecError
 from chaoskit.limit.limit_options import asked_of
 from chaoskit.limit.prepared_search import Budget
 from chaoskit.report.limit_console import sentence
-from chaoskit.report.limit_documents import DOCUMENTS
+from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
 from chaoskit.units import Duration
 from chaoskit.workers.cell import Cell
 
@@ -76,7 +76,7 @@ def test_a_gate_is_met_broken_or_undecided(tmp_path: Path, at_least: str, code: 
 def document(found: LimitResult, name: str) -> bytes:
     """It in this format."""
     file = BytesIO()
-    DOCUMENTS[name].write(found, file)
+    LIMIT_DOCUMENTS.formats[name].write(found, file)
     return file.getvalue()
 
 

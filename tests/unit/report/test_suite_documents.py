@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from chaoskit.analysis.suite_result import SUMMARY, SuiteResult, SuiteRunResult, as_json
 from chaoskit.cli.app import app
 from chaoskit.report.suite import summary, why
-from chaoskit.report.suite_documents import DOCUMENTS
+from chaoskit.report.suite_documents import SUITE_DOCUMENTS
 
 RUNS = (
     SuiteRunResult(name="met", file="a.yaml", state="ended", code=0, seconds=3, reason="it holds"),
@@ -44,7 +44,7 @@ def suite(runs: tuple[SuiteRunResult, ...] = RUNS, **more: object) -> SuiteResul
 def written(name: str, found: SuiteResult) -> bytes:
     """The document."""
     file = BytesIO()
-    DOCUMENTS[name].write(found, file)
+    SUITE_DOCUMENTS.formats[name].write(found, file)
     return file.getvalue()
 
 
@@ -120,7 +120,7 @@ def test_json_is_the_summary_and_reads_back() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", SUITE_DOCUMENTS.formats)
 def test_no_text_is_obeyed(name: str, text: str) -> None:
     """What a run said, and what a suite file says, stands in each document as text."""
     said = text.encode(errors="backslashreplace").decode()
@@ -208,6 +208,8 @@ def test_report_shows_the_folder_of_a_suite(tmp_path: Path) -> None:
     assert call(app, ["report", str(tmp_path)]).exit_code == 3
     assert call(app, ["report", str(tmp_path), "--format", "junit", "-o", str(tmp_path / "j.xml")]).exit_code == 3
     assert (tmp_path / "j.xml").read_bytes() == written("junit", suite())
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "result.json").touch()
     other = call(app, ["report", str(tmp_path), "--format", "csv"])
     assert f"chaoskit report {tmp_path / 'broken'} --format csv" in str(other.exception)
 

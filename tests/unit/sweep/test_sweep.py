@@ -15,7 +15,7 @@ from sweeps import PATH, Played, write_experiment
 from chaoskit.analysis.sweep_result import load_sweep
 from chaoskit.clock import RealClock
 from chaoskit.errors import SpecError
-from chaoskit.report.sweep_documents import DOCUMENTS
+from chaoskit.report.sweep_documents import SWEEP_DOCUMENTS
 
 _SECOND = 10**9
 CELLS = ["delay=5ms,seed=1", "delay=5ms,seed=2", "delay=10ms,seed=1", "delay=10ms,seed=2"]
@@ -49,7 +49,7 @@ def until(condition: Callable[[], bool]) -> None:
 def table(played: Played, form: str = "csv") -> bytes:
     """The table of a sweep that has ended."""
     file = io.BytesIO()
-    DOCUMENTS[form].write(played.measured(load_sweep(played.out)), file)
+    SWEEP_DOCUMENTS.formats[form].write(played.measured(load_sweep(played.out)), file)
     return file.getvalue()
 
 
@@ -209,11 +209,11 @@ def test_every_format_is_harmless(played: Played, tmp_path: Path, form: str) -> 
     )
     first, second = io.BytesIO(), io.BytesIO()
 
-    DOCUMENTS[form].write(made, first)
-    DOCUMENTS[form].write(made, second)
+    SWEEP_DOCUMENTS.formats[form].write(made, first)
+    SWEEP_DOCUMENTS.formats[form].write(made, second)
 
     assert first.getvalue() == second.getvalue()
-    if DOCUMENTS[form].is_text:
+    if SWEEP_DOCUMENTS.formats[form].is_text:
         assert not {"\x1b", "\u202e"} & set(first.getvalue().decode())
     if form in ("html", "svg"):
         assert b"<b>" not in first.getvalue()
