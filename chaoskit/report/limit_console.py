@@ -14,7 +14,7 @@ from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report.console import print_sections, two_columns
-from chaoskit.report.dose_names import dose_name
+from chaoskit.report.dose_names import dose_words
 from chaoskit.report.limit_tables import DOSES, FRONTIER, Row, dose_rows, frontier_rows, interval, label
 from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
@@ -23,6 +23,8 @@ from chaoskit.spec.objectives import parse
 from chaoskit.units import counted
 
 _NS = 10**9
+_SHORTEST = 1.0
+"""ms; a shorter round trip is not that of a network, and is not told."""
 _RIGHT = ("dose", "held", "broke")
 _NEAREST = 7
 """Runs nearest to the limit, whose round trip is told."""
@@ -55,23 +57,24 @@ def headline(found: LimitResult) -> str:
 
 def sentence(found: LimitResult, search: LimitSearch) -> str:
     """`holds up to 2.6% burst loss at 31 ms round trip (2.3% to 2.9%); breaks first on stalls per minute`."""
-    estimate, noun = search.estimate, dose_name(found.path)
+    estimate = search.estimate
     if estimate is None:
         return "no run has an outcome yet"
-    goes_down = found.goes_down
-    preposition = "down to" if goes_down else "up to"
+    preposition = "down to" if found.goes_down else "up to"
     conditions = _conditions(found, search)
     first = f"; breaks first on {_metric(search.breaks_first)}" if search.breaks_first is not None else ""
     match estimate.where:
         case "above":
-            said = f"holds {preposition} {found.hard} {noun} at least{conditions}"
+            said = f"holds {preposition} {dose_words(found.path, found.hard)} at least{conditions}"
         case "below":
-            said = f"is broken already at {found.easy} {noun}{conditions}, by {search.breaks_first}"
+            said = f"is broken already at {dose_words(found.path, found.easy)}{conditions}, by {search.breaks_first}"
             first = ""
+        case "open" if estimate.low is None and estimate.high is None:
+            said = f"the limit may still be anywhere{conditions}: {interval(found, estimate)}"
         case _:
             about = "about " if estimate.where == "open" else ""
-            dose = estimate.dose or (found.hard if estimate.high is None else found.easy)
-            said = f"holds {preposition} {about}{dose} {noun}{conditions} ({interval(found, estimate)})"
+            dose = dose_words(found.path, estimate.dose or (found.hard if estimate.high is None else found.easy))
+            said = f"holds {preposition} {about}{dose}{conditions} ({interval(found, estimate)})"
     if estimate.is_reversed:
         first += "; but it is not monotone: it held again at harder doses than some that broke it"
     return f"{said}{first}"
@@ -154,13 +157,13 @@ def _table(header: Sequence[str], rows: Iterable[Row]) -> Table:
 
 def _conditions(found: LimitResult, search: LimitSearch) -> str:
     """What is worth telling: the round trip in the runs nearest to the limit, and the values of a frontier."""
-    at = "".join(f", {value} {dose_name(path)}" for path, value in search.at.items())
+    at = "".join(f", {dose_words(path, value)}" for path, value in search.at.items())
     if search.estimate is None or found.path.endswith((".delay", ".jitter")):
         return f" at{at[1:]}" if at else ""
     middle = (search.estimate.low_place + search.estimate.high_place) / 2
     runs = sorted(search.runs, key=lambda run: abs(run.place - middle))
     trips = [run.round_trip_ms for run in runs if run.round_trip_ms is not None][:_NEAREST]
-    if trips:
+    if trips and median(trips) >= _SHORTEST:
         return f" at {format_value(median(trips), 'ms')} round trip{at}"
     return f" at{at[1:]}" if at else ""
 

@@ -135,7 +135,7 @@ class Sweep:
         if end.code in _KILLED and (end.why or self._around.interrupts.received is not None):
             self._set(name, state="interrupted", reason=end.why, seconds=end.seconds)
             return
-        reason = "" if end.code in RESULTS else end.complaint or f"its run ended with exit code {end.code}"
+        reason = "" if end.code in RESULTS else end.failure
         self._set(name, state="ended", code=end.code, reason=reason, seconds=end.seconds)
         self._around.progress.end(cell_line(self._cell(name), self._plan.has_objectives))
         self._largest = max(self._largest, resources.size_of(end.directory))
