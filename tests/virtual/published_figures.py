@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+import warm
 
 from chaoskit.spec.matrix import load_variants
 
@@ -55,14 +55,14 @@ Readings = dict[str, dict[str, Reading]]
 SURFACE = "published/stall-ratio-surface"
 _TIMEOUT = "the retransmission timeout, RTT + 200 ms, comes before the probe"
 _SPIKE = "ttft_p90 < 2s during spike for premium"
-_LOSSY = "stalls_per_minute < 30 during lossy"
+_SHARED = "stalls_per_minute < 15"
 _PROMPT = "ttft_p50 during even+lossy < 1.5x even"
 
 FIGURES: dict[tuple[str, str], tuple[Figure, ...]] = {
     ("published/loss-against-jitter", ""): (
         Figure("stalls_per_minute < 10 during lossy", "about 0", 0, 3, "yes", "a lost last token is a stall"),
         Figure("itl_p95 during lossy < 1.1x even", "unchanged", 0.99, 1.01, "yes"),
-        Figure("stalls_per_minute < 10 during jittery", "about 0", 0, 3, "yes"),
+        Figure("stalls_per_minute < 15 during jittery", "about 0", 0, 3, "yes"),
         Figure("itl_p95 during jittery > 1.2x even", "changes", 1.2, MANY, "yes", "the source gives no size"),
     ),
     ("published/burst-loss-by-pace", "token-interval=50ms"): (
@@ -77,22 +77,18 @@ FIGURES: dict[tuple[str, str], tuple[Figure, ...]] = {
         Figure("max_gap_p50 < 200ms during near", "20 + 40 + 20 = 80 ms", 79, 81, "yes"),
         Figure("max_gap_p50 < 200ms during far", "20 + 160 + 40 = 220 ms", 219, 222, "yes"),
     ),
-    ("published/one-lost-segment", "token-interval=100ms"): (
-        Figure("max_gap_p50 < 200ms during near", "100 + 40 + 100 = 240 ms", 239, 242, "yes"),
-        Figure("max_gap_p50 < 200ms during far", "100 + 160 + 100 = 360 ms", 359, 363, "yes"),
-    ),
     ("published/one-lost-segment", "token-interval=600ms"): (
         Figure("max_gap_p50 < 200ms during near", "600 + 2 · 40 + 200 = 880 ms", 839, 850, "no", _TIMEOUT),
-        Figure("max_gap_p50 < 200ms during far", "600 + 2 · 160 + 200 = 1120 ms", 959, 1000, "no", _TIMEOUT),
+        Figure("max_gap_p50 < 200ms during far", "600 + 2 · 160 + 200 = 1120 ms", 959, 1060, "no", _TIMEOUT),
     ),
     ("slow-start-after-idle", ""): (
         Figure("ttft_p50 during far+mended < 0.7x far", "less", 0, 0.7, "yes", "RFC 5681 gives the rule, and no size"),
     ),
     ("published/shared-connection", "connections=shared"): (
-        Figure(_LOSSY, "slower", 30, MANY, "in kind", "pages, not streams"),
+        Figure(_SHARED, "slower", 15, MANY, "in kind", "pages, not streams"),
     ),
     ("published/shared-connection", "connections=kept"): (
-        Figure(_LOSSY, "faster", 0, 30, "in kind", "pages, not streams"),
+        Figure(_SHARED, "faster", 0, 15, "in kind", "pages, not streams"),
     ),
     ("published/cubic-against-bbr", "congestion-control=cubic"): (
         Figure(_PROMPT, "3.27 Mbit/s", 1.5, MANY, "in kind", "a prompt of 1 MB, not a flow of half a minute"),
@@ -125,8 +121,7 @@ FIGURES: dict[tuple[str, str], tuple[Figure, ...]] = {
 def run(file: str, out: Path, *options: str) -> Readings:
     """Run an included experiment, of a matrix all variants, in virtual time. Returns what each found."""
     path = FOLDER / f"{file}.yaml"
-    words = [sys.executable, "-m", "chaoskit", "run", str(path), "--clock", "virtual", "--out", str(out), *options]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False)
+    done = warm.chaoskit("run", str(path), "--clock", "virtual", "--out", str(out), *options, limit=280)
     assert done.returncode in (0, 1, 5), done.stdout + done.stderr
     return {each.name: readings(out / each.name) for each in load_variants(path).each}
 
@@ -160,8 +155,10 @@ def named(file: str, variant: str) -> tuple[str, str]:
 
 
 def phase_of(objective: str) -> str:
-    """The phase, and the one that it is compared with: `lossy / even`."""
+    """The phase, and the one that it is compared with: `lossy / even`; nothing for the whole run."""
     words = objective.split()
+    if "during" not in words:
+        return ""
     other = words[-1:] if words[-2][-1] == "x" and words[-2][0].isdigit() else []
     return " / ".join([words[words.index("during") + 1], *other])
 
