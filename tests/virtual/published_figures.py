@@ -5,9 +5,10 @@ A figure is an objective of an experiment: its value and its interval, in virtua
 
 from __future__ import annotations
 
+import csv
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Literal
 
 import warm
 
+from chaoskit.analysis.formatting import format_interval, format_value
 from chaoskit.spec.matrix import load_variants
 
 FOLDER = Path(__file__).parents[2] / "experiments"
@@ -53,6 +55,8 @@ Readings = dict[str, dict[str, Reading]]
 """By variant and objective."""
 
 SURFACE = "published/stall-ratio-surface"
+DELAY = "faults.path.netem.delay"
+LOSSES = {"path+loss-1": "loss 1 %", "path+loss-3": "3 %", "path+loss-10": "10 %"}
 _TIMEOUT = "the retransmission timeout, RTT + 200 ms, comes before the probe"
 _SPIKE = "ttft_p90 < 2s during spike for premium"
 _SHARED = "stalls_per_minute < 15"
@@ -163,14 +167,20 @@ def phase_of(objective: str) -> str:
     return " / ".join([words[words.index("during") + 1], *other])
 
 
-def surface(found: Readings) -> str:
-    """Markdown: the share of time that a reader waits, by round trip and loss."""
-    rows = ["| round trip | loss 1 % | 3 % | 10 % |", "|--:|--:|--:|--:|"]
-    for variant, row in found.items():
-        delay = int(variant.removeprefix("delay=").removesuffix("ms"))
-        cells = (each.reason.replace(" over ", "<br>over ") for each in row.values())
-        rows.append(f"| {2 * delay} ms | {' | '.join(cells)} |")
-    return "\n".join(rows)
+def surface(points: Path) -> str:
+    """Markdown: the share of time that a reader waits, by round trip and loss, of the CSV table of a sweep."""
+    with points.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "stall_ratio" and row["phase"] in LOSSES]
+    lines = [f"| round trip | {' | '.join(LOSSES.values())} |", "|--:" * (1 + len(LOSSES)) + "|"]
+    for delay in dict.fromkeys(row[DELAY] for row in rows):
+        cells = [_cell(row) for phase in LOSSES for row in rows if (row[DELAY], row["phase"]) == (delay, phase)]
+        lines.append(f"| {2 * int(delay.removesuffix('ms'))} ms | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Mapping[str, str]) -> str:
+    value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+    return f"{format_value(value, 'share')} ({format_interval(low, high, 'share')})"
 
 
 def all_runs(place: Path) -> Callable[[str], Readings]:
