@@ -1,4 +1,6 @@
-"""Computes intervals of percentiles of gaps: streams are independent, or groups of them; gaps of one are not.
+"""Computes intervals of percentiles of gaps: streams are independent, gaps of one stream are not.
+
+Where streams shared a connection, groups of them stand for streams.
 
 Woodruff, JASA 47 (1952): a bound is above the percentile where the share of the gaps beyond it is surely small enough.
 That share is a ratio of sums over streams (`ratio_of_sums`). Where no gap is beyond, the gaps are taken to be

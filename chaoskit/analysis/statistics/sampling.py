@@ -1,4 +1,4 @@
-"""Estimates metrics of streams of which some shared a connection, so that groups of them are what is independent.
+"""Estimates metrics of streams, of which those that shared a connection are not independent.
 
 A value is that of the streams, its interval that of their groups. Where no stream shared a connection, each one is a
 group, and the interval is that of `estimators`. Else all intervals are of sums over groups (`ratio_of_sums`), which are

@@ -1,4 +1,4 @@
-"""Finds streams that were on one connection at the same time, which are not independent of one another.
+"""Finds streams that shared a connection, which are not independent of one another.
 
 A packet that is lost holds back all streams of an HTTP/2 connection until it has been sent again (RFC 9114, 1.1). So
 intervals are of groups: the streams of a connection from one moment at which it has none to the next. A stream that is
