@@ -13,10 +13,9 @@ from chaoskit.units import Size
 from chaoskit.workers import resources
 from chaoskit.workers.cell import Workers
 from chaoskit.workers.local import LocalWorkers
-from chaoskit.workers.runs_folder import RunsFolder
 
-InFolder = Callable[[RunsFolder], Workers]
-"""Workers whose run directories are in that folder."""
+InFolder = Callable[[Path, int], Workers]
+"""Workers whose run directories are in that folder, with its lock, a descriptor that each run holds open."""
 
 
 def choose(
@@ -51,7 +50,7 @@ def _require_dask(is_alone: bool, jobs: int | None) -> None:
 
 def _local(jobs: int, clock: Clock) -> InFolder:
     """So many of this machine."""
-    return lambda folder: LocalWorkers(folder.path, jobs, folder.lock, clock)
+    return lambda folder, lock: LocalWorkers(folder, jobs, lock, clock)
 
 
 def _of_dask(address: str, clock: Clock, kernel: Path | None) -> InFolder:
@@ -59,4 +58,4 @@ def _of_dask(address: str, clock: Clock, kernel: Path | None) -> InFolder:
     from chaoskit.workers.dask_cluster import DaskWorkers, connect  # here, not at the top: it loads an extra
 
     cluster = connect(address, kernel)
-    return lambda folder: DaskWorkers(cluster, folder.path, clock)
+    return lambda folder, _lock: DaskWorkers(cluster, folder, clock)
