@@ -42,7 +42,7 @@ _TICK = 200_000_000  # ns
 
 
 @dataclass(frozen=True)
-class _Planned:
+class PlannedVariant:
     """A variant, what is started for it, and its plan."""
 
     variant: Variant
@@ -72,13 +72,13 @@ def run_series(variants: Variants, options: SeriesOptions) -> int:
     memory = None if is_alone else largest_guest(plans, of_run.substrate)
     in_folder = choose(None, options.jobs, is_alone, memory, of_run.substrate.kernel, RealClock())
     cells = _cells(variants, options, is_alone)
-    planned = [_Planned(*each) for each in zip(variants.each, cells, plans, strict=True)]
+    planned = [PlannedVariant(*each) for each in zip(variants.each, cells, plans, strict=True)]
     top, screen = of_run.create({EXPERIMENT: variants.text}), Screen()
     lock = descriptor(top)
     assert lock is not None, "a new run directory is pinned"
     progress_screen().print(matrix.opening(plans[0].name, [why for _, why in substrates]))
     with names_records(top), InterruptHandler() as interrupts:
-        series = _Series(planned, of_run, top, in_folder(top, lock), interrupts)
+        series = Series(planned, of_run, top, in_folder(top, lock), interrupts)
         rows, codes = series.run()
         conclude(top, *_outcome(rows, interrupts))
     comparison = combine(variants, top, rows)
@@ -110,12 +110,12 @@ def _outcome(rows: Sequence[VariantResult], interrupts: InterruptHandler) -> tup
     return "finished", ""
 
 
-class _Series:
+class Series:
     """One run of a matrix, in the directory `top`."""
 
     def __init__(
         self,
-        planned: Sequence[_Planned],
+        planned: Sequence[PlannedVariant],
         options: RunOptions,
         top: Path,
         workers: Workers,
