@@ -13,6 +13,7 @@ from chaoskit.units import Size
 from chaoskit.workers import resources
 from chaoskit.workers.cell import Workers
 from chaoskit.workers.local import LocalWorkers
+from chaoskit.workers.split import SplitWorkers
 
 InFolder = Callable[[Path, int], Workers]
 """Workers whose run directories are in that folder, with its lock, a descriptor that each run holds open."""
@@ -21,11 +22,11 @@ InFolder = Callable[[Path, int], Workers]
 def choose(
     dask: str | None, jobs: int | None, is_alone: bool, memory: Size | None, kernel: Path | None, clock: Clock
 ) -> InFolder:
-    """The workers for cells that may run side by side, or one at a time (`is_alone`).
+    """The workers for cells of which some may run side by side, or none (`is_alone`).
 
-    `dask` is the address of a scheduler; without it `jobs` cells run on this machine, or as many as it has processors
-    and memory. `memory` is that of a guest, None where there is none; `kernel` the path of a guest kernel. Raises
-    SpecError where the options do not fit, RefusedError where the workers or the memory do not suffice.
+    `dask` is the address of a scheduler, for those that may; without it `jobs` cells run on this machine, or as many as
+    it has processors and memory. `memory` is that of a guest, None where there is none; `kernel` the path of a guest
+    kernel. Raises SpecError where the options do not fit, RefusedError where the workers or the memory do not suffice.
     """
     if dask is not None:
         _require_dask(is_alone, jobs)
@@ -58,4 +59,5 @@ def _of_dask(address: str, clock: Clock, kernel: Path | None) -> InFolder:
     from chaoskit.workers.dask_cluster import DaskWorkers, connect  # here, not at the top: it loads an extra
 
     cluster = connect(address, kernel)
-    return lambda folder, _lock: DaskWorkers(cluster, folder, clock)
+    here = _local(1, clock)
+    return lambda folder, lock: SplitWorkers(here(folder, lock), DaskWorkers(cluster, folder, clock))
