@@ -21,7 +21,7 @@ from chaoskit.spec.overrides import words_of
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.substrate.virtual_time import find, has_virtual_time
-from chaoskit.units import Duration, Size
+from chaoskit.units import Duration, Size, counted
 from chaoskit.workers.cell import Cell
 from chaoskit.workers.resources import largest_guest
 
@@ -76,7 +76,10 @@ def plan_sweep(
     if str(file) == "-":
         raise SpecError("a sweep reads its file in each run: write it to a file instead of -")
     text = read_text(file, EXPERIMENT)
-    found = vary(text, str(file), overrides, variations, MOST // repeats)
+    found = vary(text, str(file), overrides, variations, MOST)
+    if (count := len(found.each) * repeats) > MOST:
+        points = counted(len(found.each), "combination")
+        raise SpecError(f"--repeats {repeats} of {points} are {count} runs, and at most {MOST} are allowed: give fewer")
     paths = tuple(found.each[0].settings)
     if repeats > 1 and _SEED in paths:
         raise SpecError("--repeats gives each run a seed, and seed is varied: leave one of them out")

@@ -6,15 +6,18 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.substrate.virtual_time import find
 from chaoskit.units import Size
 from chaoskit.workers import resources
 from chaoskit.workers.cell import Workers
 from chaoskit.workers.local import LocalWorkers
 from chaoskit.workers.split import SplitWorkers
 
+_SCHEMES = ("tcp", "tls", "ucx", "ws", "wss")  # distributed.comm
 InFolder = Callable[[Path, int], Workers]
 """Workers whose run directories are in that folder, with its lock, a descriptor that each run holds open."""
 
@@ -29,7 +32,7 @@ def choose(
     kernel. Raises SpecError where the options do not fit, RefusedError where the workers or the memory do not suffice.
     """
     if dask is not None:
-        _require_dask(is_alone, jobs)
+        _require_dask(dask, is_alone, jobs, kernel)
         return _of_dask(dask, clock, kernel)
     if is_alone:
         return _local(1, clock)
@@ -37,8 +40,12 @@ def choose(
     return _local(resources.jobs(jobs, processors, memory, resources.memory()), clock)
 
 
-def _require_dask(is_alone: bool, jobs: int | None) -> None:
-    """Raises SpecError where cells cannot run on other machines, RefusedError where Dask is not installed."""
+def _require_dask(address: str, is_alone: bool, jobs: int | None, kernel: Path | None) -> None:
+    """Raises SpecError where cells cannot run on other machines, RefusedError without a guest kernel, or Dask."""
+    if not _is_address(address):
+        raise SpecError(f"--dask: found {address!r}, expected the address of a scheduler: tcp://HOST:8786")
+    if is_alone and isinstance(missing := find(kernel), str):
+        raise RefusedError(missing)
     if is_alone:
         raise SpecError("--dask needs virtual time: other machines do not have this one's interfaces and quiet")
     if jobs is not None:
@@ -47,6 +54,14 @@ def _require_dask(is_alone: bool, jobs: int | None) -> None:
         )
     if find_spec("distributed") is None:
         raise RefusedError("--dask needs distributed: pip install 'chaoskit[dask]'")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        found = urlsplit(text)
+        return found.scheme in _SCHEMES and bool(found.hostname) and found.port is not None
+    except ValueError:  # a port that is none
+        return False
 
 
 def _local(jobs: int, clock: Clock) -> InFolder:
