@@ -91,8 +91,9 @@ def mismatch(here: Machine, expected: Machine) -> str:
         own = expected.chaoskit
         return f"it has chaoskit {here.chaoskit}, and {own} is expected: pip install chaoskit=={own}"
     if here.kernel != expected.kernel:
+        found = here.kernel[:120] if " " in here.kernel else here.kernel[:12]
         return (
-            f"its guest kernel is another one ({here.kernel[:120]}, and {expected.kernel[:12]} is expected): "
+            f"its guest kernel is another one ({found}, and {expected.kernel[:12]} is expected): "
             "chaoskit kernel build"
         )
     return ""
