@@ -93,8 +93,7 @@ def mismatch(here: Machine, expected: Machine) -> str:
     if here.kernel != expected.kernel:
         found = here.kernel[:120] if " " in here.kernel else here.kernel[:12]
         return (
-            f"its guest kernel is another one ({found}, and {expected.kernel[:12]} is expected): "
-            "chaoskit kernel build"
+            f"its guest kernel is another one ({found}, and {expected.kernel[:12]} is expected): chaoskit kernel build"
         )
     return ""
 
