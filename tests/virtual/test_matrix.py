@@ -66,7 +66,7 @@ class Matrix:
 
     def _until(self, condition: Callable[[], bool]) -> None:
         clock = RealClock()
-        deadline = clock.now() + 60 * _SECOND
+        deadline = clock.now() + 240 * _SECOND
         while not condition():
             assert clock.now() < deadline, self.said
             clock.sleep_until(clock.now() + _SECOND // 100)
@@ -106,7 +106,7 @@ def matrix(tmp_path: Path, kernel: GuestKernel) -> Iterator[Matrix]:
 def ended(tmp_path_factory: pytest.TempPathFactory, kernel: GuestKernel) -> Matrix:
     """One that has run to its end."""
     matrix = Matrix(tmp_path_factory.mktemp("ended"), kernel, "--report", "junit,markdown")
-    matrix.process.wait(timeout=100)
+    matrix.process.wait(timeout=240)
     return matrix
 
 
@@ -151,7 +151,7 @@ def test_an_interrupt_ends_the_rest(tmp_path: Path, kernel: GuestKernel) -> None
 
     matrix.process.send_signal(signal.SIGINT)
 
-    code = matrix.process.wait(timeout=60)
+    code = matrix.process.wait(timeout=240)
     assert code == 130, matrix.said
     assert {path.name for path in matrix.out.iterdir()} == {"experiment.yaml", "outcome.json", NEAR}
     assert "Traceback" not in matrix.said
@@ -167,7 +167,7 @@ def test_an_interrupt_while_the_last_one_starts_is_one(matrix: Matrix) -> None:
 
     matrix.process.send_signal(signal.SIGTERM)
 
-    assert matrix.process.wait(timeout=60) == 143, matrix.said
+    assert matrix.process.wait(timeout=240) == 143, matrix.said
     assert matrix.again("report", matrix.out)[0] == 143
     assert load_matrix(matrix.out).variants[1].status == "interrupted"
 
@@ -178,7 +178,7 @@ def test_a_refused_variant_keeps_no_other_from_running(matrix: Matrix) -> None:
 
     os.kill(matrix.guest(NEAR), signal.SIGKILL)
 
-    assert matrix.process.wait(timeout=60) == 3, matrix.said
+    assert matrix.process.wait(timeout=240) == 3, matrix.said
     near, far = load_matrix(matrix.out).variants
     assert near.status == "refused"
     assert near.result is not None
@@ -191,7 +191,7 @@ def test_every_variant_repeats_to_the_byte(tmp_path: Path, kernel: GuestKernel) 
     """`--verify-repeatable` runs each of them twice; with `--until-decided` until its own objectives are decided."""
     matrix = Matrix(tmp_path, kernel, "--verify-repeatable", "--until-decided", "--max-time", "40s")
 
-    assert matrix.process.wait(timeout=120) == 1
+    assert matrix.process.wait(timeout=240) == 1
     assert matrix.said.count("repeated: every byte the same") == 2
     for variant in load_matrix(matrix.out).variants:
         assert variant.result is not None
