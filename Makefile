@@ -3,7 +3,10 @@
 PYTHON_IN := .venv/bin/python
 GUEST := $(PYTHON_IN) tests/in_guest.py --limit 40min
 # A failing test is rerun once and listed at the end: processors, clocks and ports are shared with other processes.
-PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 -rR
+# Only these plugins: some that come with clients take seconds of each start, and pytest would rewrite the asserts of all
+# of chaoskit, because it has a plugin.
+PLUGINS := --disable-plugin-autoload -p pytest_timeout -p pytest_rerunfailures -p _hypothesis_pytestplugin
+PYTEST := -m pytest $(PLUGINS) -p no:cacheprovider --color=no --reruns 1 -rR
 # Tests that do not depend on the kernel, start very many processes, or need the nftables that the distribution's guest
 # kernel leaves out: run once, on chaoskit's own kernel, in three tiers that take about as long as each other.
 INTERFACES := interface_stage soak
