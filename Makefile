@@ -3,10 +3,9 @@
 PYTHON_IN := .venv/bin/python
 GUEST := $(PYTHON_IN) tests/in_guest.py --limit 40min
 # A failing test is rerun once and listed at the end: processors, clocks and ports are shared with other processes.
-# Only these plugins: some that come with clients take seconds of each start, and pytest would rewrite the asserts of all
-# of chaoskit, because it has a plugin.
-PLUGINS := --disable-plugin-autoload -p pytest_timeout -p pytest_rerunfailures -p _hypothesis_pytestplugin
-PYTEST := -m pytest $(PLUGINS) -p no:cacheprovider --color=no --reruns 1 -rR
+PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 -rR
+# What these import is slow in a guest, and makes each fork of a test slower.
+GUEST_PYTEST := $(PYTEST) -p no:hypothesispytest
 # Tests that do not depend on the kernel, start very many processes, or need the nftables that the distribution's guest
 # kernel leaves out: run once, on chaoskit's own kernel, in three tiers that take about as long as each other.
 INTERFACES := interface_stage soak
@@ -68,7 +67,7 @@ test-probe: compiled  ## the rest of the unit tests: of the probe and the refere
 	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) $(ALONE)
 
 test-kernel: compiled  ## tests against a real kernel: the distribution's guest kernel
-	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(PYTEST) $(EITHER)
+	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(GUEST_PYTEST) $(EITHER)
 
 test-guest: compiled  ## tests of guests, and whole experiments in them
 	@$(PYTHON_IN) $(PYTEST) tests/guest
@@ -80,16 +79,16 @@ test-service: compiled .venv/.haystack kernel  ## the rest of them: labs with se
 	@$(PYTHON_IN) $(PYTEST) $(SERVICE)
 
 test-kernel-own: compiled kernel  ## the same on chaoskit's own kernel
-	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(EITHER)
+	@$(GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(EITHER)
 
 test-labs: compiled kernel  ## tests on that kernel alone: commands and users' programs in labs, containers, connections
-	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(call kernel_tests,$(LABS))
+	@$(GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(call kernel_tests,$(LABS))
 
 test-leases: compiled kernel  ## changes of real interfaces, and attacks on them
-	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(call kernel_tests,$(LEASES))
+	@$(GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(call kernel_tests,$(LEASES))
 
 test-interfaces: compiled kernel  ## experiments on real interfaces, and their end in every way
-	@$(GUEST) $(PYTHON_IN) $(PYTEST) $(call kernel_tests,$(INTERFACES))
+	@$(GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(call kernel_tests,$(INTERFACES))
 
 kernel-wheel: .venv/.tests kernel  ## the guest kernel as a package for pip, in dist/: for machines without a compiler
 	@$(PYTHON_IN) .ci/kernel-wheel/build

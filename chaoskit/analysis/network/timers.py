@@ -8,6 +8,10 @@
 Envoy cuts a stream, and closes its connection a second later (`delayed_close_timeout`): a second of silence, and no
 more, before ends that are alike is that, and no idle timer.
 
+nginx does not set its timer anew for data that arrives less than 300 ms after it was set (`NGX_TIMER_LAZY_DELAY`): it
+cuts off after up to 300 ms less than its timeout. Times of silence may therefore be that far apart, where no more of
+them are alike.
+
 That times are alike by chance has at most the probability n C(n - 1, k - 1) w^(k - 1), for k of n times within the
 share w of the shortest, if no time is likelier than another of its size (a union bound). A finding needs less than
 1 in 1000 (`loss_odds`).
@@ -32,6 +36,7 @@ _CLOSED = ("truncated", "reset", "protocol_error")
 _GATEWAY_STATUSES = (408, 502, 503, 504, 524)
 _SHORTEST = 1_000_000_000  # ns: what is cut off sooner is no timer for idle connections
 _WIDTH = 0.03  # of a time: timers of a load balancer are checked once a second
+_LAZY = 300_000_000  # ns: nginx's NGX_TIMER_LAZY_DELAY
 _FEWEST = 3  # streams
 _LINGER = 1_000_000_000  # ns: Envoy's delayed_close_timeout
 _LONGEST_LINGER = 1_200_000_000  # ns: the same, and an interval of tokens before
@@ -69,7 +74,7 @@ def timers(streams: Iterable[Stream], host: str = "") -> Iterator[Intermediary]:
     if cut := _alike(lingering, lambda each: each.duration):
         yield _finding(cut, closed, [each.duration - _LINGER for each in cut], "response-timer", host)
         return
-    idle = _alike(closed, lambda each: each.silence)
+    idle = _alike(closed, lambda each: each.silence) or _alike(closed, lambda each: each.silence, _LAZY)
     if idle:
         yield _finding(idle, closed, [each.silence for each in idle], "idle-timer", host)
     flowing = [each for each in closed if each.silence < each.duration / 4]
@@ -97,13 +102,13 @@ def _times(stream: Stream) -> tuple[int, int]:
     return request.ended - max(stream.last_sign_of_life, sent), duration
 
 
-def _alike(closed: Sequence[_Closed], time: Callable[[_Closed], int]) -> list[_Closed]:
-    """The most of them whose times are alike, if they are too many for chance."""
+def _alike(closed: Sequence[_Closed], time: Callable[[_Closed], int], apart: int = 0) -> list[_Closed]:
+    """The most of them whose times are alike, or at most `apart` ns apart, if they are too many for chance."""
     ordered = sorted((each for each in closed if time(each) >= _SHORTEST), key=time)
     best: list[_Closed] = []
     first = 0
     for after, each in enumerate(ordered, 1):
-        while time(each) > time(ordered[first]) * (1 + _WIDTH):
+        while time(each) - time(ordered[first]) > max(time(ordered[first]) * _WIDTH, apart):
             first += 1
         if after - first > len(best):
             best = ordered[first:after]

@@ -69,12 +69,21 @@ def test_an_idle_timer_of_a_second_is_one(tmp_path: Path) -> None:
     assert timer.seconds == pytest.approx(1.0025, rel=0.01)
 
 
+def test_a_timer_that_nginx_did_not_set_anew_for_the_last_tokens_is_one(tmp_path: Path) -> None:
+    """It is up to 300 ms early, by how the tokens before the silence were spaced."""
+    (timer,) = found(cut([4700, 4990, 4760, 4905, 4820, 4960, 4735, 4870]), tmp_path)
+
+    assert (timer.kind, timer.streams, timer.of_streams, timer.confidence) == ("idle-timer", 8, 8, "certain")
+    assert timer.spread_ms == pytest.approx(290)
+
+
 @pytest.mark.parametrize(
     ("made", "why"),
     [
         (cut([2000, 2001]), "two are no pattern"),
         (cut([200, 201, 202, 200, 201, 203]), "what is shorter than a second is no timer for idle connections"),
         (cut([2000] * 6, "idle_timeout"), "that is our own timer"),
+        (cut([1000, 1290, 1100, 1200]), "a few that are 300 ms apart are so by chance"),
         (cut([2000, 2001, 2002, 4000, 7000, 9000, 12000]), "fewer than half of those that were cut off"),
     ],
 )
