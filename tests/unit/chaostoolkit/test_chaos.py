@@ -76,8 +76,9 @@ def test_its_activities_are_discovered() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_is_valid_and_the_page_shows_the_file(example: Path) -> None:
+def test_an_example_is_valid_and_the_page_shows_the_file(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `chaos validate` calls finds nothing wrong with the pages' experiments, which stand there whole."""
+    monkeypatch.setenv("ENDPOINT_KEY", KEY)
     ensure_experiment_is_valid(load_experiment(str(example)))
 
     whole = example.read_text().partition("title: ")
