@@ -89,7 +89,8 @@ def gate(found: LimitResult, search: LimitSearch) -> str:
             return f"--at-least {found.at_least}: met"
         case "broken":
             return f"--at-least {found.at_least}: broken"
-    return f"--at-least {found.at_least}: undecided, for the interval encloses it; give a finer --precision"
+    remedy = "give a larger budget" if search.ended else "give a finer --precision"
+    return f"--at-least {found.at_least}: undecided, for the interval encloses it; {remedy}"
 
 
 def said_of(found: LimitResult, search: LimitSearch) -> str:
