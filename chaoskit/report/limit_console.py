@@ -88,7 +88,7 @@ def gate(found: LimitResult, search: LimitSearch) -> str:
             return f"--at-least {found.at_least}: met"
         case "broken":
             return f"--at-least {found.at_least}: broken"
-    remedy = "give a larger budget" if search.ended else "give a finer --precision"
+    remedy = "give a larger budget" if search.ended else "give a finer precision"
     return f"--at-least {found.at_least}: undecided, for the interval encloses it; {remedy}"
 
 
