@@ -1,4 +1,4 @@
-"""Says a dose of a dotted path in the words of a sentence: `2% burst loss`, `80ms delay`, `an MTU of 1400`."""
+"""Says a dose of a dotted path in words: `2% burst loss`, `80ms delay`, `an MTU of 1400`."""
 
 from __future__ import annotations
 

@@ -57,11 +57,10 @@ def headline(found: LimitResult) -> str:
 
 def sentence(found: LimitResult, search: LimitSearch) -> str:
     """`holds up to 2.6% burst loss at 31 ms round trip (2.3% to 2.9%); breaks first on stalls per minute`."""
-    estimate = search.estimate
+    estimate, conditions = search.estimate, _conditions(found, search)
     if estimate is None:
-        return "no run has an outcome yet"
+        return f"no run has an outcome yet{conditions}"
     preposition = "down to" if found.goes_down else "up to"
-    conditions = _conditions(found, search)
     first = f"; breaks first on {_metric(search.breaks_first)}" if search.breaks_first is not None else ""
     match estimate.where:
         case "above":
@@ -89,7 +88,8 @@ def gate(found: LimitResult, search: LimitSearch) -> str:
             return f"--at-least {found.at_least}: met"
         case "broken":
             return f"--at-least {found.at_least}: broken"
-    return f"--at-least {found.at_least}: undecided, for the interval encloses it; give a finer --precision"
+    remedy = "give a larger budget" if search.ended else "give a finer precision"
+    return f"--at-least {found.at_least}: undecided, for the interval encloses it; {remedy}"
 
 
 def said_of(found: LimitResult, search: LimitSearch) -> str:
@@ -158,7 +158,7 @@ def _table(header: Sequence[str], rows: Iterable[Row]) -> Table:
 def _conditions(found: LimitResult, search: LimitSearch) -> str:
     """What is worth telling: the round trip in the runs nearest to the limit, and the values of a frontier."""
     at = "".join(f", {dose_words(path, value)}" for path, value in search.at.items())
-    if search.estimate is None or found.path.endswith((".delay", ".jitter")):
+    if search.estimate is None or any(path.endswith((".delay", ".jitter")) for path in (found.path, *search.at)):
         return f" at{at[1:]}" if at else ""
     middle = (search.estimate.low_place + search.estimate.high_place) / 2
     runs = sorted(search.runs, key=lambda run: abs(run.place - middle))
