@@ -12,9 +12,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO, Generic, Protocol, TypeVar
 
+from chaoskit.analysis import result_file
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.folder import display_path
-from chaoskit.report import formats, result_json
+from chaoskit.report import formats
 from chaoskit.report.formats.destinations import STANDARD_OUTPUT, put_out, replace_file, write_each
 from chaoskit.report.screen import Screen
 from chaoskit.terminal import complain, note
@@ -92,7 +93,7 @@ class Documents(Generic[Found]):
     def _why_not(self, name: str, folder: Path | None) -> str:
         if folder is None:
             return f", and not {self.kind}, for which there are "
-        run = next((each.parent for each in sorted(folder.glob(f"*/{result_json.NAME}"))), None)
+        run = next((each.parent for each in sorted(folder.glob(f"*/{result_file.NAME}"))), None)
         instead = f": chaoskit report {run} --format {name}" if run else ""
         return f", and {folder} is the folder of {self.kind}{instead}; of {self.kind} there are "
 
