@@ -142,14 +142,13 @@ class Experiment:
         return found
 
     def conductor(self) -> int:
-        """The process that holds everything together."""
+        """The process that holds everything together: the command's child that has a session of its own."""
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                words = (process / "cmdline").read_bytes().split(b"\0")
-                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                _, parent, _, session, *_ = (process / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if b"conduct" in words and int(parent) == self.process.pid:
+            if int(parent) == self.process.pid and session == process.name:
                 return int(process.name)
         raise AssertionError("there is no conductor")
 
