@@ -108,12 +108,13 @@ class _Popen(subprocess.Popen[Any]):
         self, argv: Sequence[str], *, pass_fds: Collection[int] = (), env: Mapping[str, str] | None = None, **more: Any
     ) -> None:
         if safe_start.__file__ in argv:
-            more["preexec_fn"] = partial(_become_child, argv, frozenset(pass_fds), env)
+            more["preexec_fn"] = partial(_become_child, argv, frozenset(_open_fds()), env)
         super().__init__(argv, pass_fds=pass_fds, env=env, **more)
 
 
 def _become_child(argv: Sequence[str], kept: Collection[int], environment: Mapping[str, str] | None) -> NoReturn:
-    """What setpriv, execve and safe_start do with the process of these words."""
+    """What setpriv, execve and safe_start do with the process of these words. Its parent waits until all is closed that
+    is not `kept`; what objects of the parent's own is, and they may close it."""
     if "--pdeathsig" in argv:
         sign = signal.Signals[f"SIG{argv[argv.index('--pdeathsig') + 1]}"]
         ctypes.CDLL(None).prctl(1, sign)  # PR_SET_PDEATHSIG
@@ -123,11 +124,14 @@ def _become_child(argv: Sequence[str], kept: Collection[int], environment: Mappi
     for sign in signal.valid_signals():
         if signal.getsignal(sign) not in (signal.SIG_DFL, signal.SIG_IGN, None):
             signal.signal(sign, signal.default_int_handler if sign is signal.SIGINT else signal.SIG_DFL)
-    for fd in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208
-        if fd > 2 and fd not in kept:
-            with suppress(OSError):
-                os.close(fd)
+    for fd in set(_open_fds()) - set(kept) - {0, 1, 2}:
+        with suppress(OSError):  # of the listing itself
+            os.close(fd)
     _become(argv[argv.index(safe_start.__file__) + 3 :])
+
+
+def _open_fds() -> list[int]:
+    return [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208
 
 
 def _become(words: Sequence[str]) -> NoReturn:
