@@ -447,7 +447,7 @@ def test_an_interface_that_vanishes_is_told(setting: Setting, begin: Run) -> Non
 @only_v4_cable
 def test_two_runs_at_once_are_one_too_many(begin: Run) -> None:
     """The second is refused before it touches anything, and told who holds the interface."""
-    holder = begin("30s")
+    holder = begin("120s")
     until(lambda: holder.reached("baseline"))
 
     late = begin("30s", folder="two")
