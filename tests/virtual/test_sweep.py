@@ -1,18 +1,20 @@
-"""Sweeps and searches have the same result on this machine and on workers of Dask, one of which is killed."""
+"""Sweeps, searches and suites have the same result on this machine and on workers of Dask, one of which is killed."""
 
 from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from suites import write_experiment
+from suites import write_experiment, write_suite
 
 from chaoskit.analysis.limits.limit_result import load_limit
+from chaoskit.analysis.suite_result import load_suite_result
 from chaoskit.analysis.sweep_result import load_sweep
 from chaoskit.clock import RealClock
 from chaoskit.substrate.uml import GuestKernel
@@ -100,3 +102,24 @@ def test_a_search_is_the_same_on_other_workers(kernel: GuestKernel, tmp_path: Pa
     assert found[0].estimate == found[1].estimate
     assert [(run.dose, run.held) for run in found[0].runs] == [(run.dose, run.held) for run in found[1].runs]
     assert {run.held for run in found[0].runs} == {True, False}
+
+
+def test_a_suite_is_the_same_on_other_workers(kernel: GuestKernel, tmp_path: Path) -> None:
+    """Each of two workers makes a run; the records, the reports and the history are here, in the suite's order."""
+    write_experiment(tmp_path, "near", length="1s")
+    write_experiment(tmp_path, "far", delay="100ms", length="1s")
+    file, out, kept = write_suite(tmp_path, "near.yaml", "{file: far.yaml, expect: broken}"), tmp_path / "out", "h.db"
+    fixed = (sys.executable, "-m", "chaoskit", "gameday", "--clock", "virtual", "--kernel", kernel.path, file)
+    asked = [*map(str, fixed), "--out", str(out), "--report", "markdown", "--history", str(tmp_path / kept)]
+
+    with workers(tmp_path, "one", "two") as (address, _):
+        code = subprocess.run([*asked, "--dask", address], check=False).returncode
+        left = [*(tmp_path / "one").glob("chaoskit-cell-*"), *(tmp_path / "two").glob("chaoskit-cell-*")]
+
+    assert code == 0
+    assert left == []
+    assert [(run.name, run.outcome) for run in load_suite_result(out).runs] == [("near", "met"), ("far", "broken")]
+    assert all((out / name / "report.md").is_file() for name in ("near", "far"))
+    with closing(sqlite3.connect(tmp_path / kept)) as history:
+        rows = history.execute("SELECT name, verdict, run_directory FROM runs ORDER BY rowid").fetchall()
+    assert rows == [("near", "met", str(out / "near")), ("far", "broken", str(out / "far"))]
