@@ -8,8 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+import warm
 from suites import write_experiment
 
 from chaoskit.analysis.limits.limit_result import load_limit
@@ -20,13 +23,13 @@ from chaoskit.substrate.uml import GuestKernel
 _SECOND = 10**9
 _DASK = (sys.executable, "-m", "dask")
 DELAY = "faults.away.netem.delay"
-VARIED = ("--vary", f"{DELAY}=5ms,100ms")
+VARIED = ("--vary", f"{DELAY}=5ms,100ms", "--report", "csv")
+PATIENCE = 200  # s
 
 
-def sweep(kernel: GuestKernel, file: Path, out: Path, *words: str) -> list[str]:
-    """The command line of a small sweep in virtual time."""
-    fixed = (sys.executable, "-m", "chaoskit", "sweep", "--clock", "virtual", "--kernel", kernel.path, file, "-o", out)
-    return [*map(str, fixed), *VARIED, "--report", "csv", *words]
+def options(kernel: GuestKernel, file: Path, out: Path) -> list[str]:
+    """The words of a command that runs this file in virtual time."""
+    return ["--clock", "virtual", "--kernel", str(kernel.path), str(file), "-o", str(out)]
 
 
 @contextmanager
@@ -69,34 +72,51 @@ def workers(folder: Path, *names: str) -> Iterator[tuple[str, list[subprocess.Po
         yield json.loads(place.read_text())["address"], each
 
 
-def test_a_worker_that_dies_loses_its_cell_only(kernel: GuestKernel, tmp_path: Path) -> None:
-    """It runs again on the other one, and the table is that of this machine alone, byte for byte."""
+@dataclass(frozen=True)
+class Cluster:
+    """The address of a scheduler, and the first of its workers, whose folder is `one`, beside that of `two`."""
+
+    address: str
+    folder: Path
+    one: subprocess.Popen[bytes]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two workers. A test may kill the first one."""
+    folder = tmp_path_factory.mktemp("dask")
+    with workers(folder, "one", "two") as (address, (one, _)):
+        yield Cluster(address, folder, one)
+
+
+def test_a_search_is_the_same_on_other_workers(kernel: GuestKernel, cluster: Cluster, tmp_path: Path) -> None:
+    """The doses, the outcomes and the limit of a search on workers of Dask are those of this machine."""
     file = write_experiment(tmp_path, "small")
+    asked = ["--vary", DELAY, "--from", "5ms", "--to", "100ms", "--max-runs", "2", "--quiet"]
 
-    with workers(tmp_path, "one", "two") as (address, (one, _)):
-        process = subprocess.Popen(sweep(kernel, file, tmp_path / "far", "--dask", address))
-        until_there_is(tmp_path / "one", "chaoskit-cell-*/run/tokens.jsonl")
-        one.kill()
-        code = process.wait()
-    near = subprocess.run(sweep(kernel, file, tmp_path / "near"), check=False)
+    far = warm.chaoskit(
+        "limit", *options(kernel, file, tmp_path / "far"), *asked, "--dask", cluster.address, limit=PATIENCE
+    )
+    near = warm.chaoskit("limit", *options(kernel, file, tmp_path / "near"), *asked, "--jobs", "1", limit=PATIENCE)
 
-    assert (code, near.returncode) == (0, 0)
-    assert (tmp_path / "far" / "points.csv").read_bytes() == (tmp_path / "near" / "points.csv").read_bytes()
-    assert [cell.verdict for cell in load_sweep(tmp_path / "far").cells] == ["met", "broken"]
-
-
-def test_a_search_is_the_same_on_other_workers(kernel: GuestKernel, tmp_path: Path) -> None:
-    """The doses, the outcomes and the limit of a search on a worker of Dask are those of this machine."""
-    file = write_experiment(tmp_path, "small")
-    fixed = (sys.executable, "-m", "chaoskit", "limit", "--clock", "virtual", "--kernel", kernel.path, file)
-    asked = [*map(str, fixed), "--vary", DELAY, "--from", "5ms", "--to", "100ms", "--max-runs", "3", "--quiet"]
-
-    with workers(tmp_path, "one") as (address, _):
-        far = subprocess.run([*asked, "--dask", address, "-o", str(tmp_path / "far")], check=False)
-    near = subprocess.run([*asked, "--jobs", "1", "-o", str(tmp_path / "near")], check=False)
-
-    assert (far.returncode, near.returncode) == (5, 5)
+    assert (far.returncode, near.returncode) == (5, 5), far.stderr + near.stderr
     found = [load_limit(tmp_path / name).searches[0] for name in ("far", "near")]
     assert found[0].estimate == found[1].estimate
     assert [(run.dose, run.held) for run in found[0].runs] == [(run.dose, run.held) for run in found[1].runs]
     assert {run.held for run in found[0].runs} == {True, False}
+
+
+def test_a_worker_that_dies_loses_its_cell_only(kernel: GuestKernel, cluster: Cluster, tmp_path: Path) -> None:
+    """It runs again on the other one, and the table is that of this machine alone, byte for byte."""
+    file = write_experiment(tmp_path, "small")
+    words = [sys.executable, "-m", "chaoskit", "sweep", *options(kernel, file, tmp_path / "far"), *VARIED]
+
+    process = subprocess.Popen([*words, "--dask", cluster.address])
+    until_there_is(cluster.folder / "one", "chaoskit-cell-*/run/tokens.jsonl")
+    cluster.one.kill()
+    code = process.wait()
+    near = warm.chaoskit("sweep", *options(kernel, file, tmp_path / "near"), *VARIED, limit=PATIENCE)
+
+    assert (code, near.returncode) == (0, 0), near.stderr
+    assert (tmp_path / "far" / "points.csv").read_bytes() == (tmp_path / "near" / "points.csv").read_bytes()
+    assert [cell.verdict for cell in load_sweep(tmp_path / "far").cells] == ["met", "broken"]
