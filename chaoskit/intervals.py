@@ -10,18 +10,21 @@
 
 Each leaves the probability `tail` beyond each of its ends: 0.025 for a 95 % interval.
 
-Incomplete beta function: the continued fraction of Numerical Recipes, 6.4, by Lentz's method.
+Incomplete beta function: the continued fraction of Numerical Recipes, 6.4, by Lentz's method. What is solved, is so by
+Chandrupatla's method, Advances in Engineering Software 28 (1997), in a sixth of bisection's steps.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from functools import cache
 from statistics import NormalDist
 
 TAIL = 0.025  # of each side, unless more than one look is taken
-_TINY = 1e-300
+_TINY = 1e-300  # in the place of a 0 that would divide
+_MOST_STEPS = 300  # some ten are usual
 _NEARLY_NORMAL = 1e5  # the shape of a gamma distribution from which on Wilson's and Hilferty's cube is exact enough
 
 
@@ -152,14 +155,31 @@ def _first(is_true: Callable[[int], bool], last: int) -> int:
 
 
 def _solve(rising: Callable[[float], float]) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if rising(middle) < 0:
-            low = middle
+    """Where it crosses 0 between 0 and 1, by Chandrupatla's method."""
+    new, other = 0.0, 1.0  # the crossing lies between the newest point and the last one on its other side
+    at_new, at_other = rising(new), rising(other)
+    if at_new >= 0 or at_other <= 0:
+        return new if at_new >= 0 else other
+    part = 0.5  # of the way from one to the other
+    for _ in range(_MOST_STEPS):
+        point = new + part * (other - new)
+        at_point = rising(point)
+        if (at_point < 0) == (at_new < 0):
+            last, at_last = new, at_new
         else:
-            high = middle
-    return (low + high) / 2
+            last, at_last, other, at_other = other, at_other, new, at_new
+        new, at_new = point, at_point
+        least = 2 * sys.float_info.epsilon * new / abs(other - new)
+        if at_new == 0 or least > 0.5:
+            break
+        place, rise = (new - other) / (last - other), (at_new - at_other) / (at_last - at_other)
+        if rise**2 < place and (1 - rise) ** 2 < 1 - place:  # where inverse quadratic interpolation is monotone
+            part = at_new / (at_other - at_new) * at_last / (at_other - at_last)
+            part += (last - new) / (other - new) * at_new / (at_last - at_new) * at_other / (at_last - at_other)
+            part = min(max(part, least), 1 - least)
+        else:
+            part = 0.5
+    return new if abs(at_new) < abs(at_other) else other
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:
@@ -172,18 +192,20 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 def _fraction(a: float, b: float, x: float) -> float:
-    c, d = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1))
+    c, d = 1.0, 1 / ((1 - (a + b) * x / (a + 1)) or _TINY)
     result = d
     for m in range(1, 10_000):
-        for term in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 / _away_from_zero(1 + term * d)
-            c = _away_from_zero(1 + term / c)
-            result *= c * d
+        at = a + 2 * m
+        term = m * (b - m) * x / ((at - 1) * at)
+        d = 1 / ((1 + term * d) or _TINY)
+        c = (1 + term / c) or _TINY
+        result *= c * d
+        term = -(a + m) * (a + b + m) * x / (at * (at + 1))
+        d = 1 / ((1 + term * d) or _TINY)
+        c = (1 + term / c) or _TINY
+        result *= c * d
         if abs(c * d - 1) < 1e-14:
-            return result
+            break
     return result
 
 
@@ -204,8 +226,8 @@ def _gamma_fraction(shape: float, x: float) -> float:
     for k in range(1, 10_000):
         term = -k * (k - shape)
         b += 2
-        d = 1 / _away_from_zero(term * d + b)
-        c = _away_from_zero(b + term / c)
+        d = 1 / ((term * d + b) or _TINY)
+        c = (b + term / c) or _TINY
         result *= c * d
         if abs(c * d - 1) < 1e-14:
             break
@@ -214,7 +236,3 @@ def _gamma_fraction(shape: float, x: float) -> float:
 
 def _normal_cdf(z: float) -> float:
     return math.erfc(-z / math.sqrt(2)) / 2
-
-
-def _away_from_zero(value: float) -> float:
-    return value if abs(value) > _TINY else _TINY

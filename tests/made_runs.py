@@ -6,6 +6,7 @@ Times are milliseconds after `START`; the records hold ns, as real ones do.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -200,9 +201,12 @@ class Made:
             (run / "plan.json").write_text(self.plan.model_dump_json())
         if self.outcome is not None:
             (run / "outcome.json").write_text(json.dumps(self.outcome))
+        lines: defaultdict[str, list[str]] = defaultdict(list)
         for record in self.written():
-            with (run / FILES[type(record)]).open("a") as file:
-                file.write(to_line(record))
+            lines[FILES[type(record)]].append(to_line(record))
+        for name, those in lines.items():
+            with (run / name).open("a") as file:
+                file.writelines(those)
         return run
 
 

@@ -21,6 +21,12 @@ def gameday(
     jobs: Annotated[
         int | None, typer.Option(min=1, max=64, help="Runs side by side in virtual time. Default: the processors.")
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:PORT", help="Run what is in virtual time on the workers of this Dask scheduler."
+        ),
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run and for how long. Runs nothing.")] = False,
     report: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Write reports of the suite and of each run: markdown,junit.")
@@ -57,4 +63,5 @@ def gameday(
     if plan:
         show_plan(loaded, runs, place_of(where))
         return
-    raise typer.Exit(run_gameday(loaded, runs, GamedayOptions(where, out, resume, jobs, quiet, reports, history)))
+    options = GamedayOptions(where, out, resume, jobs, quiet, reports, history, dask)
+    raise typer.Exit(run_gameday(loaded, runs, options))

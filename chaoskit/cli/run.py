@@ -24,6 +24,10 @@ def run(
     clock: Annotated[
         ClockName, typer.Option(help="virtual: waits take no real time, delays are exact.")
     ] = ClockName.AUTO,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Variants side by side in virtual time. Default: the processors."),
+    ] = None,
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="Run only this variant of the matrix.")] = None,
     set_: Annotated[
         list[str] | None,
@@ -45,10 +49,12 @@ def run(
 ) -> None:
     """Run an experiment and print its verdict. The run directory keeps all records.
 
-    If FILE has a matrix, every variant runs, each in its own run directory below one.
+    If FILE has a matrix, every variant runs, each in its own run directory below one. In virtual time they share the
+    processors.
     """
+    from chaoskit.errors import SpecError
     from chaoskit.execution.options import RunOptions
-    from chaoskit.execution.series import run_series
+    from chaoskit.execution.series import SeriesOptions, run_series
     from chaoskit.execution.single import run_single
     from chaoskit.report.formats import chosen
     from chaoskit.spec.matrix import load_variants
@@ -58,10 +64,13 @@ def run(
     from chaoskit.substrate.selection import SubstrateOptions
 
     reports = chosen(report.split(",")) if report else ()
-    loaded = load_variants(file, parse_settings(set_ or []))
+    settings = parse_settings(set_ or [])
+    loaded = load_variants(file, settings)
     where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     most = time_until_decided(until_decided, max_time)
     options = RunOptions.of(loaded, where, out, most, verify_repeatable, reports, history)
     if loaded.axes and variant is None:
-        raise typer.Exit(run_series(loaded, options))
+        raise typer.Exit(run_series(loaded, SeriesOptions(options, settings, jobs)))
+    if jobs is not None:
+        raise SpecError("--jobs: a single run is on one processor; remove --jobs")
     raise typer.Exit(run_single(loaded.named(variant), options))

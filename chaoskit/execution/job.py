@@ -13,7 +13,7 @@ from chaoskit.errors import EXIT_SOFTWARE, RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.planning.model import Plan
 from chaoskit.records.directory import conclude
-from chaoskit.report.live import RunProgress
+from chaoskit.report.live import RunLine, RunProgress
 from chaoskit.report.screen import Screen
 from chaoskit.substrate.running import log_tail
 from chaoskit.substrate.selection import Substrate
@@ -35,14 +35,24 @@ class Job:
 def watch(job: Job, screen: Screen | None, interrupts: InterruptHandler, label: str = "") -> int:
     """Run it and show its progress after `label`, if there is a screen. Returns its exit code.
 
-    Raises RefusedError if its guest had too little memory.
+    Raises RefusedError if its guest could not go on, which is then its outcome.
     """
+    try:
+        return _watched(job, screen, interrupts, label)
+    except RefusedError as error:
+        if read_outcome(job.directory, is_experiment=True)[0] == "interrupted":
+            conclude(job.directory, "refused", str(error))
+        raise
+
+
+def _watched(job: Job, screen: Screen | None, interrupts: InterruptHandler, label: str) -> int:
     plan, clock = job.plan, RealClock()
     variables = {name: os.environ[name] for name in plan.variables if name in os.environ}
     running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed, variables)
     interrupts.forward_to(running)
+    line = RunLine(plan, job.directory, label)
     try:
-        with RunProgress(plan, job.directory, screen, label) if screen else nullcontext() as live:
+        with RunProgress(screen, [line]) if screen else nullcontext() as live:
             while running.poll() is None:
                 if live is not None:
                     live.tick()

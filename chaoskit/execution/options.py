@@ -59,6 +59,12 @@ class RunOptions:
         kept = History.opened(history, Path(loaded.file)) if history is not None else None
         return cls(substrate, directory, out is not None, is_verified, made_with, max_time, reports, kept)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The same of one run as words of a command line, without its directory, reports and history."""
+        until = () if self.max_time is None else ("--until-decided", "--max-time", str(self.max_time))
+        return (*self.substrate.words, *until, *(("--verify-repeatable",) if self.is_verified else ()))
+
     def create(self, files: dict[str, str]) -> Path:
         """Create the directory with these files. Raises RefusedError."""
         return (create if self.is_named else create_next)(self.directory, files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
@@ -22,6 +23,9 @@ from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant
 from chaoskit.substrate.selection import choose
 from chaoskit.terminal import ascii_json
+
+AGAIN = "again"
+"""The folder of a run's repetition, in its own: a run directory."""
 
 
 def run_single(variant: Variant, options: RunOptions) -> int:
@@ -76,9 +80,14 @@ def files(variant: Variant, plan: Plan, provenance: str) -> dict[str, str]:
 
 def differs(job: Job, variant: Variant, interrupts: InterruptHandler) -> bool:
     """Run it again. Returns whether a byte of the records differs."""
-    again = create(job.directory / "again", files(variant, job.plan, (job.directory / PROVENANCE).read_text()))
+    again = create(job.directory / AGAIN, files(variant, job.plan, (job.directory / PROVENANCE).read_text()))
     watch(replace(job, directory=again), progress_screen(), interrupts, "again: ")
     save(analyse(again), again)
-    difference = first_difference(job.directory, again)
+    return tell_difference(job.directory)
+
+
+def tell_difference(directory: Path) -> bool:
+    """Show the first difference of a run and its repetition. Returns whether there is one."""
+    difference = first_difference(directory, directory / AGAIN)
     Screen().print(styled(f"repeated: {difference or 'every byte the same'}"))
     return bool(difference)

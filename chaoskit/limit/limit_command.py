@@ -51,7 +51,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     in_folder = choose(options.dask, options.jobs, is_alone, prepared.memory, options.where.kernel, clock)
     folder, former = _folder(prepared, options)
     with folder, InterruptHandler() as interrupts:
-        workers = in_folder(folder)
+        workers = in_folder(folder.path, folder.lock)
         summary = former or first_summary(prepared, workers.slots)
         screen = None if options.is_quiet else progress_screen()
         with LimitProgress(options.budget.max_runs, screen) as progress:

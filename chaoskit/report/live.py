@@ -1,16 +1,17 @@
-"""Shows the progress of a run from its records: a line that is redrawn, or plain lines.
+"""Shows the progress of runs from their records: a line of each that is redrawn, or plain lines.
 
-Rules: only the run directory is read; its stamps are those of the kernel under test, so they are compared with each
+Rules: only a run directory is read; its stamps are those of the kernel under test, so they are compared with each
 other and never with this process's clock. An empty directory is a kernel that is still starting.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from rich.console import Console
+from rich.console import Console, Group
 
 from chaoskit.analysis.formatting import format_value
 from chaoskit.planning.model import Plan
@@ -27,39 +28,19 @@ PLAIN_INTERVAL = 10 * _SECOND  # of the run's own time, between plain lines with
 R = TypeVar("R", Phase, Request, Vitals)
 
 
-class RunProgress:
-    """Use as a context manager and call `tick` a few times a second."""
+class RunLine:
+    """What a run's records tell of its progress, after `label`. `look` reads what was written since the last call."""
 
-    def __init__(self, plan: Plan, run: Path, console: Console, label: str = "") -> None:
-        self._plan, self._run, self._console, self._label = plan, run, console, label
+    def __init__(self, plan: Plan, run: Path, label: str = "") -> None:
+        self._plan, self._run, self._label = plan, run, label
         self._marks: dict[type[Phase | Request | Vitals], Position] = {}
         self._phases: list[Phase] = []
         self._vitals: Vitals | None = None
         self._interrupted = 0
-        self._printed = (-1, 0)  # how many phases had begun, and the stamp, at the last plain line
-        self._screen = live_display(console)
+        self._told = (-1, 0)  # how many phases had begun, and the stamp, when `is_news` was true
 
-    def __enter__(self) -> RunProgress:
-        if self._screen is not None:
-            self._screen.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._screen is not None:
-            self._screen.stop()
-
-    def tick(self) -> None:
-        """Read what was written since the last call, and show it."""
-        self._look()
-        line = self._line()
-        if self._screen is not None:
-            self._screen.update(cropped_line(line), refresh=True)
-        elif self._is_time():
-            self._console.print(styled(line), soft_wrap=True)
-
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Read it."""
         self._phases += self._new(Phase)
         self._interrupted += sum(
             request.completion not in NOT_INTERRUPTED and not request.warmup for request in self._new(Request)
@@ -77,15 +58,15 @@ class RunProgress:
         stamps = [self._phases[-1].begin] if self._phases else []
         return max([*stamps, *([self._vitals.at] if self._vitals else [])], default=0)
 
-    def _is_time(self) -> bool:
+    def is_news(self) -> bool:
         """True at the start, at every change of phase, and every ten seconds of the run's own time."""
-        count, stamp = self._printed
+        count, stamp = self._told
         if len(self._phases) == count and self._now - stamp < PLAIN_INTERVAL:
             return False
-        self._printed = (len(self._phases), self._now)
+        self._told = (len(self._phases), self._now)
         return True
 
-    def _line(self) -> str:
+    def __str__(self) -> str:
         return self._label + ("  ".join((self._where(), *self._streams())) if self._phases else "starting")
 
     def _where(self) -> str:
@@ -111,6 +92,36 @@ class RunProgress:
         if self._vitals.last_ttft is not None:
             parts.append(f"TTFT {format_value(self._vitals.last_ttft / _MS, 'ms')}")
         return parts
+
+
+class RunProgress:
+    """The lines of the runs under way. Use as a context manager and call `tick` a few times a second."""
+
+    def __init__(self, console: Console, lines: Sequence[RunLine]) -> None:
+        self._console, self._lines = console, lines
+        self._screen = live_display(console)
+
+    def __enter__(self) -> RunProgress:
+        if self._screen is not None:
+            self._screen.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._screen is not None:
+            self._screen.stop()
+
+    def tick(self) -> None:
+        """Read what was written since the last call, and show it."""
+        for line in self._lines:
+            line.look()
+        if self._screen is not None:
+            self._screen.update(Group(*(cropped_line(str(line)) for line in self._lines)), refresh=True)
+            return
+        for line in self._lines:
+            if line.is_news():
+                self._console.print(styled(str(line)), soft_wrap=True)
 
 
 def seconds(span: int) -> str:

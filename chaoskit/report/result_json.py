@@ -8,12 +8,11 @@ from pathlib import Path
 
 from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import Result
+from chaoskit.analysis.result_file import NAME
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
 from chaoskit.report.headline import headline
 from chaoskit.terminal import ascii_json
-
-NAME = "result.json"
 
 
 def as_json(result: Result | MatrixResult) -> str:

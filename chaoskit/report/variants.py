@@ -17,7 +17,7 @@ def render(matrix: Variants, shown: Variant, console: Console) -> None:
     lengths = (sum(span.length for span in each.experiment.timeline) * each.experiment.repeats for each in matrix.each)
     count, total = len(matrix.each), Duration(sum(lengths))
     console.print()
-    console.print(titled("The variants", f" ({count}, one after the other, {total.spaced()} in all)"), highlight=False)
+    console.print(titled("The variants", f" ({count}, {total.spaced()} in all)"), highlight=False)
     for variant in matrix.each:
         line = Text(f"  {safe(variant.name)}", style="bold" if variant is shown else "")
         console.print(line.append("  the plan above" if variant is shown else "", style="not bold dim"), soft_wrap=True)

@@ -73,14 +73,6 @@ def first_journal(plan: SweepPlan, keep: Any, former: SweepResult | None) -> Swe
     )
 
 
-def _is_unchanged(plan: SweepPlan) -> bool:
-    """Whether the experiment file is still what was planned."""
-    try:
-        return plan.file.read_text("utf-8", errors="replace") == plan.text
-    except OSError:
-        return False
-
-
 class Sweep:
     """One call of `chaoskit sweep`."""
 
@@ -120,7 +112,7 @@ class Sweep:
     def _begin(self) -> None:
         """Begin as many cells as may."""
         while self._waiting and not self._stopped() and len(self._workers.running()) < self._workers.slots:
-            if not _is_unchanged(self._plan):
+            if not self._waiting[0].cell.is_unchanged:
                 self._why = f"{self._plan.file} is another now, and cells of both would stand in one table"
                 return
             planned = self._waiting.pop(0)

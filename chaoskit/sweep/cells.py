@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from chaoskit.spec.overrides import words_of
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.substrate.virtual_time import find, has_virtual_time
-from chaoskit.units import Duration, Size
+from chaoskit.units import Duration, Size, counted
 from chaoskit.workers.cell import Cell
 from chaoskit.workers.resources import largest_guest
 
@@ -76,17 +76,21 @@ def plan_sweep(
     if str(file) == "-":
         raise SpecError("a sweep reads its file in each run: write it to a file instead of -")
     text = read_text(file, EXPERIMENT)
-    found = vary(text, str(file), overrides, variations, MOST // repeats)
+    found = vary(text, str(file), overrides, variations, MOST)
+    if (count := len(found.each) * repeats) > MOST:
+        points = counted(len(found.each), "combination")
+        raise SpecError(f"--repeats {repeats} of {points} are {count} runs, and at most {MOST} are allowed: give fewer")
     paths = tuple(found.each[0].settings)
     if repeats > 1 and _SEED in paths:
         raise SpecError("--repeats gives each run a seed, and seed is varied: leave one of them out")
     checked = check([each.experiment for each in found.each])
     guest = find(where.kernel) if where.allow_virtual_time else "not asked for"
     is_virtual = [has_virtual_time(plan.needs, guest) and plan.interface is None for plan in checked.plans]
+    every = Cell("", file, overrides, options=where.words, text=text)
     cells = [
         PlannedCell(cell, place, seed, Duration(plan.length))
         for place, (point, plan) in enumerate(zip(found.each, checked.plans, strict=True))
-        for cell, seed in _cells(file, point, overrides, repeats, where, not is_virtual[place])
+        for cell, seed in _cells(replace(every, is_alone=not is_virtual[place]), point, repeats)
     ]
     settings = [text, *words_of(overrides)]
     return SweepPlan(
@@ -105,13 +109,11 @@ def plan_sweep(
     )
 
 
-def _cells(
-    file: Path, point: Variant, overrides: Mapping[str, Any], repeats: int, where: SubstrateOptions, is_alone: bool
-) -> Iterator[tuple[Cell, int]]:
-    """The repeats of a point, with their seeds."""
-    options = () if isinstance(point.experiment.stage, InterfaceStage) else where.words
-    values = {**overrides, **point.settings}
+def _cells(every: Cell, point: Variant, repeats: int) -> Iterator[tuple[Cell, int]]:
+    """The repeats of a point, with their seeds; `every` has what all cells have."""
+    options = () if isinstance(point.experiment.stage, InterfaceStage) else every.options
+    values = {**every.overrides, **point.settings}
     for number in range(repeats):
         seed = (point.experiment.seed + number) % 2**63
         name = point.name if _SEED in point.settings else ",".join(filter(None, (point.name, f"seed={seed}")))
-        yield Cell(name, file, values, seed, options, is_alone), seed
+        yield replace(every, name=name, overrides=values, seed=seed, options=options), seed

@@ -56,7 +56,7 @@ def run_sweep(file: Path, options: SweepOptions) -> int:
     with folder, InterruptHandler() as interrupts:
         journal = first_journal(plan, options.keep, former)
         waiting = sum(cell.state == "waiting" for cell in journal.cells)
-        workers = in_folder(folder)
+        workers = in_folder(folder.path, folder.lock)
         with RunsProgress(waiting, workers.slots, None if options.is_quiet else progress_screen()) as progress:
             free = partial(resources.free_disk, folder.path)
             found = Sweep(plan, journal, Surroundings(folder, workers, clock, interrupts, progress, free)).run()

@@ -14,12 +14,12 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from chaoskit.analysis.result_file import NAME as RESULT
 from chaoskit.analysis.sweep_points import POINTS, MeasuredPoint
 from chaoskit.analysis.sweep_result import JOURNAL, LOCK, SweepResult, as_json, load_sweep
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.directory import EXPERIMENT, OUTCOME, PLAN, PROVENANCE, cannot_write, make_next
-from chaoskit.report.result_json import NAME as RESULT
 from chaoskit.terminal import ascii_json
 from chaoskit.workers.runs_folder import RunsFolder
 

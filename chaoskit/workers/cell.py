@@ -28,7 +28,8 @@ class Cell:
     """An experiment file with other values at some dotted paths of it, and another seed where one is given.
 
     `name` is that of its run directory. `options` are further words of `chaoskit run`. With `is_alone` it may use every
-    processor: it is on a real interface, or in real time.
+    processor: it is on a real interface, or in real time. `text` is that of the file when it was planned, None where
+    nobody looks; a run reads it on its standard input where the file is `-`.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Cell:
     seed: int | None = None
     options: tuple[str, ...] = ()
     is_alone: bool = False
+    text: str | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -44,6 +46,21 @@ class Cell:
         values = {**self.overrides, **({"seed": self.seed} if self.seed is not None else {})}
         settings = (word for each in words_of(values) for word in ("--set", each))
         return (str(self.file), *settings, *self.options)
+
+    @property
+    def given(self) -> str | None:
+        """What the run gets on its standard input."""
+        return self.text if str(self.file) == "-" else None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the file, which the run will read, is still as it was planned."""
+        if self.text is None or self.given is not None:
+            return True
+        try:
+            return self.file.read_text("utf-8", errors="replace") == self.text
+        except OSError:
+            return False
 
 
 @dataclass(frozen=True)

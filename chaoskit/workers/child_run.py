@@ -12,6 +12,7 @@ import subprocess
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from chaoskit import programs
 from chaoskit.clock import Clock
@@ -27,31 +28,46 @@ def run_command_line(words: tuple[str, ...], out: Path) -> tuple[str, ...]:
     return programs.python("chaoskit", "run", *words, "--out", str(out))
 
 
+def on_processor(number: int | None, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The command line of the same on this processor alone, with all that it starts; None: on every one.
+
+    Raises RefusedError where taskset is not installed.
+    """
+    return argv if number is None else (*_tool("taskset"), "--cpu-list", str(number), *argv)
+
+
+def _tool(name: str) -> tuple[str]:
+    try:
+        return programs.tool(name)
+    except FileNotFoundError as error:
+        raise RefusedError(f"{name} is not installed; sudo apt-get install util-linux") from error
+
+
 class ChildRun:
     """One `chaoskit run` under way, by its command line. `why`: a sentence about why it was ended early.
 
-    It uses the `processor` of this number alone, with all that it starts; None: every one.
+    It reads `text` on its standard input. Raises RefusedError where it cannot be started.
     """
 
-    def __init__(self, argv: tuple[str, ...], out: Path, lock: int, clock: Clock, processor: int | None = None) -> None:
+    def __init__(self, argv: tuple[str, ...], out: Path, lock: int, clock: Clock, text: str | None = None) -> None:
         self.out, self.why = out, ""
         self._clock = clock
         self.started = clock.now()
         self._interrupted: int | None = None
+        command_line = (*_tool("setpriv"), *_SETPRIV, *argv)
         self._said = os.memfd_create("chaoskit-said", os.MFD_CLOEXEC)
-        pinned = () if processor is None else (*programs.tool("taskset"), "--cpu-list", str(processor))
-        try:
+        with TemporaryFile() if text is not None else Path(os.devnull).open("rb") as given:
+            if text is not None:
+                given.write(text.encode())
+                given.seek(0)
             self._process = subprocess.Popen(
-                [*programs.tool("setpriv"), *_SETPRIV, *pinned, *argv],
-                stdin=subprocess.DEVNULL,
+                command_line,
+                stdin=given,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
                 start_new_session=True,
                 pass_fds=(lock,),
             )
-        except FileNotFoundError as error:
-            os.close(self._said)
-            raise RefusedError(f"{error.filename} is not installed; sudo apt-get install util-linux") from error
 
     def poll(self) -> int | None:
         """None while it runs, then its exit code (128 + n when signal n ended it)."""

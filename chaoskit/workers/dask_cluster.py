@@ -18,10 +18,20 @@ from distributed import Client
 from distributed.scheduler import KilledWorker
 
 from chaoskit.clock import Clock
-from chaoskit.errors import ChaoskitError, RefusedError, SpecError
+from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.workers import travel
 from chaoskit.workers.cell import Cell, EndedCell
-from chaoskit.workers.dask_task import CellOutcome, CellTask, Machine, machine, mismatch, run_cell, stop
+from chaoskit.workers.dask_task import (
+    CellOutcome,
+    CellTask,
+    Machine,
+    machine,
+    mismatch,
+    run_cell,
+    stop,
+    worker_process,
+)
+from chaoskit.workers.processor_shares import shares
 
 _CONNECT = 20  # s until a scheduler must answer
 _PATIENCE = 300 * 10**9  # ns that cells wait for a worker where there is none
@@ -85,6 +95,8 @@ class DaskWorkers:
         self._running: dict[str, tuple[Cell, Any, int]] = {}
         self._why, self._sign, self._interrupted_at = "", signal.SIGINT, 0
         self._is_told, self._alone_since = False, 0
+        self._cells: dict[str, int] = {}
+        self._shares: dict[str, tuple[int, ...]] = {}
 
     @property
     def slots(self) -> int:
@@ -94,13 +106,32 @@ class DaskWorkers:
 
     def start(self, cell: Cell) -> None:
         """As `Workers.start`."""
-        if cell.is_alone:
-            raise SpecError(f"--dask: {cell.name} runs in real time or on an interface, which is not on other machines")
         file, *words = cell.words
-        files, cluster = travel.packed(cell), self._cluster
-        task = CellTask(self._batch, cell.name, Path(file).name, tuple(words), files, cluster.kernel, cluster.expected)
+        cluster = self._cluster
+        task = CellTask(
+            batch=self._batch,
+            name=cell.name,
+            file=Path(file).name,
+            words=tuple(words),
+            files=travel.packed(cell),
+            kernel=cluster.kernel,
+            expected=cluster.expected,
+            shares=self._shared(),
+        )
         future = self._client.submit(run_cell, task, key=f"{self._batch}-{cell.name}", pure=False)
         self._running[cell.name] = cell, future, self._clock.now()
+
+    def _shared(self) -> dict[str, tuple[int, ...]]:
+        """The processors of each worker, found out anew when workers come or go."""
+        cells = dict(self._client.nthreads())
+        if cells != self._cells:
+            told = [
+                self._client.run(worker_process, threads, workers=[address], on_error="ignore")
+                for address, threads in sorted(cells.items())
+            ]
+            self._shares = shares([each for found in told for each in found.values()])
+            self._cells = cells
+        return self._shares
 
     def ended(self, timeout: int) -> Sequence[EndedCell]:
         """As `Workers.ended`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chaoskit.clock import Clock
 from chaoskit.workers.cell import Cell, EndedCell
-from chaoskit.workers.child_run import ChildRun, run_command_line
+from chaoskit.workers.child_run import ChildRun, on_processor, run_command_line
 
 CommandLine = Callable[[tuple[str, ...], Path], tuple[str, ...]]
 _POLL = 20_000_000  # ns
@@ -45,7 +45,8 @@ class LocalWorkers:
             raise ValueError(f"{self._slots} cells run, and {cell.name} is one too many")
         processor = None if cell.is_alone else self._processors[slot % len(self._processors)]
         out = self._folder / cell.name
-        child = ChildRun(self._command_line(cell.words, out), out, self._lock, self._clock, processor)
+        argv = on_processor(processor, self._command_line(cell.words, out))
+        child = ChildRun(argv, out, self._lock, self._clock, cell.given)
         self._running[slot] = cell, child
 
     def ended(self, timeout: int) -> Sequence[EndedCell]:

@@ -16,6 +16,7 @@ from typing import Any, get_args
 import pytest
 import shipped
 from pages import PAGES, TOP, Page, blocks
+from warm import chaoskit
 
 from chaoskit.cli.app import EXIT_CODES
 from chaoskit.planning.compile import compile_plan
@@ -51,8 +52,9 @@ COMMANDS = list(commands())
 @cache
 def help_of(command: str) -> str:
     """The help text of a command; raises where there is no such command."""
-    words = [sys.executable, "-m", "chaoskit", *command.split(), "--help"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    answer = chaoskit(*command.split(), "--help")
+    answer.check_returncode()
+    return answer.stdout
 
 
 def test_what_is_generated_is_current() -> None:
@@ -85,9 +87,7 @@ def test_every_command_exists_with_its_options(words: tuple[str, ...]) -> None:
 def test_commands_that_need_nothing_work(words: tuple[str, ...]) -> None:
     """What needs neither rights nor a network ends with 0 as it stands."""
     arguments = [EXAMPLE if word == "FILE" else word for word in words[1:]]
-    answer = subprocess.run(
-        [sys.executable, "-m", "chaoskit", *arguments], cwd=TOP, capture_output=True, text=True, check=False
-    )
+    answer = chaoskit(*arguments, cwd=TOP)
 
     assert answer.returncode == 0, answer.stderr
 
@@ -126,8 +126,7 @@ def test_every_experiment_is_listed() -> None:
 
 def test_every_key_is_explained() -> None:
     """Each key of the JSON Schema has a row in the page about experiment files."""
-    words = [sys.executable, "-m", "chaoskit", "schema"]
-    drawn = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    drawn = json.loads(chaoskit("schema").stdout)
     explained = set(re.findall(r"^\| `([\w-]+)` \|", (DOCS / "experiment-files.md").read_text(), re.MULTILINE))
 
     assert set(_keys(drawn)) - explained == set()

@@ -116,3 +116,12 @@ def test_ranks_between_ranks_lie_within_the_exact_ones(percent: int, n: int) -> 
 def test_wilsons_interval_is_that_of_the_literature() -> None:
     """15 of 148: 0.0624 to 0.1605 (Newcombe, Statistics in Medicine 17 (1998), method 3)."""
     assert intervals.wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+
+
+@pytest.mark.parametrize(("k", "n", "tail"), [(1, 67_175, 1e-6), (1, 1, 1e-6), (67_174, 67_175, 1e-6), (3, 40, 0.2)])
+def test_an_end_leaves_its_tail(k: int, n: int, tail: float) -> None:
+    """Also where it is nearly 0 or 1, and the distribution function is flat nearly everywhere."""
+    low, high = intervals.clopper_pearson(k, n, tail)
+
+    assert 1 - intervals.binomial_cdf(k - 1, n, low) == pytest.approx(tail, rel=1e-4)
+    assert high == 1 or intervals.binomial_cdf(k, n, high) == pytest.approx(tail, rel=1e-4)

@@ -1,21 +1,23 @@
-"""Sweeps and searches have the same result on this machine and on workers of Dask, one of which is killed."""
+"""Sweeps, searches and suites have the same result on this machine and on workers of Dask, one of which is killed."""
 
 from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import warm
-from suites import write_experiment
+from suites import write_experiment, write_suite
 
 from chaoskit.analysis.limits.limit_result import load_limit
+from chaoskit.analysis.suite_result import load_suite_result
 from chaoskit.analysis.sweep_result import load_sweep
 from chaoskit.clock import RealClock
 from chaoskit.substrate.uml import GuestKernel
@@ -74,19 +76,18 @@ def workers(folder: Path, *names: str) -> Iterator[tuple[str, list[subprocess.Po
 
 @dataclass(frozen=True)
 class Cluster:
-    """The address of a scheduler, and the first of its workers, whose folder is `one`, beside that of `two`."""
+    """The address of a scheduler, and the folder of its workers' folders."""
 
     address: str
     folder: Path
-    one: subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two workers. A test may kill the first one."""
+    """Two workers."""
     folder = tmp_path_factory.mktemp("dask")
-    with workers(folder, "one", "two") as (address, (one, _)):
-        yield Cluster(address, folder, one)
+    with workers(folder, "one", "two") as (address, _):
+        yield Cluster(address, folder)
 
 
 def test_a_search_is_the_same_on_other_workers(kernel: GuestKernel, cluster: Cluster, tmp_path: Path) -> None:
@@ -106,17 +107,37 @@ def test_a_search_is_the_same_on_other_workers(kernel: GuestKernel, cluster: Clu
     assert {run.held for run in found[0].runs} == {True, False}
 
 
-def test_a_worker_that_dies_loses_its_cell_only(kernel: GuestKernel, cluster: Cluster, tmp_path: Path) -> None:
+def test_a_worker_that_dies_loses_its_cell_only(kernel: GuestKernel, tmp_path: Path) -> None:
     """It runs again on the other one, and the table is that of this machine alone, byte for byte."""
     file = write_experiment(tmp_path, "small")
     words = [sys.executable, "-m", "chaoskit", "sweep", *options(kernel, file, tmp_path / "far"), *VARIED]
 
-    process = subprocess.Popen([*words, "--dask", cluster.address])
-    until_there_is(cluster.folder / "one", "chaoskit-cell-*/run/tokens.jsonl")
-    cluster.one.kill()
-    code = process.wait()
+    with workers(tmp_path, "one", "two") as (address, (one, _)):
+        process = subprocess.Popen([*words, "--dask", address])
+        until_there_is(tmp_path / "one", "chaoskit-cell-*/run/tokens.jsonl")
+        one.kill()
+        code = process.wait()
     near = warm.chaoskit("sweep", *options(kernel, file, tmp_path / "near"), *VARIED, limit=PATIENCE)
 
     assert (code, near.returncode) == (0, 0), near.stderr
     assert (tmp_path / "far" / "points.csv").read_bytes() == (tmp_path / "near" / "points.csv").read_bytes()
     assert [cell.verdict for cell in load_sweep(tmp_path / "far").cells] == ["met", "broken"]
+
+
+def test_a_suite_is_the_same_on_other_workers(kernel: GuestKernel, cluster: Cluster, tmp_path: Path) -> None:
+    """Each of two workers makes a run; the records, the reports and the history are here, in the suite's order."""
+    write_experiment(tmp_path, "near", length="1s")
+    write_experiment(tmp_path, "far", delay="100ms", length="1s")
+    file, out, kept = write_suite(tmp_path, "near.yaml", "{file: far.yaml, expect: broken}"), tmp_path / "out", "h.db"
+    asked = ["gameday", *options(kernel, file, out), "--report", "markdown", "--history", str(tmp_path / kept)]
+
+    code = warm.chaoskit(*asked, "--dask", cluster.address, limit=PATIENCE).returncode
+    left = [*cluster.folder.glob("*/chaoskit-cell-*")]
+
+    assert code == 0
+    assert left == []
+    assert [(run.name, run.outcome) for run in load_suite_result(out).runs] == [("near", "met"), ("far", "broken")]
+    assert all((out / name / "report.md").is_file() for name in ("near", "far"))
+    with closing(sqlite3.connect(tmp_path / kept)) as history:
+        rows = history.execute("SELECT name, verdict, run_directory FROM runs ORDER BY rowid").fetchall()
+    assert rows == [("near", "met", str(out / "near")), ("far", "broken", str(out / "far"))]

@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from pydantic import ValidationError
-
 from chaoskit.analysis.result import ObjectiveResult, Result
+from chaoskit.analysis.result_file import read_result
 from chaoskit.analysis.streams.goodput import OPERATORS
 from chaoskit.errors import SpecError
-from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.spec.objectives import parse
 
 
@@ -38,20 +36,10 @@ class RunOutcome:
 def read_outcome(run: Path) -> RunOutcome:
     """That of the run in this directory; none where its result is missing or damaged."""
     try:
-        result = _read(run / "result.json")
+        result = read_result(run)
     except SpecError as error:
         return RunOutcome(None, why=str(error))
     return replace(outcome_of(result), round_trip_ms=_round_trip(result), requests=result.overall.started)
-
-
-def _read(file: Path) -> Result:
-    text = read_document(file)
-    if text is None:
-        raise SpecError(f"{file} is missing: the run had no result")
-    try:
-        return Result.model_validate(parse_json(text))
-    except ValidationError as error:
-        raise damage_error(file, str(error.errors()[0]["msg"])) from None
 
 
 def outcome_of(result: Result) -> RunOutcome:

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from warm import chaoskit
 
 TOP = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
@@ -118,16 +119,8 @@ def test_fish_completes_what_is_typed(typed: str, completed: str, tmp_path: Path
 def complete(line: str, folder: Path) -> list[str]:
     """What bash is told for this line."""
     words = line.split(" ")
-    answer = subprocess.run(
-        [BIN / "chaoskit"],
-        cwd=folder,
-        env=environment(folder)
-        | {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_CHAOSKIT_COMPLETE": "complete_bash"},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_CHAOSKIT_COMPLETE": "complete_bash"}
+    answer = chaoskit(cwd=folder, environment=asked)
     assert answer.stderr == ""
     return answer.stdout.split()
 

@@ -17,8 +17,8 @@ import pytest
 from warm import chaoskit
 
 LINE = "chaoskit: interrupted"
-FIRST_SECOND = [moment * 0.05 for moment in range(20)]
-MOMENTS = [*FIRST_SECOND, 1.1, 1.3, 1.5, 1.7, 2, 2.5, 3, 3.5]
+FIRST_SECOND = [moment * 0.08 for moment in range(12)]
+MOMENTS = [*FIRST_SECOND, 1.1, 1.4, 1.7, 2, 2.6, 3.5]
 _AT_A_TIME = 6
 PROGRESS = re.compile(r"(interrupted: |starting$|baseline 1/1 |draining).*\n", re.MULTILINE)
 EXPERIMENT = """\

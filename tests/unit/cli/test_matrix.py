@@ -70,7 +70,7 @@ def test_plan_shows_the_first_variant_and_names_them_all(file: Path) -> None:
     told = chaoskit("plan", file)
 
     assert "delay 10ms" in told.stdout
-    assert "The variants (4, one after the other, 2 min in all)" in told.stdout
+    assert "The variants (4, 2 min in all)" in told.stdout
     assert f"  {FIRST}  the plan above\n" in told.stdout
     assert f"  {LAST}\n" in told.stdout
     assert "--variant prompt-size=200B,delay=20ms\n" in told.stdout
@@ -107,6 +107,15 @@ def test_run_knows_its_variants(file: Path, tmp_path: Path) -> None:
     told = chaoskit("run", file, "--variant", "prompt-size=1B", "--out", tmp_path / "run")
 
     assert isinstance(told.exception, SpecError)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_run_has_no_jobs(file: Path, tmp_path: Path) -> None:
+    """Where a single variant runs there is nothing to run beside it."""
+    told = chaoskit("run", file, "--variant", FIRST, "--jobs", "2", "--out", tmp_path / "run")
+
+    assert isinstance(told.exception, SpecError)
+    assert "remove --jobs" in str(told.exception)
     assert not (tmp_path / "run").exists()
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from chaoskit.records.jsonl import FILES, to_line
 from chaoskit.records.model import Phase, Record, Request, Vitals
-from chaoskit.report.live import RunProgress
+from chaoskit.report.live import RunLine, RunProgress
 
 WIFI, DRAIN = ("wifi", ("wifi",)), ("drain", ())
 
@@ -45,7 +45,7 @@ def console(file: io.StringIO, terminal: bool, width: int = 80) -> Console:
 def test_plain_lines_come_at_changes_and_every_ten_seconds(tmp_path: Path) -> None:
     """Without a terminal: a line at the start, at each phase, and every ten seconds of the run's own time."""
     seen = io.StringIO()
-    with RunProgress(plan(), tmp_path, console(seen, terminal=False)) as live:
+    with RunProgress(console(seen, terminal=False), [RunLine(plan(), tmp_path)]) as live:
         live.tick()
         live.tick()
         write(tmp_path, phase("baseline", 0, 10_000), vitals(500))
@@ -74,7 +74,7 @@ def test_plain_lines_come_at_changes_and_every_ten_seconds(tmp_path: Path) -> No
 def test_a_terminal_has_one_line_that_changes(tmp_path: Path) -> None:
     """On a terminal the line is redrawn, fits the width, and is removed at the end."""
     seen = io.StringIO()
-    with RunProgress(plan(), tmp_path, console(seen, terminal=True, width=50)) as live:
+    with RunProgress(console(seen, terminal=True, width=50), [RunLine(plan(), tmp_path)]) as live:
         write(tmp_path, phase("baseline", 0, 10_000), vitals(4000))
         live.tick()
         write(tmp_path, vitals(5000, 99_999, 9_999_999))
@@ -90,7 +90,7 @@ def test_a_terminal_has_one_line_that_changes(tmp_path: Path) -> None:
 def test_a_missing_directory_is_a_start(tmp_path: Path) -> None:
     """A missing directory is no error: the guest is still booting."""
     seen = io.StringIO()
-    with RunProgress(plan(), tmp_path / "later", console(seen, terminal=False)) as live:
+    with RunProgress(console(seen, terminal=False), [RunLine(plan(), tmp_path / "later")]) as live:
         live.tick()
 
     assert seen.getvalue().strip() == "starting"
@@ -100,7 +100,7 @@ def test_a_torn_line_waits_for_its_rest(tmp_path: Path) -> None:
     """Half a line is not read until the other half is written."""
     seen = io.StringIO()
     whole = to_line(phase("baseline", 0, 10_000))
-    with RunProgress(plan(), tmp_path, console(seen, terminal=False)) as live:
+    with RunProgress(console(seen, terminal=False), [RunLine(plan(), tmp_path)]) as live:
         (tmp_path / FILES[Phase]).write_text(whole[:30])
         live.tick()
         (tmp_path / FILES[Phase]).write_text(whole)
@@ -117,7 +117,7 @@ def test_only_the_runs_own_stamps_count(tmp_path: Path) -> None:
         run.mkdir()
         first = phase("baseline", shift / MS, shift / MS + 10_000)
         write(run, first, vitals(shift / MS + 2500))
-        with RunProgress(plan(), run, console(seen, terminal=False)) as live:
+        with RunProgress(console(seen, terminal=False), [RunLine(plan(), run)]) as live:
             live.tick()
         lines.append(seen.getvalue())
 

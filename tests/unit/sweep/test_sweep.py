@@ -217,3 +217,15 @@ def test_every_format_is_harmless(played: Played, tmp_path: Path, form: str) -> 
         assert not {"\x1b", "\u202e"} & set(first.getvalue().decode())
     if form in ("html", "svg"):
         assert b"<b>" not in first.getvalue()
+
+
+def test_too_many_runs_are_refused_before_the_first(played: Played) -> None:
+    """With how many they would be."""
+    played.repeats = 9000
+
+    with pytest.raises(
+        SpecError, match="--repeats 9000 of 2 combinations are 18000 runs, and at most 10000 are allowed"
+    ):
+        played.play()
+
+    assert not played.out.exists()

@@ -71,7 +71,7 @@ def test_a_worker_with_another_version_or_kernel_runs_nothing(tmp_path: Path) ->
     """It says what to install."""
     here = machine(None)
     other = Machine("99.0", here.kernel)
-    task = CellTask("batch", "a", "x.yaml", (), {}, None, other)
+    task = CellTask("batch", "a", "x.yaml", (), {}, None, other, {})
 
     found = run_cell(task)
 
