@@ -133,6 +133,7 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/spans.py
 	@$(PYTHON_IN) tests/bench/spread.py
 	@$(PYTHON_IN) tests/bench/sweep.py
+	@$(PYTHON_IN) tests/bench/limit.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
 coverage: .venv/.tests  ## simulate how often 95 % intervals hold the truth, and comparisons of runs err; prints tables, in minutes

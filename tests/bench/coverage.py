@@ -267,8 +267,7 @@ def cases() -> Iterator[Case]:
     for metric, looks, truth, ending, is_exact in sequential(steady, mixed, quantile, of_gaps):
         yield Case(f"{UNTIL}: {metric}", looks, truth, ending, is_exact)
     yield from censored_cases()
-    for metric, size, truth, run in grouped():
-        yield Case(metric, size, truth, run)
+    yield from (Case(*drawn) for drawn in grouped())
 
 
 def censored_cases() -> Iterator[Case]:
