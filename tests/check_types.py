@@ -1,4 +1,4 @@
-"""Checks the types of the tests with mypy, folder by folder, for some have modules of one name.
+"""Checks the types of the tests with mypy, as many folders at once as have no two modules of one name.
 
 python tests/check_types.py
 """
@@ -22,17 +22,24 @@ HELPERS = (
     "tests/virtual",
 )
 """Where the modules lie that tests import by their name, as in pyproject.toml."""
-TOGETHER = ("tests", "tests/rules", "tests/guest", "tests/kernel", "tests/virtual", "tests/bench")
+FOLDERS = ("tests", "tests/rules", "tests/guest", "tests/kernel", "tests/virtual", "tests/bench", "tests/unit")
 
 
 def groups() -> list[list[str]]:
-    """The files of each run: a folder, or a package of helpers."""
-    folders = [TOP / folder for folder in TOGETHER] + sorted(
-        path for path in (TOP / "tests/unit").iterdir() if path.is_dir()
+    """The files of each run: some folders, or a package of helpers."""
+    folders = [TOP / folder for folder in FOLDERS] + sorted(
+        path for path in (TOP / "tests/unit").rglob("*") if any(path.glob("*.py"))
     )
-    found = [[str(path.relative_to(TOP)) for path in sorted(folder.glob("*.py"))] for folder in folders]
-    packages = [["-p", "soak"], ["-p", "fuzz"]]
-    return [files for files in found if files] + [sorted(map(str, (TOP / "tests/unit").glob("*.py")))] + packages
+    found: list[dict[str, str]] = []  # the files of a run by their names
+    for folder in folders:
+        files = {path.name: str(path.relative_to(TOP)) for path in sorted(folder.glob("*.py"))}
+        for run in found:
+            if not files.keys() & run.keys():
+                run |= files
+                break
+        else:
+            found.append(files)
+    return [[*files.values()] for files in found] + [["-p", "soak"], ["-p", "fuzz"]]
 
 
 def main() -> int:

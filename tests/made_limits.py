@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,8 @@ seed: 7
 """
 
 Behaviour = Callable[[float, Cell], RunOutcome | int]
-"""What a run at so many per cent does: its outcome, or the exit code of a failure."""
+"""What a run at so many per cent does: its outcome, or the exit code of a failure, of which its result says why."""
+REFUSED = "it cannot run"
 
 
 def breaks_beyond(limit: float) -> Behaviour:
@@ -70,7 +72,10 @@ class MadeWorkers:
         done = self.behaviour(float(str(cell.overrides[PATH]).rstrip("%")), cell)
         directory = self.folder / cell.name
         if isinstance(done, int):
-            return EndedCell(cell, directory, done, "it cannot run", "", 1.0)
+            outcome = {"status": "refused", "detail": REFUSED, "verdict": "undecided", "reason": "it was stopped"}
+            directory.mkdir()
+            (directory / "result.json").write_text(json.dumps({"outcome": outcome}))
+            return EndedCell(cell, directory, done, "", "", 1.0)
         self.outcomes[directory] = done
         return EndedCell(cell, directory, {True: 0, False: 1, None: 5}[done.held], "", "", 1.0)
 

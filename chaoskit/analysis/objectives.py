@@ -22,7 +22,7 @@ from chaoskit.analysis.summaries import IntervalEstimate
 from chaoskit.analysis.worst_streams import evidence_of
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
-from chaoskit.spec.sample_size import SHARES_OF_STREAMS, bound_of, gap_tail, sample_sizes, tail_beyond
+from chaoskit.spec.sample_size import MIN_STREAMS, SHARES_OF_STREAMS, bound_of, gap_tail, sample_sizes, tail_beyond
 from chaoskit.units import counted
 
 _MAX_STREAMS = 1_000_000  # more than anybody waits for
@@ -57,6 +57,12 @@ class Claim:
     gaps: int = 0  # of a quantile of gaps
     at_least: float | None = None  # the observed number is longer, and nothing more is known of it
     never: int = 0  # how many streams ended without what is measured
+    groups: int | None = None  # how many groups they are, where some shared a connection
+
+    @property
+    def has_too_few_groups(self) -> bool:
+        """Whether so many streams shared connections that nothing is known of how they differ."""
+        return self.groups is not None and self.groups < MIN_STREAMS
 
     @property
     def is_not_waited_for(self) -> bool:
@@ -112,6 +118,7 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
             estimates.tail,
             gaps=gaps,
             never=estimate.never,
+            groups=min((each.groups for each in (estimate, reference) if each.groups is not None), default=None),
         )
     bound = bound_of(objective)
     return Claim(
@@ -126,6 +133,7 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
         _gaps(sample, metric),
         None if estimate.at_least is None else estimate.at_least * scale(metric),
         estimate.never,
+        estimate.groups,
     )
 
 
@@ -170,12 +178,19 @@ def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) 
 def _reason(claim: Claim, judgement: ObjectiveVerdict, needed_streams: int | None) -> str:
     value, low, high = claim.observed.value, claim.observed.low, claim.observed.high
     seen = f"{_observed(claim)} over {counted(claim.streams, 'stream')}"
+    if claim.groups is not None:
+        seen += f" in {counted(claim.groups, 'group')} that shared a connection"
     if claim.at_least is not None or (value is not None and math.isinf(value) and claim.never):
         seen += f", {claim.never} of which ended {'in a gap' if claim.gaps else 'without'}"
     if format_value(low, claim.unit) != format_value(high, claim.unit):
         seen += f", {format_level(claim.tail)}: {format_interval(low, high, claim.unit)}"
     if judgement != "undecided":
         return seen
+    if claim.has_too_few_groups:
+        return (
+            f"{seen}; streams of one connection are not independent, and fewer than {MIN_STREAMS} groups have no "
+            f"interval: let it fall silent in between, or use connections: kept"
+        )
     if claim.is_not_waited_for:
         return f"{seen}; no stream was waited for longer than the bound: raise timeouts"
     if needed_streams is None:
@@ -195,7 +210,7 @@ def _streams_needed(objective: Objective, claim: Claim) -> int | None:
 
     More than there were, and at least as many as it takes in the clearest case: `spec.sample_size`.
     """
-    if claim.is_not_waited_for:
+    if claim.is_not_waited_for or claim.has_too_few_groups:
         return None
     sizes = sample_sizes(objective, claim.tail)
     value = claim.observed.value

@@ -9,7 +9,7 @@ from typing import get_args
 from typer._click.core import Context, Parameter
 from typer._click.shell_completion import CompletionItem
 
-from chaoskit.cli.file_completers import INCOMPLETE, experiments, faults, hosts, variants
+from chaoskit.cli.file_completers import INCOMPLETE, experiments, faults, hosts, paths, variants
 from chaoskit.errors import SpecError
 
 
@@ -53,6 +53,8 @@ COMPLETERS: dict[str, Callable[[Context], Iterable[str]]] = {
     "fault": faults,
     "host": hosts,
     "variant": variants,
+    "vary": paths,
+    "set_": paths,
     "example": _examples,
     "objective": _metrics,
     "metric": _metrics,

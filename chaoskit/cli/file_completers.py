@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from typer._click.core import Context
 
@@ -31,21 +32,31 @@ def _file(context: Context) -> Path:
     return next(Path(word) for word in context.meta[WORDS] if _is_yaml(word))
 
 
-def faults(context: Context) -> Iterable[str]:
-    """Those of the file that is given."""
+def _words(context: Context) -> dict[str, Any]:
+    """The keys and values of the file that is given."""
     from chaoskit.spec.load import EXPERIMENT, parse_document, read_text
 
-    found = parse_document(read_text(_file(context), EXPERIMENT), "", EXPERIMENT).words.get("faults")
+    return parse_document(read_text(_file(context), EXPERIMENT), "", EXPERIMENT).words
+
+
+def faults(context: Context) -> Iterable[str]:
+    """Those of the file that is given."""
+    found = _words(context).get("faults")
     return found if isinstance(found, dict) else ()
+
+
+def paths(context: Context) -> Iterable[str]:
+    """The dotted paths of its values, and of keys that it could have as well."""
+    from chaoskit.spec.file_paths import could_follow
+
+    return could_follow(context.meta[INCOMPLETE], _words(context))
 
 
 def hosts(context: Context) -> Iterable[str]:
     """Those of its service lab. `serve --host` is an address."""
     if context.info_name == "serve":
         return ()
-    from chaoskit.spec.load import EXPERIMENT, parse_document, read_text
-
-    stage = parse_document(read_text(_file(context), EXPERIMENT), "", EXPERIMENT).words.get("stage")
+    stage = _words(context).get("stage")
     found = stage.get("hosts") if isinstance(stage, dict) else None
     return ("client", *found) if isinstance(found, dict) else ("client", "router", "server")
 

@@ -44,7 +44,9 @@ def limit(
     dask: Annotated[
         str | None, typer.Option(metavar="tcp://HOST:PORT", help="Run on the workers of this Dask scheduler.")
     ] = None,
-    format: Annotated[str, typer.Option(metavar="NAME", help="console, json, junit, svg or png.")] = "console",
+    format: Annotated[
+        str, typer.Option(metavar="NAME", help="console, json, markdown, junit, svg or png.")
+    ] = "console",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
     substrate: Annotated[
         SubstrateName, typer.Option(help="Where labs run: this kernel, or User-Mode Linux guests.")

@@ -91,7 +91,7 @@ class LimitSearching:
         if received is not None:
             ended = {"status": "interrupted", "detail": received.name}
         elif self._error is not None:
-            ended = {"status": "stopped", "detail": self._error.complaint, "error_code": self._error.code}
+            ended = {"status": "stopped", "detail": self._error.failure, "error_code": self._error.code}
         self._summary = self._summary.model_copy(update=ended)
         self._write()
         return self._summary
@@ -143,7 +143,7 @@ class LimitSearching:
         if self._around.interrupts.received is not None and end.code not in VERDICTS:
             changed = {"state": "interrupted"}
         elif end.code not in VERDICTS:
-            changed["reason"] = end.complaint or f"chaoskit run ended with the exit code {end.code}"
+            changed["reason"] = end.failure
             if end.code == NotRestoredError.exit_code or self._errors() + 1 >= _MOST_ERRORS:
                 self._error = end
         else:

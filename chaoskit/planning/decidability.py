@@ -198,6 +198,11 @@ def _why_never(objective: Objective, table: Timetable) -> str:
     """Why it can end in one way only, and what to write; empty where a number of streams decides."""
     sizes, metric, bound = sample_sizes(objective, table.tail), objective.metric, bound_of(objective)
     is_upper = objective.operator in ("<", "<=")
+    if _is_one_observation(table.workload) and not (metric.endswith("_max") or metric == "recovery_time"):
+        return (
+            "stays undecided, for all streams share one connection that is never silent, and are one observation; "
+            "write connections: kept, or a request-rate and phases with demand: 0x in between"
+        )
     if objective.factor is not None and is_zero_when_well(metric):
         return f"stays undecided where {objective.reference} has none at all; give it a bound, {_example(objective)}"
     if bound <= 0 and (objective.factor is not None or not is_zero_when_well(metric)):
@@ -214,6 +219,11 @@ def _why_never(objective: Objective, table: Timetable) -> str:
     if sizes.to_be_broken is None:
         return "can never be broken, for nothing lies beyond it; write another bound"
     return ""
+
+
+def _is_one_observation(workload: Workload) -> bool:
+    """Whether its streams are always together on one connection: `analysis.streams.connection_groups`."""
+    return workload.connections == "shared" and (workload.max_concurrency or 1) > 1
 
 
 def _example(objective: Objective) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
 from rich.console import Console, RenderableType
@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit.analysis.formatting import format_value
-from chaoskit.analysis.limits.limit_result import LimitEstimate, LimitResult, LimitRun, LimitSearch
+from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report.console import print_sections, two_columns
-from chaoskit.report.dose_names import dose_name
+from chaoskit.report.dose_names import dose_words
+from chaoskit.report.limit_tables import DOSES, FRONTIER, Row, dose_rows, frontier_rows, interval, label
 from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import plain_table
@@ -22,6 +23,9 @@ from chaoskit.spec.objectives import parse
 from chaoskit.units import counted
 
 _NS = 10**9
+_SHORTEST = 1.0
+"""ms; a shorter round trip is not that of a network, and is not told."""
+_RIGHT = ("dose", "held", "broke")
 _NEAREST = 7
 """Runs nearest to the limit, whose round trip is told."""
 _HEADLINES = {
@@ -53,23 +57,23 @@ def headline(found: LimitResult) -> str:
 
 def sentence(found: LimitResult, search: LimitSearch) -> str:
     """`holds up to 2.6% burst loss at 31 ms round trip (2.3% to 2.9%); breaks first on stalls per minute`."""
-    estimate, noun = search.estimate, dose_name(found.path)
+    estimate, conditions = search.estimate, _conditions(found, search)
     if estimate is None:
-        return "no run has an outcome yet"
-    goes_down = found.goes_down
-    preposition = "down to" if goes_down else "up to"
-    conditions = _conditions(found, search)
+        return f"no run has an outcome yet{conditions}"
+    preposition = "down to" if found.goes_down else "up to"
     first = f"; breaks first on {_metric(search.breaks_first)}" if search.breaks_first is not None else ""
     match estimate.where:
         case "above":
-            said = f"holds {preposition} {found.hard} {noun} at least{conditions}"
+            said = f"holds {preposition} {dose_words(found.path, found.hard)} at least{conditions}"
         case "below":
-            said = f"is broken already at {found.easy} {noun}{conditions}, by {search.breaks_first}"
+            said = f"is broken already at {dose_words(found.path, found.easy)}{conditions}, by {search.breaks_first}"
             first = ""
+        case "open" if estimate.low is None and estimate.high is None:
+            said = f"the limit may still be anywhere{conditions}: {interval(found, estimate)}"
         case _:
             about = "about " if estimate.where == "open" else ""
-            dose = estimate.dose or (found.hard if estimate.high is None else found.easy)
-            said = f"holds {preposition} {about}{dose} {noun}{conditions} ({_interval(found, estimate)})"
+            dose = dose_words(found.path, estimate.dose or (found.hard if estimate.high is None else found.easy))
+            said = f"holds {preposition} {about}{dose}{conditions} ({interval(found, estimate)})"
     if estimate.is_reversed:
         first += "; but it is not monotone: it held again at harder doses than some that broke it"
     return f"{said}{first}"
@@ -84,7 +88,8 @@ def gate(found: LimitResult, search: LimitSearch) -> str:
             return f"--at-least {found.at_least}: met"
         case "broken":
             return f"--at-least {found.at_least}: broken"
-    return f"--at-least {found.at_least}: undecided, for the interval encloses it; give a finer --precision"
+    remedy = "give a larger budget" if search.ended else "give a finer precision"
+    return f"--at-least {found.at_least}: undecided, for the interval encloses it; {remedy}"
 
 
 def said_of(found: LimitResult, search: LimitSearch) -> str:
@@ -96,11 +101,6 @@ def said_of(found: LimitResult, search: LimitSearch) -> str:
 def said(found: LimitResult) -> str:
     """All that is said, on one line."""
     return "; ".join(said_of(found, search) for search in found.searches)
-
-
-def label(search: LimitSearch) -> str:
-    """The point of a frontier: `delay=40ms`; "" for a search alone."""
-    return ", ".join(f"{_tail(path)}={value}" for path, value in search.at.items())
 
 
 def run_line(run: LimitRun) -> Text:
@@ -124,7 +124,8 @@ def _parts(found: LimitResult) -> Iterator[RenderableType]:
     title = styled(found.name, "bold").append(f"  {counted(len(found.runs), 'run')}", "not bold dim")
     yield title.append(f", {found.path} from {found.easy} to {found.hard}", "not bold dim")
     is_frontier = len(found.searches) > 1
-    yield Padding(_frontier(found) if is_frontier else _doses(found.searches[0]), (0, 0, 0, 2))
+    rows_of = (FRONTIER, frontier_rows(found)) if is_frontier else (DOSES, dose_rows(found.searches[0]))
+    yield Padding(_table(*rows_of), (0, 0, 0, 2))
     rows: list[tuple[RenderableType, RenderableType]] = []
     if found.folder:
         rows.append((Text("records", style="dim"), styled(found.folder)))
@@ -142,59 +143,27 @@ def _parts(found: LimitResult) -> Iterator[RenderableType]:
     yield two_columns(rows, indent=0)
 
 
-def _frontier(found: LimitResult) -> Table:
-    """A row for each search."""
+def _table(header: Sequence[str], rows: Iterable[Row]) -> Table:
+    """The numbers of runs are aligned to the right, and the last column may be folded."""
     table = plain_table()
-    for header in ("at", "limit", "95 % interval", "runs"):
-        table.add_column(header, header_style="dim", no_wrap=header != "at")
-    table.add_column("breaks first", header_style="dim", overflow="fold")
-    for search in found.searches:
-        estimate, limit, interval = search.estimate, "", ""
-        if estimate is not None:
-            beyond = {"above": f"beyond {found.hard}", "below": f"before {found.easy}"}
-            limit = beyond.get(estimate.where) or estimate.dose or ""
-            interval = "" if estimate.where in beyond else _interval(found, estimate)
-        cells = (label(search), limit, interval, str(len(search.runs)), search.breaks_first or "")
-        table.add_row(*map(styled, cells))
+    *names, last = header
+    for name in names:
+        table.add_column(name, header_style="dim", justify="right" if name in _RIGHT else "left", no_wrap=name != "at")
+    table.add_column(last, header_style="dim", overflow="fold")
+    for row in rows:
+        table.add_row(*map(styled, row))
     return table
-
-
-def _doses(search: LimitSearch) -> Table:
-    """A row for each dose."""
-    table = plain_table()
-    for header in ("dose", "held", "broke"):
-        table.add_column(header, header_style="dim", justify="right")
-    table.add_column("by", header_style="dim", overflow="fold")
-    for row in _rows(search):
-        table.add_row(*row)
-    return table
-
-
-def _interval(found: LimitResult, estimate: LimitEstimate) -> str:
-    return f"{estimate.low or f'before {found.easy}'} to {estimate.high or f'beyond {found.hard}'}"
-
-
-def _rows(search: LimitSearch) -> Iterator[tuple[Text, ...]]:
-    """A row for each dose, from the easy end."""
-    places = sorted({run.place: run.dose for run in search.runs}.items())
-    for place, dose in places:
-        runs = [run for run in search.runs if run.place == place]
-        held, broke = (sum(run.held is is_held for run in runs) for is_held in (True, False))
-        causes = dict.fromkeys(text for run in runs for text in run.broken)
-        without = [run.reason or run.state for run in runs if run.held is None]
-        by = "; ".join([*causes, *(f"no outcome: {each}" for each in dict.fromkeys(without))])
-        yield styled(dose), Text(str(held or "")), Text(str(broke or "")), styled(by)
 
 
 def _conditions(found: LimitResult, search: LimitSearch) -> str:
     """What is worth telling: the round trip in the runs nearest to the limit, and the values of a frontier."""
-    at = "".join(f", {value} {dose_name(path)}" for path, value in search.at.items())
-    if search.estimate is None or found.path.endswith((".delay", ".jitter")):
+    at = "".join(f", {dose_words(path, value)}" for path, value in search.at.items())
+    if search.estimate is None or any(path.endswith((".delay", ".jitter")) for path in (found.path, *search.at)):
         return f" at{at[1:]}" if at else ""
     middle = (search.estimate.low_place + search.estimate.high_place) / 2
     runs = sorted(search.runs, key=lambda run: abs(run.place - middle))
     trips = [run.round_trip_ms for run in runs if run.round_trip_ms is not None][:_NEAREST]
-    if trips:
+    if trips and median(trips) >= _SHORTEST:
         return f" at {format_value(median(trips), 'ms')} round trip{at}"
     return f" at{at[1:]}" if at else ""
 
@@ -205,7 +174,3 @@ def _metric(objective: str | None) -> str:
         return parse(objective or "").metric.replace("_", " ")
     except ValueError:
         return objective or ""
-
-
-def _tail(path: str) -> str:
-    return path.rpartition(".")[2]

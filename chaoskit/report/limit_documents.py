@@ -11,8 +11,10 @@ from xml.etree import ElementTree as Xml
 
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitSearch, as_json
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.report import limit_markdown
 from chaoskit.report.junit_text import attribute, content, count, document, outcome
-from chaoskit.report.limit_console import headline, label, render, said, said_of
+from chaoskit.report.limit_console import headline, render, said, said_of
+from chaoskit.report.limit_tables import label
 from chaoskit.report.screen import Screen
 
 _WIDTH = 100  # columns
@@ -83,6 +85,7 @@ def _case(found: LimitResult, search: LimitSearch) -> Xml.Element:
 DOCUMENTS = {
     "console": Document("report.txt", _console),
     "json": Document("report.json", _json),
+    "markdown": Document("report.md", limit_markdown.write),
     "junit": Document("junit.xml", _junit),
     "png": Document("limit.png", partial(_plot, "png"), is_text=False),
     "svg": Document("limit.svg", partial(_plot, "svg")),

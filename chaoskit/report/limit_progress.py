@@ -9,7 +9,8 @@ from rich.console import Group
 from rich.text import Text
 
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch, seconds_of_a_run
-from chaoskit.report.limit_console import label, run_line
+from chaoskit.report.limit_console import run_line
+from chaoskit.report.limit_tables import label
 from chaoskit.report.live import seconds
 from chaoskit.report.screen import Screen, cropped_line, live_display
 from chaoskit.units import counted

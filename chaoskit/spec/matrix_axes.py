@@ -14,11 +14,11 @@ from typing import Any
 from chaoskit.errors import SpecError
 from chaoskit.faults.schema import suggestion
 from chaoskit.spec.diagnostics import brief
+from chaoskit.spec.file_paths import FIXED, ending_with, is_key_of_file
 from chaoskit.spec.key_lines import MATRIX
 from chaoskit.spec.load import Document, Location, dotted_path
 
 MAX_VARIANTS = 64  # of a run, which keeps all results in memory
-_FIXED = ("name", "question", MATRIX)
 _LONGEST_LABEL, _LONGEST_NAME = 40, 120
 _NAMED: Mapping[Location, str] = {
     ("faults",): "fault",
@@ -81,8 +81,10 @@ def resolve(key: str, words: dict[str, Any]) -> Location:
     where: Location = ()
     part: Any = words
     steps = key.split(".")
-    if steps[0] in _FIXED:
+    if steps[0] in FIXED:
         raise ValueError(f"{steps[0]} cannot be varied; {_EXAMPLE}")
+    if not is_key_of_file(steps[0]) and (near := ending_with(steps, words)):
+        raise ValueError(f"no key at the top of a file is called {steps[0]}; did you mean {' or '.join(near[:3])}?")
     while steps:
         step, *steps = [".".join(steps)] if where and where[-1] == "sysctl" else steps
         match part:
@@ -92,6 +94,9 @@ def resolve(key: str, words: dict[str, Any]) -> Location:
                 where, part = (*where, int(step)), part[int(step)]
             case dict():
                 step = _key_in_file(step, part)
+                if step.isdecimal() and step not in part and steps and steps[0] in part:
+                    right = dotted_path((*where, *steps))
+                    raise ValueError(f"{dotted_path(where)} is no list in this file; write {right}")
                 if (named := _NAMED.get(where)) and step not in part:
                     raise ValueError(f"no {named} is called {step!r}; {suggestion(step, part)}")
                 where, part = (*where, step), {} if part.get(step) is None else part[step]

@@ -17,9 +17,9 @@ from chaoskit.errors import SpecError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.report.runs_progress import Pace, RunsProgress
 from chaoskit.report.sweep_console import cell_line
+from chaoskit.sweep import disk_space
 from chaoskit.sweep.cells import PlannedCell, SweepPlan
 from chaoskit.sweep.sweep_folder import SweepFolder
-from chaoskit.workers import resources
 from chaoskit.workers.cell import EndedCell, Workers
 
 _TICK = 200_000_000  # ns
@@ -127,10 +127,10 @@ class Sweep:
         if end.code in _KILLED and (end.why or self._around.interrupts.received is not None):
             self._set(name, state="interrupted", reason=end.why, seconds=end.seconds)
             return
-        reason = "" if end.code in RESULTS else end.complaint or f"its run ended with exit code {end.code}"
+        reason = "" if end.code in RESULTS else end.failure
         self._set(name, state="ended", code=end.code, reason=reason, seconds=end.seconds)
         self._around.progress.end(cell_line(self._cell(name), self._plan.has_objectives))
-        self._largest = max(self._largest, resources.size_of(end.directory))
+        self._largest = max(self._largest, disk_space.size_of(end.directory))
         self._measure(self._cell(name).point)
         if self._waiting and not self._why:
             self._why = self._shortage()
@@ -140,7 +140,7 @@ class Sweep:
         around, keeps_runs = self._around, self._journal.keep == "runs"
         repeats = max(len(self._journal.cells_of(place)) for place in range(len(self._journal.points)))
         left = len(self._waiting) if keeps_runs else min(len(self._waiting), repeats + self._workers.slots)
-        return resources.shortage(self._largest, left, around.free_disk(), around.folder.path, keeps_runs)
+        return disk_space.shortage(self._largest, left, around.free_disk(), around.folder.path, keeps_runs)
 
     def _measure(self, place: int) -> None:
         journal, folder = self._current(), self._around.folder

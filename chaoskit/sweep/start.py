@@ -18,10 +18,10 @@ from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.sweep_console import render
 from chaoskit.report.sweep_documents import write_documents
 from chaoskit.substrate.selection import SubstrateOptions
+from chaoskit.sweep import disk_space
 from chaoskit.sweep.cell_runs import Surroundings, Sweep, first_journal
 from chaoskit.sweep.cells import SweepPlan, plan_sweep
 from chaoskit.sweep.sweep_folder import SweepFolder
-from chaoskit.workers import resources
 from chaoskit.workers.choice import choose
 
 FOLDERS = Path("sweeps")
@@ -58,7 +58,7 @@ def run_sweep(file: Path, options: SweepOptions) -> int:
         waiting = sum(cell.state == "waiting" for cell in journal.cells)
         workers = in_folder(folder.path, folder.lock)
         with RunsProgress(waiting, workers.slots, None if options.is_quiet else progress_screen()) as progress:
-            free = partial(resources.free_disk, folder.path)
+            free = partial(disk_space.free_disk, folder.path)
             found = Sweep(plan, journal, Surroundings(folder, workers, clock, interrupts, progress, free)).run()
         shown = found.model_copy(update={"folder": str(options.out or folder.path)})
         measured = load_measurement(shown, folder.path)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from chaoskit.analysis.suite_result import read_reason
 from chaoskit.spec.overrides import words_of
 
 VERDICTS = (0, 1, 5)
@@ -78,6 +79,11 @@ class EndedCell:
     complaint: str
     why: str
     seconds: float
+
+    @property
+    def failure(self) -> str:
+        """Why it came to no verdict: what it complained of, or else what its result says."""
+        return self.complaint or read_reason(self.directory) or f"its run ended with exit code {self.code}"
 
 
 class Workers(Protocol):

@@ -1,4 +1,4 @@
-"""Shares the processors of each machine among the workers on it, so that no two of their guests are on one."""
+"""Shares the processors of a machine among its workers: no two of their guests are on one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs cells of a suite here and elsewhere: in real time, or on an interface, here; all others on other machines."""
+"""Runs cells in real time, or on an interface, here, and all others on other machines."""
 
 from __future__ import annotations
 

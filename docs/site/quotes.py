@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "virtual"))
 
 import published_figures
@@ -141,9 +142,13 @@ def published() -> str:
 
 
 def surface() -> str:
-    """The share of time that a reader waits, by round trip and loss."""
+    """The share of time that a reader waits, by round trip and loss; and its picture."""
+    delays = f"{published_figures.DELAY}=10ms,25ms,50ms,100ms,150ms"
+    words = ("chaoskit", "sweep", f"experiments/{published_figures.SURFACE}.yaml", "--vary", delays)
     with tempfile.TemporaryDirectory() as folder:
-        return published_figures.surface(published_figures.run(published_figures.SURFACE, Path(folder) / "run"))
+        output(*words, "--report", "svg,csv", "-o", f"{folder}/sweep")
+        (TOP / "docs/images/published-surface.svg").write_bytes((Path(folder) / "sweep/doses.svg").read_bytes())
+        return published_figures.surface(Path(folder) / "sweep/points.csv")
 
 
 def soak() -> str:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from coverage_of_groups import grouped
 from coverage_of_looks import sequential
 
 from chaoskit.analysis.statistics import estimators, mover
@@ -122,7 +123,7 @@ def died(chance: float, statistic: str, count: int, random: Random) -> Estimate:
     is_last = rank == np.repeat(place, sizes)
     lengths = np.where(is_last, lengths * random.random(len(lengths)), lengths).astype(np.int64)
     is_there = rank <= np.repeat(place, sizes)
-    return estimators.of_gaps(lengths[is_there], owners[is_there], count, is_last[is_there])[statistic]
+    return estimators.of_gaps(lengths[is_there], owners[is_there], is_last[is_there])[statistic]
 
 
 def stalls(mean: float, shape: float, count: int, random: Random) -> Estimate:
@@ -161,7 +162,7 @@ def gaps(random: Random, count: int, each: int = 80) -> tuple[NDArray[np.int64],
 
 def percentile_of_gaps(percent: int, count: int, random: Random) -> Estimate:
     lengths, owners = gaps(random, count)
-    return estimators.of_gaps(lengths, owners, count)[f"p{percent}"]
+    return estimators.of_gaps(lengths, owners)[f"p{percent}"]
 
 
 def share(chance: float, count: int, random: Random) -> Estimate:
@@ -266,6 +267,7 @@ def cases() -> Iterator[Case]:
     for metric, looks, truth, ending, is_exact in sequential(steady, mixed, quantile, of_gaps):
         yield Case(f"{UNTIL}: {metric}", looks, truth, ending, is_exact)
     yield from censored_cases()
+    yield from (Case(*drawn) for drawn in grouped())
 
 
 def censored_cases() -> Iterator[Case]:

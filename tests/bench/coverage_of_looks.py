@@ -115,7 +115,7 @@ def gapped(pair: Callable[[Random, int], tuple[Any, Any]], random: Random, count
 def percentile_of_gaps(percent: int, rows: Any, tail: float) -> Estimate:
     """Of the gaps of these streams."""
     owners = np.repeat(np.arange(len(rows)), [len(each) for each in rows])
-    return estimators.of_gaps(np.concatenate(rows), owners, len(rows), tail=tail)[f"p{percent}"]
+    return estimators.of_gaps(np.concatenate(rows), owners, tail=tail)[f"p{percent}"]
 
 
 def sequential(

@@ -36,13 +36,13 @@ SHAPES = {
 _PIECE = 25
 
 
-def searches(name: str, slots: int, precision: float, seeds: range) -> list[tuple[float, Found]]:
+def searches(name: str, slots: int, precision: float, most: int, seeds: range) -> list[tuple[float, Found]]:
     """The true limits, and what was found."""
     shape, low, high = SHAPES[name]
     search, found = search_of(precision), []
     for seed in seeds:
         limit = float(np.random.default_rng((7, seed)).uniform(low, high))
-        found.append((limit, simulate(search, shape.curve(limit), seed, slots)))
+        found.append((limit, simulate(search, shape.curve(limit), seed, slots, most)))
     return found
 
 
@@ -76,16 +76,17 @@ def main() -> None:
     parser.add_argument("--slots", type=int, action="append")
     parser.add_argument("--only", default="", help="the curves with this in their name")
     parser.add_argument("--precision", type=float, default=0.05)
+    parser.add_argument("--most", type=int, default=40, help="runs of a search")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
-    print("| curve | at a time | covers | runs | runs, p90 | precise in 40 runs | width | runs of the grid |")
+    print("| curve | at a time | covers | runs | runs, p90 | as precise as asked | width | runs of the grid |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
     pieces = [range(first, min(first + _PIECE, asked.searches)) for first in range(0, asked.searches, _PIECE)]
     with ProcessPoolExecutor(asked.processes) as pool:
         for name in filter(lambda each: asked.only in each, SHAPES):
             of_grid = [each for part in pool.map(partial(grids, name, asked.precision), pieces[:1]) for each in part]
             for slots in asked.slots or (1, 2, 4):
-                parts = pool.map(partial(searches, name, slots, asked.precision), pieces)
+                parts = pool.map(partial(searches, name, slots, asked.precision, asked.most), pieces)
                 print(row(name, slots, [each for part in parts for each in part], of_grid), flush=True)
 
 

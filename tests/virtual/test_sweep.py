@@ -87,21 +87,28 @@ def test_a_worker_that_dies_loses_its_cell_only(kernel: GuestKernel, tmp_path: P
     assert [cell.verdict for cell in load_sweep(tmp_path / "far").cells] == ["met", "broken"]
 
 
-def test_a_search_is_the_same_on_other_workers(kernel: GuestKernel, tmp_path: Path) -> None:
-    """The doses, the outcomes and the limit of a search on a worker of Dask are those of this machine."""
+def test_a_search_is_the_same_on_other_workers_and_after_a_kill(kernel: GuestKernel, tmp_path: Path) -> None:
+    """The doses, the outcomes and the limit of a search on a worker of Dask are those of this machine, where the search
+    is killed in its second run, and goes on."""
     file = write_experiment(tmp_path, "small")
     fixed = (sys.executable, "-m", "chaoskit", "limit", "--clock", "virtual", "--kernel", kernel.path, file)
     asked = [*map(str, fixed), "--vary", DELAY, "--from", "5ms", "--to", "100ms", "--max-runs", "3", "--quiet"]
+    here = [*asked, "--jobs", "1", "-o", str(tmp_path / "near")]
 
     with workers(tmp_path, "one") as (address, _):
         far = subprocess.run([*asked, "--dask", address, "-o", str(tmp_path / "far")], check=False)
-    near = subprocess.run([*asked, "--jobs", "1", "-o", str(tmp_path / "near")], check=False)
+    killed = subprocess.Popen(here)
+    until_there_is(tmp_path / "near", "run-002/tokens.jsonl")
+    killed.kill()
+    killed.wait()
+    near = subprocess.run([*here, "--resume"], check=False)
 
     assert (far.returncode, near.returncode) == (5, 5)
     found = [load_limit(tmp_path / name).searches[0] for name in ("far", "near")]
     assert found[0].estimate == found[1].estimate
     assert [(run.dose, run.held) for run in found[0].runs] == [(run.dose, run.held) for run in found[1].runs]
     assert {run.held for run in found[0].runs} == {True, False}
+    assert [each.name for each in (tmp_path / "near" / "interrupted.runs").iterdir()] == ["run-002-1"]
 
 
 def test_a_suite_is_the_same_on_other_workers(kernel: GuestKernel, tmp_path: Path) -> None:

@@ -35,10 +35,12 @@ _BEYOND = 0.5
 """How far the grid goes beyond each end of the range."""
 _CELLS = 8
 """In the asked precision."""
-_WIDTHS = np.geomspace(0.005, 0.3, 8)
-"""From 90 % to 10 % the curve falls over 4.4 widths: from a fiftieth of the range to more than all of it."""
+_WIDTHS = np.geomspace(0.001, 0.3, 10)
+"""From 90 % to 10 % the curve falls over 4.4 widths: from 0.4 % of the range, a step, to more than all of it."""
 _LAPSES = np.array([0.001, 0.02, 0.05])
 _WIDTH, _LAPSE = (each.ravel() for each in np.meshgrid(_WIDTHS, _LAPSES))
+_SHAPES = np.repeat([0.8, 0.15, 0.05], len(_WIDTHS)) / len(_WIDTHS)
+"""The probability of each width and lapse before the first run: most systems have few lapses, and may have some."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class DoseResponse:
         """
         count = math.ceil((1 + 2 * _BEYOND) * _CELLS / precision)
         limits = -_BEYOND + (1 + 2 * _BEYOND) * (np.arange(count) + 0.5) / count
-        return cls(limits, np.full((count, len(_WIDTH)), 1 / (count * len(_WIDTH))))
+        return cls(limits, np.tile(_SHAPES / count, (count, 1)))
 
     def after(self, dose: float, held: bool) -> Self:
         """That after one more run."""

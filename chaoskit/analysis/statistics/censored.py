@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 
@@ -37,6 +37,7 @@ class CensoredTimes:
         pairs = list(pairs)
         self._unreached = _resolved(unreached, max((value for _, value in pairs if value < math.inf), default=0.0))
         pairs += [(stream, math.inf) for stream in unreached.cut if stream not in self._unreached.cut]
+        self._pairs = pairs
         self._ordered = sorted((value, stream in unreached.unfinished) for stream, value in pairs)
 
     def __len__(self) -> int:
@@ -74,6 +75,16 @@ class CensoredTimes:
         """Each is at most so long; sorted."""
         seen = sorted(math.inf if is_unfinished else value for value, is_unfinished in self._ordered)
         return seen + [math.inf] * self.cut
+
+    @property
+    def bounds(self) -> Iterator[tuple[int, float, float]]:
+        """The stream of each, the least that its time is, and the most."""
+        for stream, value in self._pairs:
+            is_never, is_unfinished = value == math.inf, stream in self._unreached.unfinished
+            least = self._unreached.given_up.get(stream, value) if is_never else value
+            yield stream, least, math.inf if is_unfinished else value
+        for stream, waited in self._unreached.cut.items():
+            yield stream, waited, math.inf
 
     @cached_property
     def filled(self) -> list[float]:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from chaoskit.analysis.result import Unit
-from chaoskit.analysis.statistics import estimators
 from chaoskit.analysis.statistics.estimators import GAP_PERCENTS, Estimate, exact, none
 from chaoskit.analysis.statistics.quantiles import MS
+from chaoskit.analysis.statistics.sampling import Sampling
 from chaoskit.analysis.streams.phase_samples import OF_ALL_STREAMS, PhaseSamples
 from chaoskit.analysis.streams.recovery import Recoveries
 from chaoskit.intervals import TAIL
@@ -87,13 +87,16 @@ class Estimates:
     def _compute(self, sample: PhaseSamples, metric: str) -> dict[str, Estimate]:
         name, _, statistic = metric.rpartition("_")
         if name == "itl":
-            return {f"itl_{key}": value for key, value in _of_gaps(sample, self.tail).items()}
+            return {f"itl_{key}": value for key, value in _of_gaps(sample, self._sampling(sample)).items()}
         if metric == "recovery_time":
             return {metric: self._recovery(sample)}
         if METRICS[metric].kind == "duration":
             times = sample.times_of(name)
-            return {metric: estimators.of_times(times, statistic, self.tail) if times.values else self._none(metric)}
+            return {metric: self._sampling(sample).times(times, statistic) if times.values else self._none(metric)}
         return {metric: self._share(sample, metric)}
+
+    def _sampling(self, sample: PhaseSamples) -> Sampling:
+        return Sampling(sample.groups, self.tail)
 
     def _none(self, metric: str) -> Estimate:
         known = METRICS[metric]
@@ -114,7 +117,7 @@ class Estimates:
         return exact(found.time, found.requests)
 
     def _share(self, sample: PhaseSamples, metric: str) -> Estimate:
-        gaps = sample.by_stream
+        gaps, sampling = sample.by_stream, self._sampling(sample)
         if is_of_gaps(metric) and not sample.has_moved and not any(gaps.stalls):
             return none("no stream that began here received a token")
         match metric:
@@ -122,17 +125,18 @@ class Estimates:
                 base = sample.base_of_share(metric)
                 if not base and metric not in OF_ALL_STREAMS:
                     return self._none(metric)
-                return estimators.share(len(sample.share_of_streams(metric)), len(base), self.tail)
+                hits = {stream.number for stream in sample.share_of_streams(metric)}
+                return sampling.share(hits, [stream.number for stream in base])
             case "goodput":
-                return _goodput(sample, len(sample.delivered & self._good), self.tail)
+                return _goodput(sample, sample.delivered & self._good, sampling)
             case "tokens_per_second":
-                return _throughput(sample, self.tail)
+                return _throughput(sample, sampling)
             case "stalls_per_minute":
-                return estimators.ratio(gaps.stalls, [length / MINUTE for length in gaps.length], tail=self.tail)
+                return sampling.ratio(gaps.streams, gaps.stalls, [length / MINUTE for length in gaps.length])
             case "stall_interval_fraction":
-                return estimators.ratio(gaps.stalls, gaps.counts, most=1.0, tail=self.tail)
+                return sampling.ratio(gaps.streams, gaps.stalls, gaps.counts, most=1.0)
             case "stall_ratio":
-                return estimators.ratio(gaps.wait, gaps.length, most=1.0, tail=self.tail)
+                return sampling.ratio(gaps.streams, gaps.wait, gaps.length, most=1.0)
             case "delivered_fraction":
                 return self._delivered(sample)
         raise ValueError(f"{metric!r} is no metric")
@@ -152,38 +156,39 @@ class Estimates:
         if not known:
             return none("only the reference server records how much it meant to send")
         missing = self.undelivered(sample)
-        lost = [missing.get(stream.number, 0) for stream in known]
-        short = estimators.ratio(lost, [self._intended[stream.number] for stream in known], most=1.0, tail=self.tail)
+        streams = [stream.number for stream in known]
+        lost, meant = [missing.get(number, 0) for number in streams], [self._intended[number] for number in streams]
+        short = self._sampling(sample).ratio(streams, lost, meant, most=1.0)
         if short.value is None:
             return short
         return replace(short, value=1 - short.value, low=1 - short.high, high=1 - short.low)
 
 
-def _of_gaps(sample: PhaseSamples, tail: float) -> dict[str, Estimate]:
+def _of_gaps(sample: PhaseSamples, sampling: Sampling) -> dict[str, Estimate]:
     if not len(sample.gaps):
         return dict.fromkeys(
             (*(f"p{percent}" for percent in GAP_PERCENTS), "max", "mean"), none(METRICS["itl_p50"].missing)
         )
     sums = sample.by_stream
     unfinished, lengths = sample.gaps.are_unfinished, sample.gaps.length
-    found = estimators.of_gaps(lengths, sample.gaps.stream, len(sums.streams), unfinished, tail)
     longest = exact(int(lengths.max()), len(sums.streams))
     if (lengths[unfinished] == longest.value).any():
         longest = replace(longest, high=math.inf)
-    return {**found, "mean": estimators.mean(sums.length, sums.counts, tail), "max": longest}
+    mean = sampling.mean(sums.streams, sums.length, sums.counts)
+    return {**sampling.gaps(sample.gaps, sums.streams), "mean": mean, "max": longest}
 
 
-def _goodput(sample: PhaseSamples, good: int, tail: float) -> Estimate:
+def _goodput(sample: PhaseSamples, good: frozenset[int], sampling: Sampling) -> Estimate:
     """Good streams that ended in the phase, over its length."""
-    streams = len(sample.delivered | {stream.number for stream in sample.counted})
+    streams = sample.delivered | {stream.number for stream in sample.counted}
     if not sample.seconds or not streams:
         return none("no stream began or ended here")
-    return estimators.number_per_second(good, sample.seconds, streams, tail)
+    return sampling.number_per_second(good, sample.seconds, streams)
 
 
-def _throughput(sample: PhaseSamples, tail: float) -> Estimate:
+def _throughput(sample: PhaseSamples, sampling: Sampling) -> Estimate:
     """Tokens of each stream that received any in the phase, over its length."""
-    streams = max(len(sample.tokens), len(sample.counted))
+    streams = max(list(sample.tokens), [stream.number for stream in sample.counted], key=len)
     if not sample.seconds or not streams:
         return none("no stream began here, and no token arrived")
-    return estimators.tokens_per_second(list(sample.tokens.values()), sample.seconds, streams, tail)
+    return sampling.tokens_per_second(sample.tokens, sample.seconds, streams)

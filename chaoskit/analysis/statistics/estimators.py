@@ -39,7 +39,8 @@ class Estimate:
 
     Of exact intervals, which have steps and cover at least as much as is asked, `near` covers as much on average. The
     `tail` of an interval is the probability beyond each of its ends. `at_least`: the value is longer than that, and
-    nothing more is known of it; `never` streams did not reach what is measured.
+    nothing more is known of it; `never` streams did not reach what is measured. `groups`: how many groups the
+    streams are, where some shared a connection.
     """
 
     value: float | None
@@ -50,6 +51,7 @@ class Estimate:
     near: tuple[float, float] | None = None
     at_least: float | None = None
     never: int = 0
+    groups: int | None = None
 
     @property
     def bounded(self) -> Bounded | None:
@@ -115,30 +117,33 @@ def _at_rank(values: list[float], rank: float) -> float:
 
 
 def of_gaps(
-    lengths: Lengths, owners: Column, streams: int, unfinished: Bools | None = None, tail: float = TAIL
+    lengths: Lengths, owners: Column, unfinished: Bools | None = None, tail: float = TAIL, together: float = 1.0
 ) -> dict[str, Estimate]:
-    """The percentiles of gaps, at least one, of which so many streams are the `owners`.
+    """The percentiles of gaps, at least one, of these `owners`: streams, or groups of so many `together`.
 
     Of those that are `unfinished` only the least is known: the next token never came.
     """
-    has_interval, died = streams >= MIN_STREAMS, lengths[:0] if unfinished is None else lengths[unfinished]
-    highest = (
-        _highest(lengths, owners, unfinished, tail) if has_interval and unfinished is not None and len(died) else {}
+    gaps, died = (
+        GapPercentiles(lengths, owners, tail, together),
+        lengths[:0] if unfinished is None else lengths[unfinished],
     )
-    gaps, found = GapPercentiles(lengths, owners, tail), dict[str, Estimate]()
+    has_interval, found = gaps.owners >= MIN_STREAMS, dict[str, Estimate]()
+    highest: dict[int, float] = {}
+    if has_interval and unfinished is not None and len(died):
+        endless = int(lengths.max()) + 1
+        most = GapPercentiles(np.where(unfinished, endless, lengths), owners, tail, together)
+        highest = _without(endless, most)
     for percent in GAP_PERCENTS:
         value, (low, high) = gaps.value(percent), gaps.interval(percent) if has_interval else (0.0, math.inf)
         at_least = value if is_unfinished(lengths, percent, died, value) else None
         high = max(high, highest.get(percent, high))
-        found[f"p{percent}"] = Estimate(value, low, high, streams, at_least=at_least, never=len(died))
+        found[f"p{percent}"] = Estimate(value, low, high, gaps.owners, at_least=at_least, never=len(died))
     return found
 
 
-def _highest(lengths: Lengths, owners: Column, unfinished: Bools, tail: float) -> dict[int, float]:
-    """The upper ends where the unfinished gaps are longer than all others."""
-    endless = int(lengths.max()) + 1
-    most = GapPercentiles(np.where(unfinished, endless, lengths), owners, tail)
-    highs = {percent: most.interval(percent)[1] for percent in GAP_PERCENTS}
+def _without(endless: int, gaps: GapPercentiles) -> dict[int, float]:
+    """The upper ends where gaps that are so long have no end."""
+    highs = {percent: gaps.interval(percent)[1] for percent in GAP_PERCENTS}
     return {percent: high if high < endless else math.inf for percent, high in highs.items()}
 
 
@@ -175,11 +180,20 @@ def tokens_per_second(tokens: Sequence[float], seconds: float, streams: int, tai
     return Estimate(value, low, high, streams)
 
 
-def ratio(hits: Sequence[float], wholes: Sequence[float], most: float = math.inf, tail: float = TAIL) -> Estimate:
-    """A ratio of sums over streams. The exposure of one that is at most 1 is the number of streams."""
+def ratio(
+    hits: Sequence[float],
+    wholes: Sequence[float],
+    most: float = math.inf,
+    tail: float = TAIL,
+    together: float = 1.0,
+) -> Estimate:
+    """A ratio of sums over streams. The exposure of one that is at most 1 is the number of streams.
+
+    Of sums of groups of streams `together` is how many streams a group has, which all have a hit when one has.
+    """
     if not sum(wholes):
         return none("no stream had two tokens")
-    exposure = len(wholes) if most == 1.0 else sum(wholes)
+    exposure = len(wholes) if most == 1.0 else sum(wholes) / together
     if most == 1.0 and sum(hits) >= sum(wholes) and len(wholes) >= MIN_STREAMS:
         return Estimate(1.0, max(0.0, 1 - intervals.most_unseen(exposure, tail)), 1.0, len(wholes))
     if any(hits) or len(wholes) < MIN_STREAMS:

@@ -1,5 +1,7 @@
 """Computes intervals of percentiles of gaps: streams are independent, gaps of one stream are not.
 
+Where streams shared a connection, groups of them stand for streams.
+
 Woodruff, JASA 47 (1952): a bound is above the percentile where the share of the gaps beyond it is surely small enough.
 That share is a ratio of sums over streams (`ratio_of_sums`). Where no gap is beyond, the gaps are taken to be
 independent, so that it takes 369 of them to bound a p99 from above.
@@ -25,13 +27,20 @@ Floats = NDArray[np.float64]
 
 
 class GapPercentiles:
-    """The gaps of streams, sorted: `lengths` and the stream of each, `owners`."""
+    """The gaps of streams, sorted: `lengths` and the stream of each, `owners`. `together` as in `SumOverStreams`."""
 
-    def __init__(self, lengths: Column, owners: Column, tail: float = intervals.TAIL) -> None:
-        self._tail = tail
+    def __init__(
+        self, lengths: Column | Floats, owners: Column, tail: float = intervals.TAIL, together: float = 1.0
+    ) -> None:
+        self._tail, self._together = tail, together
         owner, count = _indices(np.asarray(owners))
         self._ordered, self._owner = _by_length(np.asarray(lengths), owner, count)
         self._counts = np.bincount(self._owner, minlength=count).astype(float)
+
+    @property
+    def owners(self) -> int:
+        """How many streams, or groups, have any."""
+        return len(self._counts)
 
     def value(self, percent: int) -> int:
         """The percentile itself, of whole numbers."""
@@ -55,7 +64,7 @@ class GapPercentiles:
         return float(self._ordered[low - 1]) if low else 0.0, highest
 
     def _share(self, hits: Floats) -> SumOverStreams:
-        return SumOverStreams.of(hits, self._counts, is_share=True, tail=self._tail)
+        return SumOverStreams.of(hits, self._counts, True, self._tail, self._together)
 
     def _after(self, rank: int) -> Floats:
         """How many gaps of each stream come after this rank."""

@@ -1,6 +1,7 @@
 """Computes intervals of ratios of sums over streams: stalls per minute, shares of time, means.
 
-Rules: the streams are independent of one another, what happens within a stream is not. A sum that a few streams
+Rules: the streams are independent of one another (groups of them, where they shared a connection), what happens within
+one is not. A sum that a few streams
 contribute to is skewed, and its spread is estimated from the same few: so the ends are those of gamma distributions
 with the sum's mean and variance (Fay and Feuer, Statistics in Medicine 16 (1997), where the counts have a weight each).
 The upper one is of the sum with one more stream in it, as bad as the worst seen, worse where the streams are skewed;
@@ -28,7 +29,7 @@ class SumOverStreams:
 
     `spread` is the variance of sum(parts) given sum(wholes), with the factor for its being an estimate; `worst` and
     `best` are how much one more stream may have beyond its share of the sum, and below it. `tail` is the
-    interval's.
+    interval's. `together`: of what is counted so much comes at a time, from as many streams that shared a connection.
     """
 
     total: float
@@ -38,10 +39,16 @@ class SumOverStreams:
     best: float = 0.0
     is_share: bool = False
     tail: float = intervals.TAIL
+    together: float = 1.0
 
     @classmethod
     def of(
-        cls, parts: ArrayLike, wholes: ArrayLike, is_share: bool = False, tail: float = intervals.TAIL
+        cls,
+        parts: ArrayLike,
+        wholes: ArrayLike,
+        is_share: bool = False,
+        tail: float = intervals.TAIL,
+        together: float = 1.0,
     ) -> SumOverStreams:
         """That of these streams."""
         part, whole = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
@@ -56,7 +63,7 @@ class SumOverStreams:
         if is_share:  # of which no stream has more than its whole
             longest, share = float(whole.max()), total / sum_of_wholes
             most, least = min(most, longest * (1 - share)), min(least, longest * share)
-        return cls(total, sum_of_wholes, square * of_estimate, most, least, is_share, tail)
+        return cls(total, sum_of_wholes, square * of_estimate, most, least, is_share, tail, together)
 
     @classmethod
     def of_random_number(cls, parts: Sequence[float], exposure: float, tail: float = intervals.TAIL) -> SumOverStreams:
@@ -80,7 +87,7 @@ class SumOverStreams:
     def is_below(self, bound: float) -> bool:
         """Whether the interval is, at the most up to it. Without anything seen: by Garwood's of independent parts."""
         if not self.total:
-            return intervals.most_unseen(self.whole, self.tail) <= bound
+            return intervals.most_unseen(self.whole / self.together, self.tail) <= bound
         if self._is_large:
             return self._rest.is_above(1 - bound)
         if not self._varies:

@@ -12,6 +12,7 @@ import numpy as np
 
 from chaoskit.analysis.statistics.censored import CensoredTimes
 from chaoskit.analysis.streams.assemble import Stream, Streams
+from chaoskit.analysis.streams.connection_groups import Groups, groups
 from chaoskit.analysis.streams.gaps import Gaps, GapTable
 from chaoskit.analysis.streams.latencies import ALL_REACHED, Latency, Unreached, latencies, resolve_censored
 from chaoskit.analysis.streams.stream_sums import StreamSums, group_starts
@@ -35,7 +36,7 @@ class PhaseSamples:
     that of its events with text. `delivered` are the complete streams whose last token arrived in it: what arrives in
     the drain is in no phase. All but `streams` may be of streams that as a whole belong to another phase. `told` is
     what spans say of streams, by the metric that counts them: whether each one counts. `population` names the streams
-    that it is about, `only_of` are their numbers; "" and None for all.
+    that it is about, `only_of` are their numbers; "" and None for all. `groups` are those of the whole run.
     """
 
     name: str
@@ -50,6 +51,7 @@ class PhaseSamples:
     population: str = ""
     only_of: frozenset[int] | None = None
     unreached: Mapping[str, Unreached] = field(default_factory=dict)
+    groups: Groups = Groups()  # noqa: RUF009  frozen
 
     def only(self, numbers: frozenset[int], population: str) -> PhaseSamples:
         """The measurements of these streams alone."""
@@ -168,7 +170,8 @@ def phase_samples(
     gaps = _gaps(streams.gaps, timeline)
     counts = streams.table.token_counts
     found = {name: _samples(name, drafts.pop(name), gaps[name], counts) for name in list(drafts)}
-    return {name: replace(sample, told=told) for name, sample in found.items()} if told else found
+    shared = groups(stream.request for stream in streams.ended)
+    return {name: replace(sample, told=told, groups=shared) for name, sample in found.items()}
 
 
 def span_of_stream(stream: Stream, timeline: Timeline) -> Span:

@@ -14,6 +14,7 @@ import numpy as np
 
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.columns import Ints, Tokens
+from chaoskit.analysis.streams.connection_groups import Groups
 from chaoskit.analysis.streams.gaps import Gaps, GapTable
 from chaoskit.analysis.streams.latencies import Unreached
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
@@ -81,6 +82,13 @@ def _pooled(parts: Sequence[tuple[PhaseSamples, Place]], table: GapTable) -> Pha
             name: _unreached([(sample.unreached[name], place) for sample, place in parts if name in sample.unreached])
             for name in dict.fromkeys(name for sample, _ in parts for name in sample.unreached)
         },
+        groups=Groups(
+            {
+                number + place.number: group + place.number
+                for sample, place in parts
+                for number, group in sample.groups.of.items()
+            }
+        ),
     )
 
 

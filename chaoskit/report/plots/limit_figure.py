@@ -8,7 +8,8 @@ import matplotlib
 from matplotlib.axes import Axes
 
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitSearch
-from chaoskit.report.limit_console import headline, label, said
+from chaoskit.report.limit_console import headline, said
+from chaoskit.report.limit_tables import label
 from chaoskit.report.plots.figures import Plot, entitle
 from chaoskit.report.plots.styles import PHASES, SETTINGS, plain
 from chaoskit.terminal import shortened

@@ -170,3 +170,12 @@ def test_an_unknown_shell_is_told() -> None:
 
     assert (done.returncode, done.stdout) == (3, "")
     assert "bash, zsh, fish" in done.stderr
+
+
+def test_a_path_of_the_file_is_completed(tmp_path: Path) -> None:
+    """For `--vary` and `--set`: a value that the file has, by the beginning of its path."""
+    (tmp_path / "x.yaml").write_text("faults: {wifi: {netem: {loss: {gemodel: {p: 1%}}}}}\n")
+
+    assert complete("chaoskit limit x.yaml --vary faults.wifi.netem.loss.gemodel.p", tmp_path) == [
+        "faults.wifi.netem.loss.gemodel.p"
+    ]

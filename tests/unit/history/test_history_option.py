@@ -71,7 +71,7 @@ def test_runs_are_added(tmp_path: Path, server: str) -> None:
     file, path = asking(tmp_path, server, "matrix: {seed: [1, 2]}\n"), tmp_path / "h" / "history.sqlite3"
 
     words = ("--out", str(tmp_path / "run"), "--history", str(tmp_path / "h"), "--report", "json,csv")
-    done = chaoskit("run", str(file), *words)
+    done = chaoskit("run", str(file), *words, limit=280)
     again = chaoskit("history", "add", str(tmp_path / "run"), "--history", str(path))
     shown = json.loads(chaoskit("history", "asking", "--history", str(path), "--format", "json").stdout)
 

@@ -13,6 +13,9 @@ from chaoskit.analysis.limits.limit_result import load_limit
 from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.cli.app import app
 from chaoskit.errors import SpecError
+from chaoskit.limit.prepared_search import Budget
+from chaoskit.report.dose_names import dose_words
+from chaoskit.report.limit_console import said
 from chaoskit.report.limit_documents import DOCUMENTS, document_of
 from chaoskit.workers.cell import Cell
 
@@ -43,6 +46,19 @@ def test_a_frontier_is_drawn_with_what_lies_beyond(tmp_path: Path) -> None:
     assert found.exit_code == 1
 
 
+def test_markdown_has_the_sentence_and_a_row_for_each_dose(tmp_path: Path) -> None:
+    """What others wrote is no markup in it."""
+    found, file = search(tmp_path, breaks_beyond(2.6)).found, BytesIO()
+    doses = {run.dose for run in found.runs}
+
+    DOCUMENTS["markdown"].write(found.model_copy(update={"name": "<b>@all| x"}), file)
+
+    lines = file.getvalue().decode().splitlines()
+    assert lines[0] == "## ✅ LIMIT &lt;b&gt;@&#8203;all\\| x"
+    assert lines[2].startswith("**holds up to 2.6% loss (")
+    assert {line.split()[1] for line in lines if line.startswith("| ") and line[2].isdigit()} == doses
+
+
 def test_the_report_command_shows_it_again(tmp_path: Path) -> None:
     """With its exit code."""
     search(tmp_path, breaks_beyond(-1.0))
@@ -68,8 +84,30 @@ def test_what_is_no_search_or_no_format_is_refused(tmp_path: Path) -> None:
     """With what there is."""
     with pytest.raises(SpecError, match="is no folder of a search"):
         load_limit(tmp_path)
-    with pytest.raises(SpecError, match="console, json, junit, png, svg"):
+    with pytest.raises(SpecError, match="console, json, markdown, junit, png, svg"):
         document_of("html")
     (tmp_path / "limit.json").write_text("{}")
     with pytest.raises(SpecError, match=r"limit\.json"):
         load_limit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "dose", "words"),
+    [
+        ("faults.wifi.netem.loss.gemodel.p", "2%", "2% burst loss"),
+        ("faults.hole.1.pmtu.mtu", "1400", "an MTU of 1400"),
+        ("workload.max-concurrency", "8", "8 streams at a time"),
+        ("timeline.1.wifi", "5s", "5s wifi"),
+        ("objectives.1", "{}", "{} objectives.1"),
+    ],
+)
+def test_a_dose_is_told_in_words(path: str, dose: str, words: str) -> None:
+    """What it is stands beside it."""
+    assert dose_words(path, dose) == words
+
+
+def test_what_is_not_known_is_not_guessed(tmp_path: Path) -> None:
+    """After one run the limit may be anywhere."""
+    found = search(tmp_path, breaks_beyond(2.6), Budget(1)).found
+
+    assert said(found).startswith("the limit may still be anywhere: before 0% to beyond 20%")

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
-from made_limits import BREAKS, Behaviour, breaks_beyond, prepared, search
+from made_limits import BREAKS, REFUSED, Behaviour, breaks_beyond, prepared, search
 
 from chaoskit.analysis.limits.limit_result import LimitResult, load_limit
 from chaoskit.analysis.limits.outcomes import RunOutcome
@@ -90,7 +90,7 @@ def test_runs_that_fail_end_the_search(tmp_path: Path, code: int, most: int) -> 
     """After three of them, or one that left something changed; their exit code is that of the search."""
     done = search(tmp_path, fails(code))
 
-    assert (done.found.status, done.found.detail, done.found.exit_code) == ("stopped", "it cannot run", code)
+    assert (done.found.status, done.found.detail, done.found.exit_code) == ("stopped", REFUSED, code)
     assert len(done.workers.started) <= most
 
 

@@ -176,6 +176,11 @@ def test_several_warnings_are_followed_by_what_decides_all() -> None:
         (ENDPOINT, "dns_p50 < 1s", "has no value, for a run looks names up before it begins"),
         (LAB | {"server": {"token-interval": "0s"}}, "planned_pace_p50 < 1s", "has no value, for the server plans no"),
         (ENDPOINT, "delivered_fraction > 90%", "stays undecided, for only the lab's server records what it sent"),
+        (
+            LAB | {"workload": {"max-concurrency": "9", "http": "2", "connections": "shared"}},
+            "ttft_p50 < 1s",
+            "stays undecided, for all streams share one connection .*; write connections: kept, or a request-rate",
+        ),
     ],
 )
 def test_what_no_number_decides_is_said(base: Words, sentence: str, told: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from chaoskit.errors import RefusedError
@@ -39,12 +37,3 @@ def test_too_little_memory_is_refused(asked: int | None, available: int, sentenc
 def test_without_guests_memory_is_no_matter() -> None:
     """In this kernel."""
     assert resources.jobs(None, 1, None, 0) == 1
-
-
-def test_a_run_directory_s_size_is_that_on_the_disk(tmp_path: Path) -> None:
-    """Of all files in it; what is not there has none."""
-    (tmp_path / "hosts").mkdir()
-    (tmp_path / "hosts" / "log").write_bytes(b"x" * 100_000)
-
-    assert 100_000 <= resources.size_of(tmp_path) < 120_000
-    assert resources.size_of(tmp_path / "none") == 0
