@@ -124,7 +124,6 @@ def test_an_experiment_shows_its_fault_and_ends(run: Run, until: Until) -> None:
     ("moment", "sign"),
     [
         ("booting", signal.SIGINT),
-        ("booting", signal.SIGTERM),
         ("baseline", signal.SIGINT),
         ("slow", signal.SIGTERM),
         ("drain", signal.SIGINT),

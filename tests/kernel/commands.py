@@ -6,11 +6,13 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 import chaoskit.cli.app
 import chaoskit.conduct.inject
@@ -73,7 +75,7 @@ class Command:
         return self.code, self.said.read_text()
 
 
-def started(home: Path, *words: str, told: str = "") -> Command:
+def started(home: Path, *words: str, told: str = "", environment: Mapping[str, str] | None = None) -> Command:
     """The very program, in a fork with its modules imported: in a guest they take seconds."""
     _import_late(words[0])
     said, asked = (home.with_name(f"{name}-{os.getuid()}-{next(_NUMBERS)}") for name in ("said", "asked"))
@@ -83,22 +85,27 @@ def started(home: Path, *words: str, told: str = "") -> Command:
     if pid == 0:
         for path, fd in ((asked, 0), (said, 1), (said, 2)):
             os.dup2(os.open(path, os.O_RDONLY if fd == 0 else os.O_WRONLY | os.O_APPEND), fd)
-        sys.stdin, sys.stdout, sys.stderr = (os.fdopen(fd, mode) for fd, mode in ((0, "r"), (1, "w"), (2, "w")))
-        os.environ.update({"CHAOSKIT_STATE": str(home), "COLUMNS": "200"})
-        sys.argv = ["chaoskit", *words]
-        code = 1
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
-        except BaseException:  # noqa: BLE001  the child must not go on as a second test run
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        os.environ.update({"CHAOSKIT_STATE": str(home), "COLUMNS": "200", **(environment or {})})
+        _become(words)
     return Command(pid, said)
+
+
+def _become(words: Sequence[str]) -> NoReturn:
+    """This process is `chaoskit WORDS` from now on, to its end."""
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(fd, mode, closefd=False) for fd, mode in enumerate("rww"))
+    sys.argv = ["chaoskit", *words]
+    code = 1
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    except BaseException:  # noqa: BLE001  the child must not go on as a second test run
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 @cache
@@ -107,6 +114,6 @@ def _import_late(command: str) -> None:
         import_module(f"chaoskit.{name}")
 
 
-def typed(home: Path, *words: str, told: str = "") -> tuple[int, str]:
+def typed(home: Path, *words: str, told: str = "", environment: Mapping[str, str] | None = None) -> tuple[int, str]:
     """The exit code, and what it says."""
-    return started(home, *words, told=told).ended()
+    return started(home, *words, told=told, environment=environment).ended()

@@ -9,9 +9,9 @@ import subprocess
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 from edge_lab import qdiscs
+from soak.state import several, sysctls
 
 import chaoskit.kernel.feature_tests  # noqa: F401  nobody may not be able to read it later
 from chaoskit.kernel.linux import LinuxKernel
@@ -19,6 +19,7 @@ from chaoskit.knobs import Address, Knob, Link, Neighbour, Sysctl
 
 SHAPED = frozenset(qdiscs("client-router", "both") + qdiscs("router-server", "both"))
 CABLE = Knob("qdisc", "here", "cable")
+_IP = ("address", "route show table all", "-6 route show table all", "neighbour")
 _SETTLED = re.compile(r"state UP|(lo|chaos-\S+|\S*ifb\S*):.* state UNKNOWN")  # some have none to be in
 _AGE = re.compile(r"\b(REACHABLE|STALE|DELAY|PROBE)\b")  # what the kernel thinks of a neighbour changes by itself
 
@@ -65,25 +66,9 @@ def give_addresses(kernel: LinuxKernel) -> None:
 
 def state(kernel: LinuxKernel, place: str) -> str:
     """All that iproute2 and /proc tell about a namespace."""
-    looks = [
-        ("ip", "address"),
-        ("ip", "route", "show", "table", "all"),
-        ("ip", "-6", "route", "show", "table", "all"),
-        ("ip", "neighbour"),
-        ("tc", "-d", "qdisc"),
-    ]
     with kernel.inside(place):
-        told = [links(), *(run(*look) for look in looks)]
-        sysctls = sorted(Path("/proc/sys/net").rglob("*"))
-        told += [f"{path} {_text(path)}" for path in sysctls if path.is_file()]
+        told = [links(), *several("ip", _IP), run("tc", "-d", "qdisc"), *sysctls()]
     return _AGE.sub("LEARNED", "\n".join(told))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError as error:  # some can only be written, some not asked for
-        return str(error.errno)
 
 
 def as_nobody(work: Callable[[], None]) -> int:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from asked_endpoint import Asked, Endpoint, everything_in, reply, serve, stream
+from commands import typed
 from lab import give_addresses, state
 
 from chaoskit.kernel.linux import LinuxKernel
@@ -59,18 +57,8 @@ def experiment(kernel: LinuxKernel, folder: Path, target: str, *stage: str, **va
     """Run it `here`, with the records in `run`; the exit code, and what it said."""
     file = folder / "guarded.yaml"
     file.write_text(EXPERIMENT.format(target=target, stage="\n".join(f"  {line}" for line in stage)))
-    words = [sys.executable, "-m", "chaoskit", "run", str(file), "--out", str(folder / "run")]
     with kernel.inside("here"):
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            env={**os.environ, "CHAOSKIT_STATE": str(folder / "state"), **variables},
-        )
-    return done.returncode, done.stdout
+        return typed(folder / "state", "run", str(file), "--out", str(folder / "run"), environment=variables)
 
 
 def first_tokens(run: Path) -> dict[str, float]:

@@ -210,19 +210,19 @@ def test_a_delay_is_in_its_direction_alone(through: Callable[..., Answer], way: 
 
 @pytest.mark.parametrize("way", [HERE])
 @pytest.mark.parametrize("lost", ["down", "up"])
-@pytest.mark.parametrize("address", [V4, V6])
-def test_there_is_no_other_way_out(through: Callable[..., Answer], way: str, lost: OneDirection, address: str) -> None:
+def test_there_is_no_other_way_out(through: Callable[..., Answer], way: str, lost: OneDirection) -> None:
     """When all is lost in either direction nothing is reached, over IPv4 and IPv6; the machine itself still does."""
-    words = ("curl", "-sS", "-m", "2", _url(address))
+    script = 'for url; do curl -sS -m 2 "$url"; echo $?; done'
 
-    answer = through(way, {lost: LOST}, *words)
+    answer = through(way, {lost: LOST}, "sh", "-c", script, "sh", _url(V4), _url(V6))
 
-    assert answer.code in (7, 28), answer.err
-    assert run("curl", "-sS", _url(address)) == "hello\n"
+    assert len(answer.out.split()) == 2, answer.err
+    assert set(answer.out.split()) <= {"7", "28"}, answer.err
+    assert [run("curl", "-sS", _url(address)) for address in (V4, V6)] == ["hello\n"] * 2
 
 
 @pytest.mark.parametrize("way", [HERE])
-@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -15 $$", 143)])
+@pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("kill -9 $$", 137)])
 def test_its_exit_code_is_ours(through: Callable[..., Answer], way: str, script: str, code: int) -> None:
     """Through the whole of it."""
     assert through(way, {"up": Netem(delay=UP)}, "sh", "-c", script).code == code
@@ -583,23 +583,22 @@ def test_this_machine_is_as_before_byte_for_byte(through: Callable[..., Answer],
     assert settled(before) == before
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_reaches_the_command_and_all_is_put_back(sign: signal.Signals) -> None:
+def test_signals_reach_the_command_and_all_is_put_back() -> None:
     """The command may end as it likes; its last words come."""
     before = looks()
-    name = sign.name.removeprefix("SIG")
-    script = f"trap 'echo {name}; exit 6' {name}; echo begun; while :; do sleep 0.05; done"
-    with under_way("sh", "-c", script) as (ours, said):
+    traps = "trap 'echo INT' INT; trap 'echo TERM' TERM; trap 'echo HUP; exit 6' HUP"
+    with under_way("sh", "-c", f"{traps}; echo begun; while :; do sleep 0.05; done") as (ours, said):
         assert said.readline() == b"begun\n"
 
-        os.kill(ours, sign)
+        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(ours, sign)
 
-        assert said.readline() == f"{name}\n".encode()
+            assert said.readline() == f"{sign.name.removeprefix('SIG')}\n".encode()
         assert said.readline() == b""
     assert settled(before) == before
 
 
-@pytest.mark.parametrize("after", [400, 800, None])
+@pytest.mark.parametrize("after", [400, None])
 def test_a_kill_9_leaves_nothing(after: int | None) -> None:
     """At whatever moment, in ms: the command and all of its own end, pasta too, and this machine is as before."""
     before = looks()

@@ -55,6 +55,8 @@ objectives:
 seed: 5
 """
 
+DECIDED = EXPERIMENT.replace("  - ttft_p50 during slow < 1.01x baseline\n", "")
+
 SMALL = """\
 name: small
 question: What does an interface that takes less do, one that loses what is long, and a clamp?
@@ -142,14 +144,13 @@ class Experiment:
         return found
 
     def conductor(self) -> int:
-        """The process that holds everything together."""
+        """The process that holds everything together: the command's child that has a session of its own."""
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                words = (process / "cmdline").read_bytes().split(b"\0")
-                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                _, parent, _, session, *_ = (process / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if b"conduct" in words and int(parent) == self.process.pid:
+            if int(parent) == self.process.pid and session == process.name:
                 return int(process.name)
         raise AssertionError("there is no conductor")
 
@@ -297,8 +298,8 @@ def test_a_run_until_all_is_decided_ends_early_and_restores(setting: Setting, be
     of its time. That it ends early is held in virtual time, too.
     """
     before = setting.looks()
-    text = EXPERIMENT.replace("  - ttft_p50 during slow < 1.01x baseline\n", "")
-    experiment = begin("3s", text=text, options=("--until-decided", "--max-time", "40s"))
+    text = DECIDED.replace("output-tokens: 40", "output-tokens: 8")  # more streams, so that few rounds decide
+    experiment = begin("2s", text=text, options=("--until-decided", "--max-time", "40s"))
 
     code = experiment.ends()
 
@@ -410,10 +411,9 @@ def test_sizes_are_put_back_after_a_kill(setting: Setting, begin: Run) -> None:
     ("sign", "text", "phase"),
     [
         (signal.SIGINT, EXPERIMENT, "slow"),
-        (signal.SIGTERM, EXPERIMENT, "slow"),
-        (signal.SIGINT, CLAMPED, "clamped"),
+        (signal.SIGTERM, CLAMPED, "clamped"),
     ],
-    ids=["SIGINT", "SIGTERM", "SIGINT of a clamp"],
+    ids=["SIGINT", "SIGTERM of a clamp"],
 )
 def test_an_interrupted_run_leaves_nothing(
     setting: Setting, begin: Run, sign: signal.Signals, text: str, phase: str
@@ -447,7 +447,7 @@ def test_an_interface_that_vanishes_is_told(setting: Setting, begin: Run) -> Non
 @only_v4_cable
 def test_two_runs_at_once_are_one_too_many(begin: Run) -> None:
     """The second is refused before it touches anything, and told who holds the interface."""
-    holder = begin("30s")
+    holder = begin("120s")
     until(lambda: holder.reached("baseline"))
 
     late = begin("30s", folder="two")
@@ -496,9 +496,6 @@ def test_a_clamp_goes_with_its_conductor(setting: Setting, begin: Run) -> None:
     assert setting.kernel.read(clamp) is None
     assert experiment.result()["outcome"]["status"] == "interrupted"
     assert setting.looks() == before
-
-
-DECIDED = EXPERIMENT.replace("  - ttft_p50 during slow < 1.01x baseline\n", "")
 
 
 @only_v4_cable

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 from asked_endpoint import Asked, endpoint, reply, stream
+from commands import typed
 
 from chaoskit.clock import now, realtime_offset
 from chaoskit.records.jsonl import read
@@ -51,23 +49,17 @@ def test_spans_of_a_target_are_received(tmp_path: Path) -> None:
     """By default where exporters send them; those of the run's requests are recorded, and others counted. A port that
     is in use is told before anything is changed."""
     file = tmp_path / "x.yaml"
-    environment = os.environ | {"CHAOSKIT_STATE": str(tmp_path / "state")}
-
-    def run(name: str) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-m", "chaoskit", "run", str(file), "--substrate", "here", "--out"]
-        return subprocess.run(
-            [*words, str(tmp_path / name)], capture_output=True, text=True, check=False, env=environment
-        )
+    words = ("run", str(file), "--substrate", "here", "--out")
 
     with endpoint(answer) as found:
         file.write_text(FILE.format(url=f"{found.url}/v1/chat/completions"))
-        done = run("run")
+        code, said = typed(tmp_path / "state", *words, str(tmp_path / "run"))
         with socket.create_server(("127.0.0.1", 4318)):
-            refused = run("refused")
+            refused, why = typed(tmp_path / "state", *words, str(tmp_path / "refused"))
 
-    assert done.returncode in (0, UNDECIDED), done.stdout + done.stderr
-    assert refused.returncode == 3
-    assert "in use by another program" in " ".join(refused.stdout.split())
+    assert code in (0, UNDECIDED), said
+    assert refused == 3
+    assert "in use by another program" in " ".join(why.split())
     requests, spans = read(tmp_path / "run", Request), read(tmp_path / "run", Span)
     assert len(requests) == 8
     assert sorted(each.trace or "" for each in requests) == sorted(each.trace for each in spans)

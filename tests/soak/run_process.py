@@ -82,7 +82,7 @@ class RunProcess:
             self._journal = opened(lease) if lease else None
         if self._journal is None:
             return None
-        raw = os.pread(self._journal, 1 << 20, 0)
+        raw = os.pread(self._journal, os.fstat(self._journal).st_size, 0)
         return Progress(*(raw.count(b'"type":"' + kind + b'"}\n') for kind in (b"intent", b"done", b"restored")))
 
     def until(self) -> float | None:

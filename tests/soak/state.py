@@ -47,15 +47,15 @@ def look() -> State:
     for link in links:
         tc += [f"class show dev {link}", *(f"filter show dev {link} {place}" for place in _PLACES)]
     told = [
-        *_several("ip", _IP),
-        *_several("tc", tuple(tc)),
+        *several("ip", _IP),
+        *several("tc", tuple(tc)),
         *_run("nft", "list", "ruleset").splitlines(),
-        *_sysctls(),
+        *sysctls(),
     ]
     return State(tuple(told))
 
 
-def _several(tool: str, looks: tuple[str, ...]) -> list[str]:
+def several(tool: str, looks: tuple[str, ...]) -> list[str]:
     """What one process of a tool says to many questions."""
     said = subprocess.run(
         [tool, "-d", "-force", "-batch", "-"], input="\n".join(looks), capture_output=True, text=True, check=False
@@ -67,7 +67,7 @@ def _run(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
-def _sysctls() -> list[str]:
+def sysctls() -> list[str]:
     """Every parameter and its value; for those that cannot be read, their error."""
     lines = []
     for folder, _, files in os.walk("/proc/sys/net"):

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import warm
-from clocks import EXPERIMENTS
+from clocks import REPEATING
 
 from chaoskit.clock import RealClock
 from chaoskit.spec.matrix import load_variants
@@ -46,7 +46,7 @@ def kernel() -> uml.GuestKernel:
 
 @pytest.fixture(scope="session")
 def shipped(kernel: uml.GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Run]:
-    """Run an included experiment in virtual time: once for all tests, and repeated where it has a lab and no matrix.
+    """Run an included experiment in virtual time: once for all tests, and twice where a test looks at how it repeats.
 
     Of a matrix its last variant is run.
     """
@@ -56,7 +56,7 @@ def shipped(kernel: uml.GuestKernel, tmp_path_factory: pytest.TempPathFactory) -
         variant = load_variants(path).each[-1]
         out = tmp_path_factory.mktemp(path.stem) / "run"
         options = ["--variant", variant.name] if variant.name else []
-        options += ["--verify-repeatable"] if path in EXPERIMENTS else []
+        options += ["--verify-repeatable"] if path.stem in REPEATING else []
         words = ["run", str(path), *options, "--clock", "virtual", "--kernel", str(kernel.path), "--out", str(out)]
         done = warm.chaoskit(*words, limit=280)
         return Run(out, done.returncode, done.stdout, done.stderr)

@@ -119,9 +119,9 @@ def serve(kernel: LinuxKernel) -> None:
 
 
 def probe(out: Path) -> None:
-    """Sixty streams, three a second, in a fork, so that modules are imported once."""
+    """Forty streams, three a second, in a fork, so that modules are imported once."""
     url = f"http://{HOSTS['server', 4]}:8000/v1/chat/completions"
-    words = ["--requests", "60", "--request-rate", "3/s", "--first-token-timeout", "6s", "--idle-timeout", "6s"]
+    words = ["--requests", "40", "--request-rate", "3/s", "--first-token-timeout", "6s", "--idle-timeout", "6s"]
     if (child := os.fork()) == 0:
         try:
             said = os.open(out.with_suffix(".txt"), os.O_WRONLY | os.O_CREAT, 0o600)

@@ -49,24 +49,30 @@ LOADS = {
     "certificates": ('{lab: edge, tls: true, ip: "6"}', 'http: "2", prompt-size: 3kB, output-tokens: 50', "20ms", 0),
 }
 WAYS = ("up", "down", "both")
+LOSSY = {
+    f"{loss}-{way}": f"{{link: client-router, direction: {way}, netem: {{delay: 15ms, loss: {{{words}}}}}}}"
+    for loss, words in LOSSES.items()
+    for way in WAYS
+}
+HOLES = [f"{name}-{way}" for way in WAYS for name in ("hole", "hole-lossy")]
+
+
+def lossy(load: str) -> dict[str, str]:
+    """The faults of this load: every loss, but every other way of it."""
+    return dict(list(LOSSY.items())[list(LOADS).index(load) :: len(LOADS)])
 
 
 def experiment(load: str, seed: int) -> str:
-    """Every loss and hole in every direction, apart from each other."""
-    faults = "".join(
-        f"  {loss}-{way}: {{link: client-router, direction: {way}, netem: {{delay: 15ms, loss: {{{words}}}}}}}\n"
-        for loss, words in LOSSES.items()
-        for way in WAYS
-    )
-    for way in WAYS:
-        for name, loss in (("hole", ""), ("hole-lossy", ", loss: 3%")):
-            faults += f"""  {name}-{way}:
-    - {{link: client-router, direction: down, netem: {{delay: 20ms{loss}}}}}
+    """The losses of this load, and holes in every direction, apart from each other."""
+    faults = "".join(f"  {name}: {words}\n" for name, words in lossy(load).items())
+    for name in HOLES:
+        loss, _, way = name.rpartition("-")
+        faults += f"""  {name}:
+    - {{link: client-router, direction: down, netem: {{delay: 20ms{", loss: 3%" * (loss == "hole-lossy")}}}}}
     - {{direction: {way}, pmtu: {{mtu: 1300, signal: dropped}}}}
 """
-    names = [line.split(":")[0].strip() for line in faults.splitlines() if not line.startswith("    ")]
     stage, work, interval, probing = LOADS[load]
-    phases = "".join(f"  - {name}: 10s\n  - recovery: 5s\n" for name in names)
+    phases = "".join(f"  - {name}: 10s\n  - recovery: 5s\n" for name in [*lossy(load), *HOLES])
     return EXPERIMENT % (stage, work, interval, probing, seed, faults, phases)
 
 
@@ -102,7 +108,7 @@ def test_random_loss_is_never_a_black_hole(findings: dict[str, list[PathMtu]]) -
     """In no phase without one."""
     false = {name: [one.sentence for one in those] for name, those in findings.items() if "hole" not in name and those}
 
-    assert len(findings) == 2 + len(LOSSES) * len(WAYS) + 2 * len(WAYS)
+    assert len(findings) >= 2 + len(LOSSY) // len(LOADS) + len(HOLES)
     assert false == {}
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 from chaoskit.substrate.uml import GuestKernel
 
@@ -37,9 +38,9 @@ def _with_slow_input(words: list[str]) -> str:
 def test_a_guest_without_virtual_time_is_refused(kernel: GuestKernel) -> None:
     """The sentence names the kernel and what to type."""
     assert "virtual-time" in kernel.features
-    words = [sys.executable, "-m", "chaoskit", "exec", str(LAB), "--kernel", "linux.uml", "--clock", "virtual"]
+    words = ["exec", str(LAB), "--kernel", "linux.uml", "--clock", "virtual", "--", "true"]
 
-    answer = subprocess.run([*words, "--", "true"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    answer = warm.chaoskit(*words, limit=PATIENCE)
 
     assert (answer.returncode, answer.stdout) == (3, "")
     assert "has no virtual time: remove --kernel, or build one that has it with" in answer.stderr
@@ -49,9 +50,9 @@ def test_a_test_suites_cache_is_kept(kernel: GuestKernel, tmp_path: Path) -> Non
     """pytest makes its cache under another name and renames it, which is a directory of an overlay: no warning."""
     (tmp_path / "test_one.py").write_text("def test_one():\n    pass\n")
     lab = ["exec", str(LAB), "--kernel", str(kernel.path), "--out", str(tmp_path / "results")]
-    words = [sys.executable, "-m", "chaoskit", *lab, "--", sys.executable, "-m", "pytest", "-q", "--rootdir", "."]
+    words = [*lab, "--", sys.executable, "-m", "pytest", "-q", "--disable-plugin-autoload", "--rootdir", "."]
 
-    answer = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    answer = warm.chaoskit(*words, cwd=tmp_path, limit=PATIENCE)
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "warning" not in answer.stdout
@@ -61,8 +62,7 @@ def test_a_test_suites_cache_is_kept(kernel: GuestKernel, tmp_path: Path) -> Non
 @pytest.mark.usefixtures("kernel")
 def test_the_status_of_our_kernel_tells_its_features() -> None:
     """All of them, by its configuration."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "kernel", "status"], capture_output=True, text=True, check=True
-    )
+    answer = warm.chaoskit("kernel", "status")
 
+    assert answer.returncode == 0, answer.stderr
     assert "\n  by its configuration it has every feature\n" in answer.stdout

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import shipped as shipped_files
 import warm
 
 from chaoskit.analysis.analyse import analyse
@@ -68,17 +71,18 @@ def changed(text: str, one: str) -> str:
     return text
 
 
-def test_a_new_gate_is_green(kernel: GuestKernel, tmp_path: Path) -> None:
-    """The file that init writes ends with 0, every objective met with room to spare, and nothing on standard error."""
-    file = tmp_path / "chat-gate.yaml"
+def test_a_new_gate_is_green(shipped: Callable[[Path], Any], tmp_path: Path) -> None:
+    """The file that init writes is the included gate, which ends with 0, every objective met, and no warning."""
+    file, included = tmp_path / "chat-gate.yaml", shipped_files.FOLDER / "release-gate.yaml"
     assert warm.chaoskit("init", str(file)).returncode == 0
 
-    answer = run(file, tmp_path / "run", kernel)
+    gate = shipped(included)
 
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    found = analyse(tmp_path / "run").objectives
+    assert file.read_text() == included.read_text().replace("name: release-gate", "name: chat-gate")
+    assert gate.code == 0, gate.out + gate.err
+    found = analyse(gate.directory).objectives
     assert [each.verdict for each in found] == ["met"] * len(load(file).objectives)
-    assert "; write " not in answer.stderr
+    assert "; write " not in gate.err
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,15 @@ from chaoskit.substrate import kernel_cache, kernel_source
 from chaoskit.substrate.uml import GuestKernel
 
 TOP = Path(__file__).parents[2]
-LAB = TOP / "experiments" / "loss-first-token.yaml"
+FILE = """\
+name: short
+question: Is it the same kernel?
+stage: {lab: edge}
+workload: {request-rate: 5/s, output-tokens: 10}
+faults:
+  wifi: {link: client-router, direction: down, netem: {delay: 15ms, loss: 10%}}
+timeline: [{baseline: 1s}, {wifi: 2s}]
+"""
 RECORDS = ("tokens.jsonl", "requests.jsonl", "tcp_info.jsonl", "phases.jsonl", "served.jsonl")
 
 
@@ -143,9 +151,11 @@ def test_an_experiment_runs_on_the_installed_kernel(kernel: GuestKernel, wheel: 
         environment = os.environ | {"XDG_CACHE_HOME": str(cache), "COLUMNS": "200"}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
+    lab = tmp_path / "short.yaml"
+    lab.write_text(FILE)
     status = chaoskit("kernel", "status")
-    run = chaoskit("run", str(LAB), "--out", str(tmp_path / "packaged"))
-    chaoskit("run", str(LAB), "--out", str(tmp_path / "built"), "--kernel", str(kernel.path))
+    run = chaoskit("run", str(lab), "--out", str(tmp_path / "packaged"))
+    chaoskit("run", str(lab), "--out", str(tmp_path / "built"), "--kernel", str(kernel.path))
 
     assert status.returncode == 0, status.stderr
     assert status.stdout.endswith(

@@ -57,14 +57,13 @@ WAYS = (("down", "4", "false", "1.1"), ("both", "6", "true", "2"))
 
 
 def experiment(direction: str, ip: str, tls: str, http: str) -> str:
-    """One phase for each loss model, with and without ECN."""
+    """One phase for each loss model: every other one with ECN, and in the other run the other ones."""
     faults, phases = "", ""
-    for name, loss in LOSSES.items():
-        for ecn in ("", ", ecn: true"):
-            fault = name + "-ecn" * bool(ecn)
-            netem = f"{{delay: {DELAY}ms, loss: {loss}{ecn}}}"
-            faults += f"  {fault}: {{link: client-router, direction: {direction}, netem: {netem}}}\n"
-            phases += f"  - {fault}: 20s\n  - recovery: 3s\n"
+    for number, (fault, loss) in enumerate(LOSSES.items()):
+        ecn = ", ecn: true" if number % 2 == (direction == "both") else ""
+        netem = f"{{delay: {DELAY}ms, loss: {loss}{ecn}}}"
+        faults += f"  {fault}: {{link: client-router, direction: {direction}, netem: {netem}}}\n"
+        phases += f"  - {fault}: 20s\n  - recovery: 3s\n"
     return EXPERIMENT % (ip, tls, http, faults, LONG, LONG, phases)
 
 
@@ -105,7 +104,7 @@ def test_the_delay_is_told_by_what_was_not_lost(result: Result) -> None:
     found = round_trips(result.fidelity)
     measured = [each for each in found.values() if each.verdict == "achieved"]
 
-    assert len(found) == 2 * len(LOSSES) + 2
+    assert len(found) == len(LOSSES) + 2
     assert len(measured) >= 0.9 * len(found)
     assert all(abs((each.measured or 0) - (each.requested or 0)) < 1 for each in measured)
     assert {"achieved", "not-measured"} >= {each.verdict for each in found.values()}

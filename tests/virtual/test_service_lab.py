@@ -47,14 +47,13 @@ objectives: ["ttft_p50 < 110ms during baseline", "ttft_p50 < 110ms during far-st
 
 @pytest.fixture(scope="module")
 def run(kernel: uml.GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run it, and run it again."""
+    """Run it."""
     folder = tmp_path_factory.mktemp("service")
     (folder / "x.yaml").write_text(FILE)
     words = ["run", str(folder / "x.yaml"), "--clock", "virtual", "--kernel", str(kernel.path)]
-    words += ["--out", str(folder / "run"), "--verify-repeatable"]
+    words += ["--out", str(folder / "run")]
     done = warm.chaoskit(*words, limit=280)
     assert done.returncode == 1, done.stdout + done.stderr  # crud's first objective is broken
-    assert "every byte the same" in done.stdout
     return folder / "run"
 
 

@@ -85,7 +85,7 @@ static_resources:
       cluster_name: model
       endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: model, port_value: 8000}}}}]}]
 """
-THINKING, LONG = ("pause: {after: 20 tokens, for: 62s}", 100), ("token-interval: 20ms", 1000)
+THINKING, LONG = ("pause: {after: 20 tokens, for: 62s}", 100), ("token-interval: 200ms", 100)
 CASES = {
     "nginx.conf": (NGINX, f"{PROXIES}/usr/sbin/nginx, -p, ., -c, nginx.conf, -e, stderr, -g, daemon off;", THINKING, 2),
     "haproxy.cfg": (HAPROXY, f"{PROXIES}/usr/sbin/haproxy, -db, -f, haproxy.cfg", THINKING, 2),

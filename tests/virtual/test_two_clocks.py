@@ -62,27 +62,19 @@ def slow_start_after_idle(result: Result) -> None:
     assert known(metrics(result, "far+mended").ttft.p50_ms) < 0.7 * known(metrics(result, "far").ttft.p50_ms)
 
 
-def release_gate(result: Result) -> None:
-    """First tokens keep far from their bound, readers wait for next to nothing, and no stream is lost."""
-    wifi = metrics(result, "wifi")
-
-    assert known(wifi.ttft.p95_ms) < 800
-    assert known(wifi.stalls_per_minute.value) < 5
-    assert result.overall.interrupted == 0
-
-
 FINDINGS = {
-    "release-gate": release_gate,
     "loss-first-token": loss_first_token,
     "jitter-continuity": jitter_continuity,
     "asymmetric-vpn": asymmetric_vpn,
     "slow-start-after-idle": slow_start_after_idle,
 }
 
+WITH_A_FINDING = [path for path in EXPERIMENTS if path.stem in FINDINGS]
+
 
 def test_every_experiment_has_its_finding_tested() -> None:
-    """No file of experiments/ that has a lab is forgotten here."""
-    assert {path.stem for path in EXPERIMENTS} == set(FINDINGS)
+    """No file of experiments/ that has a lab is forgotten here; a gate has objectives and no finding."""
+    assert {path.stem for path in EXPERIMENTS} == {*FINDINGS, "release-gate"}
 
 
 def was_held_up(name: str, result: Result) -> bool:
@@ -105,10 +97,10 @@ def results(
     def once(file: Path, attempt: str) -> Result:
         return measure(file, "real", kernel.path, out / f"{file.stem}-{attempt}")
 
-    with ThreadPoolExecutor(len(EXPERIMENTS)) as pool:
-        side_by_side = list(pool.map(lambda file: once(file, "first"), EXPERIMENTS))
-    found = {(file.stem, "real"): result for file, result in zip(EXPERIMENTS, side_by_side, strict=True)}
-    for file in EXPERIMENTS:
+    with ThreadPoolExecutor(len(WITH_A_FINDING)) as pool:
+        side_by_side = list(pool.map(lambda file: once(file, "first"), WITH_A_FINDING))
+    found = {(file.stem, "real"): result for file, result in zip(WITH_A_FINDING, side_by_side, strict=True)}
+    for file in WITH_A_FINDING:
         for attempt in ("second", "third"):
             if was_held_up(file.stem, found[file.stem, "real"]):
                 found[file.stem, "real"] = once(file, attempt)
