@@ -1,6 +1,6 @@
-"""Shows what several runs gave together, in the formats that it has: a suite, a sweep, a search for a limit.
+"""Shows in many formats what several runs gave together: a suite, a sweep, a search for a limit.
 
-The formats are called as those of runs (`formats`). What all of them do alike is here; each has a table of its own.
+The names of the formats are those of runs (`formats`). What all of them do alike is here; each has a table of its own.
 """
 
 from __future__ import annotations
