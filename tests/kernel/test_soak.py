@@ -1,8 +1,4 @@
-"""A short soak: every way to end a run, once, in the part of its life that is the hardest for it.
-
-Two rows are left to the long one, because others go the same way: SIGTERM to `inject`, which `exec` and `run` get, and
-a second one from a shell.
-"""
+"""A short soak: every way to end a run, once, in the part of its life that is the hardest for it."""
 
 from __future__ import annotations
 
@@ -32,12 +28,7 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoakEnvironmen
         testbed.close()
 
 
-LEFT_TO_THE_LONG = ("inject: SIGTERM to the conductor", "inject, from a shell: kill -9 of both, then restore")
-
-
-@pytest.mark.parametrize(
-    "row", [row.name for row in ROWS if row.name not in LEFT_TO_THE_LONG and (HAS_NAT or row.command != "exec")]
-)
+@pytest.mark.parametrize("row", [row.name for row in ROWS if HAS_NAT or row.command != "exec"])
 def test_nothing_is_left_behind(testbed: SoakEnvironment, row: str) -> None:
     """However a run is ended: the interface, what others have on it, and all parameters are as they were."""
     trial = replace(TRIALS[row], part=PARTS[row])
