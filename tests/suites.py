@@ -18,6 +18,7 @@ from chaoskit.gameday.run import Gameday, Surroundings, first_summary
 from chaoskit.report.runs_progress import RunsProgress
 from chaoskit.report.screen import Screen
 from chaoskit.spec.suite_load import LoadedSuite, load_suite
+from chaoskit.workers.launch import ColdStart, Launch
 from chaoskit.workers.local import LocalWorkers
 
 EXPERIMENT = """\
@@ -47,12 +48,12 @@ def write_suite(folder: Path, *experiments: str, more: str = "") -> Path:
     return path
 
 
-def fake_run(words: Sequence[str], out: Path) -> tuple[str, ...]:
+def fake_run(launch: Launch) -> tuple[str, ...]:
     """A program that ends as the experiment's name says (`code-5`), and leaves a result.
 
     `slow` waits until there is a file `hurry` beside the experiment; interrupted, it ends with 130, as a run does.
     """
-    name = Path(words[0]).stem
+    name, out = Path(launch.words[0]).stem, launch.out
     code = int(name.rpartition("-")[2]) if name[-1].isdigit() else 0
     verdict = {0: "met", 1: "broken", 5: "undecided"}.get(code)
     outcome = {"status": "finished", "detail": "", "verdict": verdict, "reason": f"{name} is {verdict}"}
@@ -62,7 +63,7 @@ def fake_run(words: Sequence[str], out: Path) -> tuple[str, ...]:
         "out.mkdir()",
         "signal.signal(signal.SIGINT, lambda *_: sys.exit(130))",
         "(out / 'begun').touch()",
-        f"hurry = pathlib.Path({words[0]!r}).with_name('hurry')",
+        f"hurry = pathlib.Path({launch.words[0]!r}).with_name('hurry')",
         *(["while not hurry.exists(): time.sleep(0.05)"] if "slow" in name else []),
         *([f"(out / 'result.json').write_text({json.dumps({'outcome': outcome})!r})"] if verdict else []),
         f"print('chaoskit: {name} cannot run', file=sys.stderr)" if not verdict else "",
@@ -90,7 +91,7 @@ class Played:
         progress = RunsProgress(sum(run.state == "waiting" for run in summary.runs), self.jobs, Screen(self.screen))
         with folder, self.interrupts, progress:
             clock = RealClock()
-            workers = LocalWorkers(folder.path, self.jobs, folder.lock, clock, fake_run)
+            workers = LocalWorkers(folder.path, self.jobs, folder.lock, clock, ColdStart(fake_run))
             around = Surroundings(folder, workers, None, clock, self.interrupts, progress)
             return Gameday(loaded, prepared, summary, around).run()
 

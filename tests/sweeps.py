@@ -21,6 +21,7 @@ from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.sweep.cell_runs import Surroundings, Sweep, first_journal
 from chaoskit.sweep.cells import SweepPlan, plan_sweep
 from chaoskit.sweep.sweep_folder import SweepFolder
+from chaoskit.workers.launch import ColdStart, Launch
 from chaoskit.workers.local import LocalWorkers
 
 EXPERIMENT = """\
@@ -47,11 +48,12 @@ def write_experiment(folder: Path) -> Path:
     return file
 
 
-def fake_run(words: Sequence[str], out: Path) -> tuple[str, ...]:
+def fake_run(launch: Launch) -> tuple[str, ...]:
     """A program that appends its cell to `ran` beside the experiment, and copies the run of its seed.
 
     `fail` beside it has the name of a cell that fails, `wait` that of one that waits until that file is gone.
     """
+    words, out = launch.words, launch.out
     folder = Path(words[0]).parent
     seed = next(word.partition("=")[2] for word in words if word.startswith("seed="))
     program = f"""\
@@ -101,7 +103,7 @@ class Played:
         with folder, InterruptHandler() as interrupts:
             journal = first_journal(plan, self.keep, former)
             with RunsProgress(len(journal.cells), self.jobs, Screen(self.screen)) as progress:
-                workers = LocalWorkers(folder.path, self.jobs, folder.lock, clock, fake_run)
+                workers = LocalWorkers(folder.path, self.jobs, folder.lock, clock, ColdStart(fake_run))
                 around = Surroundings(folder, workers, clock, interrupts, progress, self.free_disk)
                 return Sweep(plan, journal, around).run()
 

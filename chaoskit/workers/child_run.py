@@ -1,73 +1,48 @@
-"""Starts `chaoskit run` as a child process, and awaits its end.
-
-Rules: it has a session of its own, so that a Ctrl-C reaches it through this process alone; it is interrupted when this
-process dies, and restores everything then. It holds its owner's lock as long as it lives.
-"""
+"""Holds a `chaoskit run` that is a child process: what it said, why it was ended early, and its end."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from chaoskit import programs
 from chaoskit.clock import Clock
-from chaoskit.errors import RefusedError
+from chaoskit.workers.launch import Launch, Launcher
 
-_SETPRIV = ("--pdeathsig", "INT", "--")  # setpriv(1), util-linux
 _PATIENCE = 120 * 10**9  # ns from an interruption to the end: streams are drained, and everything is restored
 _LONGEST = 1 << 14  # bytes of what it said that are kept
 
 
-def run_command_line(words: tuple[str, ...], out: Path) -> tuple[str, ...]:
-    """The command line of `chaoskit run` with these words, into this directory."""
-    return programs.python("chaoskit", "run", *words, "--out", str(out))
-
-
-def on_processor(number: int | None, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The command line of the same on this processor alone, with all that it starts; None: on every one.
-
-    Raises RefusedError where taskset is not installed.
-    """
-    return argv if number is None else (*_tool("taskset"), "--cpu-list", str(number), *argv)
-
-
-def _tool(name: str) -> tuple[str]:
-    try:
-        return programs.tool(name)
-    except FileNotFoundError as error:
-        raise RefusedError(f"{name} is not installed; sudo apt-get install util-linux") from error
-
-
 class ChildRun:
-    """One `chaoskit run` under way, by its command line. `why`: a sentence about why it was ended early.
+    """One `chaoskit run` under way. `why`: a sentence about why it was ended early.
 
-    It reads `text` on its standard input. Raises RefusedError where it cannot be started.
+    `lock` is a descriptor that it holds. It is alone on `processor`, or on every one: None. It reads `text` on its
+    standard input. Raises RefusedError where it cannot be started.
     """
 
-    def __init__(self, argv: tuple[str, ...], out: Path, lock: int, clock: Clock, text: str | None = None) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        words: tuple[str, ...],
+        out: Path,
+        lock: int,
+        clock: Clock,
+        processor: int | None = None,
+        text: str | None = None,
+    ) -> None:
         self.out, self.why = out, ""
         self._clock = clock
         self.started = clock.now()
         self._interrupted: int | None = None
-        command_line = (*_tool("setpriv"), *_SETPRIV, *argv)
         self._said = os.memfd_create("chaoskit-said", os.MFD_CLOEXEC)
         with TemporaryFile() if text is not None else Path(os.devnull).open("rb") as given:
             if text is not None:
                 given.write(text.encode())
                 given.seek(0)
-            self._process = subprocess.Popen(
-                command_line,
-                stdin=given,
-                stdout=subprocess.DEVNULL,
-                stderr=self._said,
-                start_new_session=True,
-                pass_fds=(lock,),
-            )
+            launch = Launch(words, out, processor, given.fileno(), self._said, lock)
+            self._process = launcher.start(launch)
 
     def poll(self) -> int | None:
         """None while it runs, then its exit code (128 + n when signal n ended it)."""
@@ -79,7 +54,7 @@ class ChildRun:
     def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
         """As `Interruptible.interrupt`."""
         self._interrupted = self._interrupted or self._clock.now()
-        self._process.send_signal(sign)
+        self._process.send(sign)
 
     def end(self, why: str) -> None:
         """Interrupt it, for this reason."""
@@ -89,12 +64,10 @@ class ChildRun:
 
     def kill(self) -> None:
         """Kill it, and what it started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
 
     def close(self) -> str:
-        """Wait for its end. Returns the last sentence that it complained with, or ""."""
-        self._process.wait()
+        """Of one that has ended: the last sentence that it complained with, or ""."""
         size = os.fstat(self._said).st_size
         said = os.pread(self._said, _LONGEST, max(0, size - _LONGEST)).decode(errors="replace").splitlines()
         os.close(self._said)

@@ -14,6 +14,7 @@ from chaoskit.substrate.virtual_time import find
 from chaoskit.units import Size
 from chaoskit.workers import resources
 from chaoskit.workers.cell import Workers
+from chaoskit.workers.fork_server import ForkServer
 from chaoskit.workers.local import LocalWorkers
 from chaoskit.workers.split import SplitWorkers
 
@@ -35,9 +36,10 @@ def choose(
         _require_dask(dask, is_alone, jobs, kernel)
         return _of_dask(dask, clock, kernel)
     if is_alone:
-        return _local(1, clock)
+        return lambda folder, lock: LocalWorkers(folder, 1, lock, clock)
     processors = len(os.sched_getaffinity(0))
-    return _local(resources.jobs(jobs, processors, memory, resources.memory()), clock)
+    count = resources.jobs(jobs, processors, memory, resources.memory())
+    return lambda folder, lock: LocalWorkers(folder, count, lock, clock, ForkServer())
 
 
 def _require_dask(address: str, is_alone: bool, jobs: int | None, kernel: Path | None) -> None:
@@ -64,15 +66,9 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _local(jobs: int, clock: Clock) -> InFolder:
-    """So many of this machine."""
-    return lambda folder, lock: LocalWorkers(folder, jobs, lock, clock)
-
-
 def _of_dask(address: str, clock: Clock, kernel: Path | None) -> InFolder:
     """Those of this scheduler; `kernel` is the path of a guest kernel. Raises RefusedError: they cannot be used."""
     from chaoskit.workers.dask_cluster import DaskWorkers, connect  # here, not at the top: it loads an extra
 
     cluster = connect(address, kernel)
-    here = _local(1, clock)
-    return lambda folder, lock: SplitWorkers(here(folder, lock), DaskWorkers(cluster, folder, clock))
+    return lambda folder, lock: SplitWorkers(LocalWorkers(folder, 1, lock, clock), DaskWorkers(cluster, folder, clock))

@@ -22,7 +22,8 @@ from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.substrate.virtual_time import find
 from chaoskit.workers import travel
 from chaoskit.workers.cell_folder import cell_folder
-from chaoskit.workers.child_run import ChildRun, on_processor, run_command_line
+from chaoskit.workers.child_run import ChildRun
+from chaoskit.workers.fork_server import ForkServer
 from chaoskit.workers.processor_shares import WorkerProcess
 
 _POLL = 50_000_000  # ns
@@ -34,6 +35,7 @@ _BUSY: set[int] = set()
 """The places in this worker's share whose processors are in use."""
 _CHOOSING = threading.Lock()
 _RUNNING: dict[str, ChildRun] = {}
+_FORKS = ForkServer()
 _STOPPED: set[str] = set()
 
 
@@ -107,8 +109,8 @@ def run_cell(task: CellTask) -> CellOutcome:
             return CellOutcome(RefusedError.exit_code, f"a worker is not used: {reason}", 0.0, b"")
         with cell_folder() as (place, lock), _processor(task) as processor:
             travel.unpack_files(task.files, place)
-            argv = on_processor(processor, run_command_line((str(place / task.file), *task.words), place / "run"))
-            code, complaint = _ended(task, ChildRun(argv, place / "run", lock, clock), clock)
+            words = (str(place / task.file), *task.words)
+            code, complaint = _ended(task, ChildRun(_FORKS, words, place / "run", lock, clock, processor), clock)
             packed = travel.archive(place / "run")
     except (OSError, ChaoskitError) as error:
         return CellOutcome(RefusedError.exit_code, f"a worker cannot run {task.name}: {error}", 0.0, b"")

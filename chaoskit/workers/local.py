@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from chaoskit.clock import Clock
 from chaoskit.workers.cell import Cell, EndedCell
-from chaoskit.workers.child_run import ChildRun, on_processor, run_command_line
+from chaoskit.workers.child_run import ChildRun
+from chaoskit.workers.launch import ColdStart, Launcher
 
-CommandLine = Callable[[tuple[str, ...], Path], tuple[str, ...]]
 _POLL = 20_000_000  # ns
 _NS = 10**9
 
@@ -22,14 +22,12 @@ _NS = 10**9
 class LocalWorkers:
     """`Workers` whose run directories are in `folder`. `lock`: a descriptor that every run holds open until its end.
 
-    `command_line` is that of a run with some words into a directory.
+    `launcher` starts the runs.
     """
 
-    def __init__(
-        self, folder: Path, slots: int, lock: int, clock: Clock, command_line: CommandLine = run_command_line
-    ) -> None:
+    def __init__(self, folder: Path, slots: int, lock: int, clock: Clock, launcher: Launcher | None = None) -> None:
         self._folder, self._slots, self._lock, self._clock = folder, slots, lock, clock
-        self._command_line = command_line
+        self._launcher = launcher or ColdStart()
         self._processors = sorted(os.sched_getaffinity(0))
         self._running: dict[int, tuple[Cell, ChildRun]] = {}  # by the number of the slot
 
@@ -45,8 +43,7 @@ class LocalWorkers:
             raise ValueError(f"{self._slots} cells run, and {cell.name} is one too many")
         processor = None if cell.is_alone else self._processors[slot % len(self._processors)]
         out = self._folder / cell.name
-        argv = on_processor(processor, self._command_line(cell.words, out))
-        child = ChildRun(argv, out, self._lock, self._clock, cell.given)
+        child = ChildRun(self._launcher, cell.words, out, self._lock, self._clock, processor, cell.given)
         self._running[slot] = cell, child
 
     def ended(self, timeout: int) -> Sequence[EndedCell]:
@@ -85,3 +82,4 @@ class LocalWorkers:
         self.interrupt()
         while self._running:
             self.ended(_NS)
+        self._launcher.close()

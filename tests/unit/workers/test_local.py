@@ -13,6 +13,7 @@ import pytest
 from chaoskit.clock import RealClock
 from chaoskit.spec.overrides import parse_settings
 from chaoskit.workers.cell import Cell, EndedCell
+from chaoskit.workers.launch import ColdStart, Launch
 from chaoskit.workers.local import LocalWorkers
 
 NS = 10**9
@@ -24,10 +25,11 @@ PROGRAMS = {
 }
 
 
-def fake_run(words: tuple[str, ...], out: Path) -> tuple[str, ...]:
+def fake_run(launch: Launch) -> tuple[str, ...]:
     """A program that does what the experiment's name says."""
-    program = f"import os, pathlib, signal, sys, time\nwords, out = {words!r}, pathlib.Path({str(out)!r})\n"
-    return (sys.executable, "-c", program + PROGRAMS[Path(words[0]).stem])
+    values = f"words, out = {launch.words!r}, pathlib.Path({str(launch.out)!r})\n"
+    program = f"import os, pathlib, signal, sys, time\n{values}"
+    return (sys.executable, "-c", program + PROGRAMS[Path(launch.words[0]).stem])
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def workers(tmp_path: Path) -> Iterator[Callable[[int], LocalWorkers]]:
     made: list[LocalWorkers] = []
 
     def make(slots: int) -> LocalWorkers:
-        made.append(LocalWorkers(tmp_path, slots, lock, RealClock(), fake_run))
+        made.append(LocalWorkers(tmp_path, slots, lock, RealClock(), ColdStart(fake_run)))
         return made[-1]
 
     yield make
