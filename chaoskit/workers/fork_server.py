@@ -7,10 +7,10 @@
 The server is a child of its owner and ends with it: when its socket is closed. The owner numbers the runs; a message is
 a JSON document, with the three descriptors of `Launch` where a run is to start:
 
-| owner to server                                     | server to owner                                          |
-|-----------------------------------------------------|----------------------------------------------------------|
-| `{"start": 1, "arguments": [...], "processor": 0}`  | `{"ended": 1, "code": 0}`, -n for signal n               |
-| `{"send": 1, "sign": 2}`, `{"kill": 1}`             |                                                          |
+| owner to server                                               | server to owner                                |
+|---------------------------------------------------------------|------------------------------------------------|
+| `{"start": 1, "arguments": [...], "processor": 0, "lock": 3}` | `{"ended": 1, "code": 0}`, -n for signal n     |
+| `{"send": 1, "sign": 2}`, `{"kill": 1}`                       |                                                |
 
 Only the server awaits its children, so that a number never means another process than the run.
 """
@@ -75,7 +75,7 @@ class ForkServer:
             if self._socket is None:
                 self._start_server()
         number = next(self._numbers)
-        asked = {"start": number, "arguments": launch.arguments, "processor": launch.processor}
+        asked = {"start": number, "arguments": launch.arguments, "processor": launch.processor, "lock": launch.lock}
         self.tell(asked, [launch.given, launch.said, launch.lock])
         return _Forked(self, number)
 
@@ -185,7 +185,7 @@ class _Server:
         server = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become(server, descriptors, asked["processor"])
+            self._become(server, descriptors, asked["processor"], asked["lock"])
             arguments: list[str] = asked["arguments"]
             return arguments
         for each in descriptors:
@@ -195,8 +195,8 @@ class _Server:
         self._poll.register(pidfd, select.POLLIN)
         return None
 
-    def _become(self, server: int, descriptors: list[int], processor: int | None) -> None:
-        """This process is the run from now on."""
+    def _become(self, server: int, descriptors: list[int], processor: int | None, lock: int) -> None:
+        """This process is the run from now on. The lock has its owner's number: paths may name it (/proc/self/fd/3)."""
         os.setsid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
         if os.getppid() != server:  # it died before that
@@ -204,10 +204,11 @@ class _Server:
         self._owner.close()
         for _, pidfd in self._children.values():
             os.close(pidfd)
-        given, said, _ = descriptors  # the lock stays open
-        for descriptor, number in ((given, 0), (said, 2)):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
+        given, said, held = descriptors
+        for descriptor, number in ((given, 0), (said, 2), (held, lock)):
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
         if processor is not None:
             os.sched_setaffinity(0, {processor})
         keyboard_interrupt.handle()
