@@ -1,4 +1,4 @@
-"""Starts `chaoskit run` as a process of its own, from the start or by a fork of one that is ready (`fork_server`).
+"""Starts `chaoskit run` as a process of its own: anew, or by a fork of one that is ready.
 
 Rules: a run has a session of its own, so that a Ctrl-C reaches it through its owner alone; it is interrupted when its
 owner dies, and restores everything then. It holds its owner's lock as long as it lives.

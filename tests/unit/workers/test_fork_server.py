@@ -46,7 +46,7 @@ def lock() -> Iterator[int]:
     os.close(found)
 
 
-def end(run: RunProcess) -> int:
+def end(run: RunProcess | ChildRun) -> int:
     """Its exit code."""
     until = time.monotonic() + _LIMIT
     while (code := run.poll()) is None:
