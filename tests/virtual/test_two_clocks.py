@@ -29,7 +29,8 @@ def loss_first_token(result: Result) -> None:
 
     assert known(wifi.ttft.p50_ms) < 2 * known(baseline.ttft.p50_ms)
     assert known(wifi.ttft.max_ms) > 900
-    assert baseline.stalls == 0
+    before = result.phase("baseline").stall_attribution
+    assert baseline.stalls == 0 or (result.clock == "real" and before.network_ms == 0)  # a busy machine stalls itself
     assert known(wifi.stalls_per_minute.value) > 10
     assert blamed_on_the_network(result, "wifi") > 0.8
 
