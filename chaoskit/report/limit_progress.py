@@ -44,14 +44,17 @@ class LimitProgress:
             line = Text().append_text(number).append_text(at).append_text(run_line(run))
             self._screen.print(line.append(f"  so far {known(search)}", "dim"), soft_wrap=True)
 
-    def tick(self, found: LimitResult, search: LimitSearch, running: Mapping[str, int]) -> None:
-        """Redraw: what is known, and one line for each run under way."""
+    def tick(
+        self, found: LimitResult, search: LimitSearch, running: Mapping[str, int], time_left: int | None = None
+    ) -> None:
+        """Redraw: what is known, and one line for each run under way. `time_left`: ns that --max-time still allows."""
         if self._live is None:
             return
         left, each = self._most - _ended(search), seconds_of_a_run(found.runs)
         to_go = f"at most {counted(left, 'run')} to go"
         if each is not None:
-            to_go += f", {seconds(round(left * each / max(1, found.slots) * _NS))}"
+            longest = round(left * each / max(1, found.slots) * _NS)
+            to_go += f", {seconds(longest if time_left is None else min(longest, time_left))}"
         doses = {run.name: run.dose for run in search.runs}
         lines = [f"limit {known(search)}; {to_go}"]
         lines += [f"  {name}  {doses.get(name, '')}  {seconds(span)}" for name, span in running.items()]
