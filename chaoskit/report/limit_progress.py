@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.text import Text
 
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch, seconds_of_a_run
 from chaoskit.report.limit_console import run_line
 from chaoskit.report.limit_tables import label
 from chaoskit.report.live import seconds
-from chaoskit.report.screen import Screen, cropped_line, live_display
+from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.units import counted
 
 _NS = 10**9
@@ -21,7 +21,7 @@ _NS = 10**9
 class LimitProgress:
     """Use as a context manager; without a screen it shows nothing. `most`: runs that a search may have."""
 
-    def __init__(self, most: int, screen: Screen | None) -> None:
+    def __init__(self, most: int, screen: Console | None) -> None:
         self._most, self._screen = most, screen
         self._live = live_display(screen) if screen is not None else None
 

@@ -169,7 +169,8 @@ def leaves(words: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
 
 def with_value(file: str, path: tuple[str | int, ...], value: str) -> Document:
     """The file with this value at that place, as text."""
-    words = place = deepcopy(DOCUMENTS[file].words)
+    words: Any = deepcopy(DOCUMENTS[file].words)
+    place = words
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
