@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import traceback
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,18 +34,19 @@ from chaoskit.clock import RealClock
 
 _NUMBERS = count()
 _LOOK = 10_000_000  # ns between two looks whether a command has ended
+_OF_RUNS = (
+    "execution.job",
+    "execution.series",
+    "conduct.planning",
+    "substrate.selection",
+    "analysis.analyse",
+    "report.live",
+    "conduct.conductor",
+    "probe.drive",
+)
 _LATE = {
-    "run": (
-        "execution.single",
-        "execution.job",
-        "conduct.planning",
-        "substrate.selection",
-        "analysis.analyse",
-        "report.live",
-        "conduct.conductor",
-        "probe.drive",
-    ),
-    "gameday": ("gameday.command",),
+    "run": _OF_RUNS,
+    "gameday": ("gameday.command", *_OF_RUNS),
     "serve": ("server.app", "server.unacked", "report.malformations"),
 }
 """What these commands import when they run."""
@@ -108,7 +110,7 @@ class _Popen(subprocess.Popen[Any]):
     def __init__(
         self, argv: Sequence[str], *, pass_fds: Collection[int] = (), env: Mapping[str, str] | None = None, **more: Any
     ) -> None:
-        if safe_start.__file__ in argv:
+        if safe_start.__file__ in argv and argv[argv.index(safe_start.__file__) + 2] == "chaoskit":
             more["preexec_fn"] = partial(_become_child, argv, frozenset(_open_fds()), env)
         super().__init__(argv, pass_fds=pass_fds, env=env, **more)
 
@@ -136,7 +138,8 @@ def _open_fds() -> list[int]:
 
 
 def _become(words: Sequence[str]) -> NoReturn:
-    """This process is `chaoskit WORDS` from now on, to its end."""
+    """This process is `chaoskit WORDS` from now on, to its end, without pytest's opinion of warnings."""
+    warnings.simplefilter("ignore")
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(fd, mode, closefd=False) for fd, mode in enumerate("rww"))
     sys.argv = ["chaoskit", *words]
     code = 1
