@@ -136,14 +136,14 @@ server=$!
 until grep -q 8000 served; do sleep 0.2; done
 chaoskit init mine --endpoint http://127.0.0.1:8000
 code=0
-chaoskit run mine.yaml --out run || code=$?
+chaoskit run mine.yaml --set workload.output-tokens=10 --out run || code=$?
 kill $server
 exit $code
 """
 
 
 def test_a_new_gate_for_an_endpoint_is_green(kernel: GuestKernel, tmp_path: Path) -> None:
-    """The file that init writes for an endpoint ends with 0 on one that is well: here on lo, in a guest."""
+    """The file that init writes for an endpoint ends with 0 on one that is well, here on lo, with short answers."""
     words = ("bash", "-c", ENDPOINT, "bash", str(tmp_path), str(Path(sys.executable).parent))
     guest = uml.Uml(kernel, options=uml.virtual_time(1)).launch(
         Command(words, tmp_path, Duration.parse("300s")), RealClock()
