@@ -19,8 +19,8 @@ from chaoskit.spec.matrix import load_variants
 from chaoskit.substrate.uml import GuestKernel
 
 FILES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "experiments/service").glob("*.yaml"))}
-REPEATING = ("nginx-read-timeout", "haproxy-server-timeout")
-"""Those whose first variant is run again, in another environment: nginx and HAProxy do the same to the byte."""
+REPEATING = ("nginx-read-timeout", "haproxy-server-timeout", "httpx-read-timeout")
+"""Those whose first variant is run again, in another environment: nginx, HAProxy, Python do the same to the byte."""
 
 Run = Callable[[str], list[Result]]
 
