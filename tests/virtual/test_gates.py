@@ -134,7 +134,6 @@ cd "$1"
 chaoskit serve >served 2>&1 &
 server=$!
 until grep -q 8000 served; do sleep 0.2; done
-chaoskit init mine --endpoint http://127.0.0.1:8000
 code=0
 chaoskit run mine.yaml --set workload.output-tokens=10 --out run || code=$?
 kill $server
@@ -144,6 +143,8 @@ exit $code
 
 def test_a_new_gate_for_an_endpoint_is_green(kernel: GuestKernel, tmp_path: Path) -> None:
     """The file that init writes for an endpoint ends with 0 on one that is well, here on lo, with short answers."""
+    written = warm.chaoskit("init", str(tmp_path / "mine"), "--endpoint", "http://127.0.0.1:8000")
+    assert written.returncode == 0, written.stderr
     words = ("bash", "-c", ENDPOINT, "bash", str(tmp_path), str(Path(sys.executable).parent))
     guest = uml.Uml(kernel, options=uml.virtual_time(1)).launch(
         Command(words, tmp_path, Duration.parse("300s")), RealClock()

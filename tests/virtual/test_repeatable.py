@@ -18,7 +18,6 @@ from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request, ServedResponse, SocketRead, TcpInfo
 from chaoskit.substrate.uml import GuestKernel
 
-LOSS = next(path for path in EXPERIMENTS if path.stem == "loss-first-token")
 SEVEN = """\
 name: seven
 question: Is 7 ms 7 ms?
@@ -29,7 +28,8 @@ faults:
   down: {link: client-router, direction: down, netem: {delay: 7ms}}
   up: {link: client-router, direction: up, netem: {delay: 7ms}}
   both: {link: client-router, direction: both, netem: {delay: 7ms}}
-timeline: [{baseline: 3s}, {down: 3s}, {up: 3s}, {both: 3s}, {recovery: 2s}]
+  lossy: {link: client-router, direction: both, netem: {delay: 7ms, loss: 10%%}}
+timeline: [{baseline: 3s}, {down: 3s}, {up: 3s}, {both: 3s}, {recovery: 2s}, {lossy: 3s}]
 """
 TLS = """\
 name: tls
@@ -65,17 +65,6 @@ def test_an_experiment_repeats_to_the_byte(name: str, shipped: Callable[[Path], 
     assert "repeated: every byte the same" in shipped(experiment).out
 
 
-def test_the_environment_changes_no_byte(kernel: GuestKernel, shipped: Callable[[Path], Any], tmp_path: Path) -> None:
-    """Nor the locale, the folder, or what else is installed and imported: all that waits, waits for the same ticks."""
-    here, there = shipped(LOSS).directory, tmp_path / "in a folder with a longer name"
-    other = [str(other_python.make(tmp_path / "venv")), "-m", "chaoskit", *words(kernel, LOSS, there)]
-    done = subprocess.run(other, env=os.environ | other_python.ENVIRONMENT, capture_output=True, text=True, check=False)
-
-    assert done.returncode in (0, 1, 5), done.stdout + done.stderr
-    assert read(here, Request)
-    assert first_difference(here, there) == ""
-
-
 def test_a_lab_that_speaks_tls_repeats_too(kernel: GuestKernel, tmp_path: Path) -> None:
     """Every stream is whole and over TLS, the remedies of both ends are in force, and every byte is the same."""
     file = tmp_path / "tls.yaml"
@@ -99,6 +88,18 @@ def seven(request: pytest.FixtureRequest, kernel: GuestKernel, tmp_path_factory:
     (folder / "seven.yaml").write_text(SEVEN % request.param + "seed: 1\n")
     run(kernel, folder / "seven.yaml", folder / "run")
     return folder / "run"
+
+
+@pytest.mark.parametrize("seven", ["4"], indirect=True)
+def test_the_environment_changes_no_byte(kernel: GuestKernel, seven: Path, tmp_path: Path) -> None:
+    """Nor the locale, the folder, or what else is installed and imported: all that waits, waits for the same ticks."""
+    file, there = seven.parent / "seven.yaml", tmp_path / "in a folder with a longer name"
+    other = [str(other_python.make(tmp_path / "venv")), "-m", "chaoskit", *words(kernel, file, there)]
+    done = subprocess.run(other, env=os.environ | other_python.ENVIRONMENT, capture_output=True, text=True, check=False)
+
+    assert done.returncode in (0, 1, 5), done.stdout + done.stderr
+    assert read(seven, Request)
+    assert first_difference(seven, there) == ""
 
 
 @pytest.mark.parametrize("seven", ["4"], indirect=True)
