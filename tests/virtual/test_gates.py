@@ -110,12 +110,11 @@ def test_a_run_says_before_it_starts_what_it_cannot_decide(too_short: subprocess
     assert "; write " not in too_short.stdout
 
 
-@pytest.mark.parametrize("key", ["request-rate", "repeats"])
 def test_what_is_advised_decides_a_real_run(
-    key: str, too_short: subprocess.CompletedProcess[str], kernel: GuestKernel, tmp_path: Path
+    too_short: subprocess.CompletedProcess[str], kernel: GuestKernel, tmp_path: Path
 ) -> None:
-    """With one alternative in the file nothing is undecided, and nothing is warned of."""
-    (one,) = (each for each in advice(too_short.stderr) if each.startswith(key))
+    """With the first alternative in the file nothing is undecided, and nothing is warned of."""
+    one, *_ = advice(too_short.stderr)
     (tmp_path / "longer.yaml").write_text(changed(TOO_SHORT, one))
 
     answer = run(tmp_path / "longer.yaml", tmp_path / "run", kernel)

@@ -123,7 +123,7 @@ def test_a_search_is_the_same_on_other_workers_and_after_a_kill(
     is killed in its second run, and goes on."""
     file = write_experiment(tmp_path, "small")
     fixed = ("limit", "--clock", "virtual", "--kernel", kernel.path, file)
-    asked = [*map(str, fixed), "--vary", DELAY, "--from", "5ms", "--to", "100ms", "--max-runs", "3", "--quiet"]
+    asked = [*map(str, fixed), "--vary", DELAY, "--from", "5ms", "--to", "100ms", "--max-runs", "2", "--quiet"]
     near = [*asked, "--jobs", "1", "-o", str(tmp_path / "near")]
 
     far = warm.chaoskit(*asked, "--dask", cluster.address, "-o", str(tmp_path / "far"), limit=PATIENCE)
