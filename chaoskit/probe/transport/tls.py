@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from importlib import import_module
 
 import httpx
 
@@ -112,6 +113,7 @@ def tls_context(target: Target, http: str) -> ssl.SSLContext | None:
     """
     if not target.url.lower().startswith("https:"):
         return None
+    import_module("encodings.idna")  # else the first handshake would load it, in its own time
     context = httpx.create_ssl_context(verify=target.verify)
     context.set_alpn_protocols(["h2", "http/1.1"] if http == "2" else ["http/1.1"])
     if target.ca_file is not None:
