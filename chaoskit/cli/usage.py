@@ -37,7 +37,8 @@ def sentence(error: UsageError) -> str:
             advice = advice_for_option(wrong, error.ctx) if error.ctx else ""
             return "; ".join(filter(None, (f"{path} has no option {wrong}", advice)))
         case MissingParameter():
-            return f"{_name(error.param)} is missing; write {path} {_name(error.param)}"
+            value = f" {value_name(error.param)}" if isinstance(error.param, TyperOption) else ""
+            return f"{_name(error.param)} is missing; write {path} {_name(error.param)}{value}"
         case BadParameter():
             return f"{_name(error.param)}: {_why_bad(error)}"
         case BadOptionUsage():

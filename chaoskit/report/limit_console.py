@@ -93,9 +93,9 @@ def gate(found: LimitResult, search: LimitSearch) -> str:
 
 
 def said_of(found: LimitResult, search: LimitSearch) -> str:
-    """All that is said of a search, on one line."""
-    at = f"{label(search)}: " if len(found.searches) > 1 else ""
-    return "; ".join(filter(None, (f"{at}{sentence(found, search)}", gate(found, search))))
+    """All that is said of a search, on one line, with why it ended before the limit was known."""
+    ended = f"ended by {search.ended}" if search.ended else ""
+    return "; ".join(filter(None, (sentence(found, search), gate(found, search), ended)))
 
 
 def said(found: LimitResult) -> str:
