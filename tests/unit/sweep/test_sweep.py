@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sweeps import PATH, Played, write_experiment
 
+from chaoskit.analysis.run_comparison.directories import find, read
 from chaoskit.analysis.sweep_result import load_sweep
 from chaoskit.clock import RealClock
 from chaoskit.errors import SpecError
@@ -217,6 +218,14 @@ def test_every_format_is_harmless(played: Played, tmp_path: Path, form: str) -> 
         assert not {"\x1b", "\u202e"} & set(first.getvalue().decode())
     if form in ("html", "svg", "markdown"):
         assert b"<b>" not in first.getvalue()
+
+
+def test_a_sweep_is_compared_with_nothing_and_a_cell_of_it_is_named(played: Played) -> None:
+    """It is not taken for the runs of a matrix, whose file it has beside them."""
+    played.play()
+
+    with pytest.raises(SpecError, match=r"out is no run directory: .*; the latest one in .*out is .*/delay="):
+        read([find([played.out])], lambda *_: None)
 
 
 def test_markdown_has_the_verdicts_and_the_numbers_of_the_table(played: Played) -> None:
