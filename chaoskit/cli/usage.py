@@ -42,9 +42,8 @@ def sentence(error: UsageError) -> str:
         case BadParameter():
             return f"{_name(error.param)}: {_why_bad(error)}"
         case BadOptionUsage():
-            option = (
-                next((each for each in error.cmd.params if error.option_name in each.opts), None) if error.cmd else None
-            )
+            options = error.cmd.params if error.cmd else []
+            option = next((each for each in options if error.option_name in each.opts), None)
             if isinstance(option, TyperOption) and not option.is_flag:
                 return f"{error.option_name} has no value; write {error.option_name} {value_name(option)}"
             return f"{error.option_name} takes no value; write it alone"

@@ -105,6 +105,11 @@ def prepare(asked: Asked, where: SubstrateOptions) -> PreparedSearch:
         raise SpecError(f"{asked.file} has no objectives, and a limit is where they no longer hold; add some")
     every = [each for group in ends.values() for each in group]
     found, options = check(every), ["--variant", asked.variant] if asked.variant is not None else []
+    if found.plans[: len(points)] == found.plans[len(points) :]:
+        raise SpecError(
+            f"--vary {asked.path}: a run at {asked.hard} is the same as one at {asked.easy}; chaoskit validate "
+            f"{asked.file} warns of what is not used, such as a fault without a phase"
+        )
     is_lab = not isinstance(first.stage, InterfaceStage)
     is_virtual = is_lab and _is_virtual(found, where)
     texts = [str(asked), *(each.model_dump_json() for each in every)]

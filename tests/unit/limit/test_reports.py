@@ -79,6 +79,8 @@ def test_a_search_that_was_killed_says_so(tmp_path: Path) -> None:
     found = load_limit(tmp_path / "out")
 
     assert (found.status, found.detail, found.exit_code) == ("interrupted", "killed", 130)
+    LIMIT_DOCUMENTS.formats["console"].write(found, shown := BytesIO())
+    assert b"go on        the same command with --resume" in shown.getvalue()
 
 
 def test_what_is_no_search_or_no_format_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
-from made_limits import BREAKS, PATH, REFUSED, Behaviour, breaks_beyond, prepared, search
+from made_limits import BREAKS, EXPERIMENT, PATH, REFUSED, Behaviour, breaks_beyond, prepared, search
 
 from chaoskit.analysis.limits.limit_result import LimitResult, load_limit
 from chaoskit.analysis.limits.outcomes import RunOutcome
@@ -20,6 +20,10 @@ from chaoskit.report.limit_console import sentence
 from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
 from chaoskit.units import Duration
 from chaoskit.workers.cell import Cell
+
+
+UNUSED = EXPERIMENT.replace("{wifi: 5s}", "{recovery: 5s}").replace("during wifi", "during recovery")
+"""Its fault is in no phase."""
 
 
 def said(found: LimitResult) -> str:
@@ -190,6 +194,10 @@ def test_progress_is_a_line_for_each_run(tmp_path: Path) -> None:
         (
             lambda file: prepared(file.parent, vary=[f"{PATH}=1%"]),
             f"--vary {PATH} replaces what --vary {PATH}=... gives",
+        ),
+        (
+            lambda file: prepared(file.parent, UNUSED),
+            "20% is the same as one at 0%",
         ),
         (lambda file: prepared(file.parent, vary=["seed=1,2"]), "each run of a search has a seed of its own"),
         (

@@ -249,6 +249,16 @@ def test_a_format_that_a_sweep_does_not_have_is_told_with_those_it_has() -> None
         SWEEP_DOCUMENTS.chosen(["md"])
 
 
+def test_values_that_change_nothing_are_refused(played: Played) -> None:
+    """Such as those of a fault that no phase uses: each point would look as if it had no effect."""
+    played.file.write_text(
+        played.file.read_text().replace("{wifi: 2s}", "{recovery: 2s}").replace("during wifi", "during recovery")
+    )
+
+    with pytest.raises(SpecError, match=f"^{PATH}: all of these values give the same run; chaoskit validate "):
+        played.play()
+
+
 def test_too_many_runs_are_refused_before_the_first(played: Played) -> None:
     """With how many they would be."""
     played.repeats = 9000
