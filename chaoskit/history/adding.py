@@ -125,13 +125,16 @@ def results_in(directory: Path) -> list[tuple[Result, Origin]]:
 def origin(directory: Path, at: Revision | None = None) -> Origin:
     """What the records in this directory tell of their run; `at` is the revision where it was seen as the run began.
 
-    Of a run from before, only the experiment file is known to be as in the commit, or not.
+    Of a run from before, only the experiment file is known to be as in the commit, or not. So it is where a command
+    that goes on after an interruption is at another commit than the run was.
     """
     known, _ = load_provenance(directory)
     text = read_whole(directory / EXPERIMENT) if lexists(directory / EXPERIMENT) else None
     variant = _VARIANT.match(text) if text is not None else None
     probe = load_probe_plan(directory) if text is None else None
     started = known.started if known is not None and known.started else None
+    if known is not None and known.commit and at is not None and at.commit != known.commit:
+        at = None
     if at is None:
         at = Revision(known.commit, None, known.is_modified) if known is not None else Revision()
     return Origin(

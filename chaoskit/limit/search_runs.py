@@ -131,7 +131,7 @@ class LimitSearching:
                 run = runs[waiting.pop(0)]
                 workers.start(self._prepared.cell(run.name, point, run.dose, run.seed))
             current = self._current()
-            progress.tick(current, current.searches[number], workers.running())
+            progress.tick(current, current.searches[number], workers.running(), self._time_left())
             for end in workers.ended(_TICK):
                 self._take_in(number, names[end.cell.name], end)
         self._set(number, [place for place in places if runs[place].state == "running"], state="interrupted")
@@ -182,13 +182,17 @@ class LimitSearching:
                     f"a run sends about {counted(expected, 'request')}, and "
                     f"{max(0, budget.max_requests - sent)} of --max-requests {budget.max_requests} are left"
                 )
-        if budget.max_time is not None:
-            left = budget.max_time - self._elapsed()
+        if (left := self._time_left()) is not None:
             longest = max([0 if prepared.is_virtual else prepared.length, *(round(run.seconds * _NS) for run in every)])
             if left <= longest:
-                rest = Duration(max(0, left) // _NS * _NS)
+                rest = Duration(left // _NS * _NS)
                 return 0, f"a run takes {Duration(longest // _NS * _NS)}, and {rest} of --max-time are left"
         return batch, ""
+
+    def _time_left(self) -> int | None:
+        """ns of --max-time."""
+        most = self._budget.max_time
+        return None if most is None else max(0, most - self._elapsed())
 
     def _learned(self, number: int) -> _Knowledge:
         """What the runs of this search tell, computed once for the same outcomes."""

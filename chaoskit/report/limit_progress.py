@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.text import Text
 
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch, seconds_of_a_run
 from chaoskit.report.limit_console import run_line
 from chaoskit.report.limit_tables import label
 from chaoskit.report.live import seconds
-from chaoskit.report.screen import Screen, cropped_line, live_display
+from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.units import counted
 
 _NS = 10**9
@@ -21,7 +21,7 @@ _NS = 10**9
 class LimitProgress:
     """Use as a context manager; without a screen it shows nothing. `most`: runs that a search may have."""
 
-    def __init__(self, most: int, screen: Screen | None) -> None:
+    def __init__(self, most: int, screen: Console | None) -> None:
         self._most, self._screen = most, screen
         self._live = live_display(screen) if screen is not None else None
 
@@ -44,14 +44,17 @@ class LimitProgress:
             line = Text().append_text(number).append_text(at).append_text(run_line(run))
             self._screen.print(line.append(f"  so far {known(search)}", "dim"), soft_wrap=True)
 
-    def tick(self, found: LimitResult, search: LimitSearch, running: Mapping[str, int]) -> None:
-        """Redraw: what is known, and one line for each run under way."""
+    def tick(
+        self, found: LimitResult, search: LimitSearch, running: Mapping[str, int], time_left: int | None = None
+    ) -> None:
+        """Redraw: what is known, and one line for each run under way. `time_left`: ns that --max-time still allows."""
         if self._live is None:
             return
         left, each = self._most - _ended(search), seconds_of_a_run(found.runs)
         to_go = f"at most {counted(left, 'run')} to go"
         if each is not None:
-            to_go += f", {seconds(round(left * each / max(1, found.slots) * _NS))}"
+            longest = round(left * each / max(1, found.slots) * _NS)
+            to_go += f", {seconds(longest if time_left is None else min(longest, time_left))}"
         doses = {run.name: run.dose for run in search.runs}
         lines = [f"limit {known(search)}; {to_go}"]
         lines += [f"  {name}  {doses.get(name, '')}  {seconds(span)}" for name, span in running.items()]

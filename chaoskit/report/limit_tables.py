@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.limits.limit_result import LimitEstimate, LimitResult, LimitSearch
 
@@ -20,8 +20,16 @@ def dose_rows(search: LimitSearch) -> Iterator[Row]:
         held, broke = (sum(run.held is is_held for run in runs) for is_held in (True, False))
         causes = dict.fromkeys(text for run in runs for text in run.broken)
         without = [run.reason or run.state for run in runs if run.held is None]
-        by = "; ".join([*causes, *(f"no outcome: {each}" for each in dict.fromkeys(without))])
-        yield dose, str(held or ""), str(broke or ""), by
+        yield dose, str(held or ""), str(broke or ""), "; ".join([*causes, *_without_outcome(without)])
+
+
+def _without_outcome(reasons: Sequence[str]) -> Iterator[str]:
+    """A sentence for each kind of reason, with the details of its first run."""
+    kinds = [reason.partition(": ")[0] for reason in reasons]
+    for kind in dict.fromkeys(kinds):
+        count = kinds.count(kind)
+        which = "no outcome" if count == 1 else f"{count} runs without an outcome, the first"
+        yield f"{which}: {reasons[kinds.index(kind)]}"
 
 
 def frontier_rows(found: LimitResult) -> Iterator[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import takewhile
 from typing import Any, get_args, get_origin
 
@@ -160,13 +161,18 @@ def _shown(path: Path) -> str:
     return ".".join(path) if len(path) > 1 else f"{path[0]}, at the top of the file"
 
 
-def places(model: type[SpecModel], above: Path = ()) -> Iterator[Path]:
+@cache
+def places(model: type[SpecModel]) -> tuple[Path, ...]:
     """The path of every key of a model, and of those below them."""
+    return tuple(_places(model, ()))
+
+
+def _places(model: type[SpecModel], above: Path) -> Iterator[Path]:
     for name, field in model.model_fields.items():
         path = (*above, field.alias or name)
         yield path
         for below, is_named in _models(field.annotation):
-            yield from places(below, (*path, _ANY_NAME) if is_named else path)
+            yield from _places(below, (*path, _ANY_NAME) if is_named else path)
 
 
 def _models(annotation: Any, is_named: bool = False) -> Iterator[tuple[type[SpecModel], bool]]:

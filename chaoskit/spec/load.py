@@ -188,7 +188,7 @@ class Document:
         try:
             return model.model_validate(part, context=FROM_FILE)
         except ValidationError as error:
-            found = describe_errors(error.errors(), self.words, within, list(places(model)))
+            found = describe_errors(error.errors(), self.words, within, places(model))
             raise SpecError(
                 "\n".join(str(self.error_at(sentence, where)) for where, sentence in found.items())
             ) from None

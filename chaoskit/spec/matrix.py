@@ -188,7 +188,7 @@ def _parse(words: dict[str, Any], name: str) -> Experiment | dict[Location, str]
     try:
         experiment = beside(Experiment.model_validate(words, context=FROM_FILE), name)
     except ValidationError as error:
-        return describe_errors(error.errors(), words, known=list(places(Experiment)))
+        return describe_errors(error.errors(), words, known=places(Experiment))
     return dict[Location, str](missing_files(experiment)) or experiment
 
 

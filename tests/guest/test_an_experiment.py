@@ -32,7 +32,7 @@ server:
   token-interval: 20ms
 faults:
   slow: {link: client-router, direction: down, netem: {delay: 60ms}}
-timeline: [{baseline: 3s}, {slow: 4s}]
+timeline: [{baseline: 2s}, {slow: 2s}]
 objectives:
   - interruption_rate <= 50%
 seed: 42
@@ -122,12 +122,7 @@ def test_an_experiment_shows_its_fault_and_ends(run: Run, until: Until) -> None:
 
 @pytest.mark.parametrize(
     ("moment", "sign"),
-    [
-        ("booting", signal.SIGINT),
-        ("baseline", signal.SIGINT),
-        ("slow", signal.SIGTERM),
-        ("drain", signal.SIGINT),
-    ],
+    [("booting", signal.SIGINT), ("slow", signal.SIGTERM), ("drain", signal.SIGINT)],
 )
 def test_an_interrupt_at_any_moment_ends_it(run: Run, until: Until, moment: str, sign: signal.Signals) -> None:
     """Ctrl-C and kill are passed on, waited for, and told by the exit code; nothing is left."""
@@ -156,10 +151,9 @@ def test_a_killed_guest_is_one_sentence(run: Run, until: Until) -> None:
     until(lambda: not run.guests())
 
 
-@pytest.mark.parametrize("moment", ["booting", "slow"])
-def test_a_killed_chaoskit_leaves_no_guest(run: Run, until: Until, moment: str) -> None:
+def test_a_killed_chaoskit_leaves_no_guest(run: Run, until: Until) -> None:
     """kill -9 of the command ends its guest within seconds."""
-    until(lambda: run.reached(moment))
+    until(lambda: run.reached("baseline"))
 
     run.process.kill()
 

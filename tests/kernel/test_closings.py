@@ -142,12 +142,11 @@ def probe(built: tuple[LinuxKernel, Places], version: int, path: str, folder: Pa
     return out
 
 
-@pytest.mark.parametrize("version", [4, 6])
 def test_nginx_is_named_with_its_timer_and_whom_it_waited_for(
-    version: int, built: tuple[LinuxKernel, Places], tmp_path: Path
+    built: tuple[LinuxKernel, Places], tmp_path: Path
 ) -> None:
-    """Five tokens, then two seconds of silence from the model: over both IP versions."""
-    out = probe(built, version, "/silent", tmp_path)
+    """Five tokens, then two seconds of silence from the model: over IPv6; the others ask over IPv4."""
+    out = probe(built, 6, "/silent", tmp_path)
 
     result = analyse(out)
     (found,) = result.phases[0].closings

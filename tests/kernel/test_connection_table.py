@@ -48,6 +48,9 @@ SETTINGS = (
     ),
 )
 
+BOTH_ENDINGS = pytest.mark.parametrize(("version", "by"), [(4, "reset"), (6, "reset"), (6, "silence")])
+"""A reset is made for each IP version, silence is the same for both."""
+
 
 @pytest.fixture(scope="module")
 def lab(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxKernel]:
@@ -188,8 +191,7 @@ def test_a_foreign_table_of_our_name_is_refused(lab: LinuxKernel, tmp_path: Path
             run("nft", "delete", "table", *table.split(" "))
 
 
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("by", ["reset", "silence"])
+@BOTH_ENDINGS
 def test_a_cut_after_a_size(lab: LinuxKernel, version: int, by: Ending) -> None:
     """What is sent down before 1000 bytes arrives; the packet beyond them ends the connection, whether it is older than
     the cut or not; what is sent up counts for nothing. By reset both ends are told, by silence none."""
@@ -206,8 +208,7 @@ def test_a_cut_after_a_size(lab: LinuxKernel, version: int, by: Ending) -> None:
         assert found.packets > 12
 
 
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("by", ["reset", "silence"])
+@BOTH_ENDINGS
 def test_a_cut_after_a_time(lab: LinuxKernel, version: int, by: Ending) -> None:
     """A connection ends a second after its SYN, an older one a second after the cut was made, both by their next data
     in whichever direction; a new one is not touched, and may have the ports of one that was cut."""
@@ -226,8 +227,7 @@ def test_a_cut_after_a_time(lab: LinuxKernel, version: int, by: Ending) -> None:
             assert counted(lab, CUT).overlimits == 2
 
 
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("by", ["reset", "silence"])
+@BOTH_ENDINGS
 def test_an_idle_timeout(lab: LinuxKernel, version: int, by: Ending) -> None:
     """Every packet, in either direction, gives a connection another second and a half. After as long without any it is
     forgotten, an older one too: by reset whoever sends next is told so, and the other end hears nothing."""

@@ -23,6 +23,24 @@ from chaoskit.kernel.linux import LinuxKernel
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "chaostoolkit" / "slow-path.yaml"
 TO = ("--to", "127.0.0.1:8000", "--down", "delay 40ms")
+MISTAKES: tuple[tuple[tuple[str, ...], int, str], ...] = (
+    (("--down", "delay 1ms", "--for", "9s"), 2, "no traffic selected; give for example --to api.example.com:443"),
+    (("--down", "delay 1ms", "--for", "9s", "--interface", "lo"), 2, "everything"),
+    ((*TO,), 2, "--for"),
+    (("--to", "127.0.0.1", "--for", "9s"), 2, "give --down or --up"),
+    (("--to", "127.0.0.1", "--down", "dealy 1ms", "--for", "9s"), 2, "delay"),
+    (("--to", "127.0.0.1", "--down", "delay 100", "--for", "9s"), 2, "unit"),
+    (("--to", "127.0.0.1", "--size-drop-up", "1kB", "--for", "9s"), 2, "found '1kB', expected a whole number"),
+    (("--to", "127.0.0.1", "--mss-clamp", "12", "--for", "9s"), 2, "expected 88 or more"),
+    (("--to", "127.0.0.1:99999", "--down", "delay 1ms", "--for", "9s"), 2, "65535"),
+    (("--to", "no-such-name.invalid", "--down", "delay 1ms", "--for", "9s"), 3, "does not resolve"),
+    (("--to", "192.0.2.1", "--down", "delay 1ms", "--for", "9s"), 3, "no route leads to 192.0.2.1"),
+    (("--interface", "eth9", "--everything", "--down", "delay 1ms", "--for", "9s"), 3, "no interface eth9 here"),
+    (("--interface", "asleep", "--to", "192.0.2.1", "--down", "delay 1ms", "--for", "9s"), 3, "asleep is down"),
+    (("/nonexistent.yaml",), 2, "No such file"),
+    (("-", "--to", "127.0.0.1"), 2, "cannot be combined with"),
+)
+"""What is typed, the exit code, and what it says."""
 
 
 @pytest.fixture
@@ -148,37 +166,16 @@ def test_a_dry_run_changes_nothing(home: Path) -> None:
     assert not (home / "leases").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "sentence"),
-    [
-        (("--down", "delay 1ms", "--for", "9s"), 2, "no traffic selected; give for example --to api.example.com:443"),
-        (("--down", "delay 1ms", "--for", "9s", "--interface", "lo"), 2, "everything"),
-        ((*TO,), 2, "--for"),
-        (("--to", "127.0.0.1", "--for", "9s"), 2, "give --down or --up"),
-        (("--to", "127.0.0.1", "--down", "dealy 1ms", "--for", "9s"), 2, "delay"),
-        (("--to", "127.0.0.1", "--down", "delay 100", "--for", "9s"), 2, "unit"),
-        (("--to", "127.0.0.1", "--size-drop-up", "1kB", "--for", "9s"), 2, "found '1kB', expected a whole number"),
-        (("--to", "127.0.0.1", "--mss-clamp", "12", "--for", "9s"), 2, "expected 88 or more"),
-        (("--to", "127.0.0.1:99999", "--down", "delay 1ms", "--for", "9s"), 2, "65535"),
-        (("--to", "no-such-name.invalid", "--down", "delay 1ms", "--for", "9s"), 3, "does not resolve"),
-        (("--to", "192.0.2.1", "--down", "delay 1ms", "--for", "9s"), 3, "no route leads to 192.0.2.1"),
-        (("--interface", "eth9", "--everything", "--down", "delay 1ms", "--for", "9s"), 3, "no interface eth9 here"),
-        (("--interface", "asleep", "--to", "192.0.2.1", "--down", "delay 1ms", "--for", "9s"), 3, "asleep is down"),
-        (("/nonexistent.yaml",), 2, "No such file"),
-        (("-", "--to", "127.0.0.1"), 2, "cannot be combined with"),
-    ],
-)
-def test_mistakes_get_a_sentence(home: Path, words: tuple[str, ...], code: int, sentence: str) -> None:
+def test_mistakes_get_a_sentence(home: Path) -> None:
     """Each typical mistake: the exit code that says whose it is, one sentence, and no trace of a traceback."""
-    if "asleep" in words:
-        run("ip", "link", "add", "asleep", "type", "ifb")
-    answer, said = typed(home, "inject", *words)
-    if "asleep" in words:
-        run("ip", "link", "del", "asleep")
+    run("ip", "link", "add", "asleep", "type", "ifb")
+    answers = [typed(home, "inject", *words) for words, *_ in MISTAKES]
+    run("ip", "link", "del", "asleep")
 
-    assert answer == code, said
-    assert sentence in said
-    assert "Traceback" not in said
+    for (words, code, sentence), (answer, said) in zip(MISTAKES, answers, strict=True):
+        assert answer == code, (words, said)
+        assert sentence in said, words
+        assert "Traceback" not in said
 
 
 def test_without_rights_it_says_what_helps() -> None:

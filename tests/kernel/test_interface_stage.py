@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from commands import Command, started
 from lab import give_addresses, run, state
+from soak.run_process import kill, processes
 
 from chaoskit.analysis.segments.captured_connections import load_capture
 from chaoskit.clock import RealClock, now
@@ -74,14 +75,24 @@ timeline: [{{baseline: {baseline}}}, {{smaller: 2s}}, {{slow+smaller: {length}}}
 seed: 5
 """
 
-CLAMPED = (
-    SMALL.partition("faults:")[0]
-    + """\
-faults: {{clamped: {{mss-clamp: 1000}}}}
-timeline: [{{baseline: {baseline}}}, {{clamped: {length}}}]
+EVERYTHING = """\
+name: everything
+question: Does anything of it stay?
+stage: {{target: "http://{host}:8000"}}
+workload:
+  max-concurrency: 2
+  output-tokens: 40
+  timeouts: {{connect: 2s, first-token: 2s, idle: 2s}}
+faults:
+  slow:
+    - {{direction: down, netem: {{delay: 40ms, loss: 5%}}}}
+    - {{direction: up, size-drop: 1200}}
+  smaller: {{mtu: 1300}}
+  clamped: {{mss-clamp: 1000}}
+timeline: [{{baseline: {baseline}}}, {{slow+smaller+clamped: {length}}}]
 seed: 5
 """
-)
+ALL = "slow+smaller+clamped"
 
 
 @dataclass(frozen=True)
@@ -274,7 +285,8 @@ def test_a_run_hits_its_target_and_leaves_nothing(setting: Setting, begin: Run) 
     assert {info.fields["snd_mss"] for info in read(experiment.directory, TcpInfo)} == {1200 - TIMESTAMPS}
     requests = read(experiment.directory, Request)
     assert [each for each in requests if each.completion == "complete"]
-    assert {each["confidence"] for phase in result["phases"] for each in [phase["stall_attribution"]]} == {"exact"}
+    causes = [phase["stall_attribution"] for phase in result["phases"]]
+    assert {each["confidence"] for each in causes} == {"exact"}, causes
     trips = captured_round_trips(experiment.directory, requests)
     assert DELAY <= trips[len(trips) // 2] < 2 * DELAY, "packets are captured behind the fault, as TCP gets them"
     assert setting.looks() == before
@@ -288,30 +300,6 @@ def captured_round_trips(run: Path, requests: list[Request]) -> list[int]:
     assert capture is not None
     found = [capture.connection(each.port, each.sent or each.ended) for each in begun]
     return sorted(each.round_trip for each in found if each is not None and each.round_trip is not None)
-
-
-@only_v4_cable
-def test_a_run_until_all_is_decided_ends_early_and_restores(setting: Setting, begin: Run) -> None:
-    """Long before its time is up, after whole rounds; the kernel says the same as before.
-
-    Time is real here: where others keep the processor from the client nothing can be decided, and the run takes all
-    of its time. That it ends early is held in virtual time, too.
-    """
-    before = setting.looks()
-    text = DECIDED.replace("output-tokens: 40", "output-tokens: 8")  # more streams, so that few rounds decide
-    experiment = begin("2s", text=text, options=("--until-decided", "--max-time", "40s"))
-
-    code = experiment.ends()
-
-    said = experiment.said.read_text()
-    overloaded = "the client was too slow" in said
-    assert code == (5 if overloaded else 0), said
-    *phases, drain = read(experiment.directory, Phase)
-    assert [each.name for each in phases] == ["baseline", "slow", "recovery"] * (1 + phases[-1].round), said
-    assert overloaded or drain.begin - phases[0].begin < 40 * SECOND, said
-    assert overloaded or not read(experiment.directory, Look)[-1].undecided
-    assert "of at most 10: intervals at 98.9 %" in said
-    assert setting.looks() == before
 
 
 @only_v4_cable
@@ -346,11 +334,15 @@ def test_a_stolen_run_directory_harms_nobody(setting: Setting, begin: Run, tmp_p
 
 @only_v4_cable
 def test_a_killed_conductor_leaves_nothing(setting: Setting, begin: Run) -> None:
-    """kill -9 in the middle of a fault: its watchdog puts everything back long before the run's end, and the run says
-    that it was killed."""
-    before = setting.looks()
-    experiment = begin("30s")
-    until(lambda: experiment.reached("slow"))
+    """kill -9 in the middle of all faults, each of which is in force: its watchdog puts everything back long before the
+    run's end, the clamp too, which not even the probe holds on to; and the run says that it was killed."""
+    before, clamp, size = setting.looks(), Knob("clamp", "here", "mss"), Knob("mtu", "here", "cable")
+    experiment = begin("30s", text=EVERYTHING)
+    until(lambda: experiment.reached(ALL))
+    until(lambda: f"mss:{1000 - TIMESTAMPS} " in setting.calls())
+    assert setting.kernel.read(size) == Mtu(1300)
+    assert setting.kernel.read(clamp) is not None
+    assert setting.is_touched()
     conductor = experiment.conductor()
 
     os.kill(conductor, signal.SIGKILL)
@@ -358,7 +350,10 @@ def test_a_killed_conductor_leaves_nothing(setting: Setting, begin: Run) -> None
     first_made = Knob("ifb", "here", "chaos-up")  # so the last to go
     until(lambda: setting.kernel.read(first_made) is None, 20 * SECOND)
     assert not setting.is_touched()
+    until(lambda: setting.kernel.read(size) == Mtu(1500), 20 * SECOND)
     assert experiment.ends() != 0
+    until(lambda: not list((setting.leases / "leases").glob("*")), 20 * SECOND)
+    assert setting.kernel.read(clamp) is None
     assert experiment.result()["outcome"]["status"] == "interrupted"
     assert setting.looks() == before
 
@@ -392,40 +387,15 @@ def test_sizes_are_put_back(setting: Setting, begin: Run) -> None:
 
 
 @only_v4_cable
-def test_sizes_are_put_back_after_a_kill(setting: Setting, begin: Run) -> None:
-    """kill -9 of the conductor while the MTU is small and long packets are lost."""
+def test_a_terminated_run_leaves_nothing(setting: Setting, begin: Run) -> None:
+    """`kill` is waited for, told by the exit code, and everything is as before."""
     before = setting.looks()
-    experiment = begin("30s", text=SMALL)
-    until(lambda: experiment.reached("slow+smaller"))
+    experiment = begin("30s", text=EVERYTHING)
+    until(lambda: experiment.reached(ALL))
 
-    os.kill(experiment.conductor(), signal.SIGKILL)
+    os.kill(experiment.process.pid, signal.SIGTERM)
 
-    until(lambda: not setting.is_touched(), 20 * SECOND)
-    until(lambda: setting.kernel.read(Knob("mtu", "here", "cable")) == Mtu(1500), 20 * SECOND)
-    assert experiment.ends() != 0
-    assert setting.looks() == before
-
-
-@only_v4_cable
-@pytest.mark.parametrize(
-    ("sign", "text", "phase"),
-    [
-        (signal.SIGINT, EXPERIMENT, "slow"),
-        (signal.SIGTERM, CLAMPED, "clamped"),
-    ],
-    ids=["SIGINT", "SIGTERM of a clamp"],
-)
-def test_an_interrupted_run_leaves_nothing(
-    setting: Setting, begin: Run, sign: signal.Signals, text: str, phase: str
-) -> None:
-    """Ctrl-C and kill are waited for, told by the exit code, and everything is as before."""
-    before = setting.looks()
-    experiment = begin("30s", text=text)
-    until(lambda: experiment.reached(phase))
-
-    os.kill(experiment.process.pid, sign)
-
-    assert experiment.ends() == 128 + sign, experiment.said.read_text()
+    assert experiment.ends() == 128 + signal.SIGTERM, experiment.said.read_text()
     assert setting.looks() == before
 
 
@@ -445,17 +415,21 @@ def test_an_interface_that_vanishes_is_told(setting: Setting, begin: Run) -> Non
 
 
 @only_v4_cable
-def test_two_runs_at_once_are_one_too_many(begin: Run) -> None:
-    """The second is refused before it touches anything, and told who holds the interface."""
+def test_two_runs_at_once_are_one_too_many(setting: Setting, begin: Run) -> None:
+    """The second is refused before it touches anything, and told who holds the interface. The first goes on, until
+    Ctrl-C, which is waited for, told by the exit code, and puts everything back."""
+    before = setting.looks()
     holder = begin("120s")
-    until(lambda: holder.reached("baseline"))
+    until(lambda: holder.reached("slow"))
 
     late = begin("30s", folder="two")
 
     assert late.ends() == 3
     assert str(holder.conductor()) in late.result()["outcome"]["detail"]
+    assert setting.is_touched()
     os.kill(holder.process.pid, signal.SIGINT)
-    assert holder.ends() == 130
+    assert holder.ends() == 130, holder.said.read_text()
+    assert setting.looks() == before
 
 
 @pytest.mark.parametrize("setting", ["lo 127.0.0.1"], indirect=True)
@@ -479,47 +453,40 @@ def test_a_plan_shows_whom_it_would_hit(setting: Setting, tmp_path: Path) -> Non
     assert not setting.is_touched()
 
 
-@pytest.mark.parametrize("setting", ["cable fd00::2"], indirect=True)
-def test_a_clamp_goes_with_its_conductor(setting: Setting, begin: Run) -> None:
-    """While it is in force the probe's segments are short; after kill -9 nothing of it stays, for not even the probe
-    holds on to it."""
-    before, clamp = setting.looks(), Knob("clamp", "here", "mss")
-    experiment = begin("30s", text=CLAMPED)
-    until(lambda: experiment.reached("clamped"))
-    until(lambda: f"mss:{1000 - TIMESTAMPS} " in setting.calls())
-    assert not setting.is_touched()
-
-    os.kill(experiment.conductor(), signal.SIGKILL)
-
-    assert experiment.ends() != 0
-    until(lambda: not list((setting.leases / "leases").glob("*")), 20 * SECOND)
-    assert setting.kernel.read(clamp) is None
-    assert experiment.result()["outcome"]["status"] == "interrupted"
-    assert setting.looks() == before
-
-
 @only_v4_cable
 def test_of_roots_rights_net_admin_is_enough(setting: Setting, tmp_path: Path) -> None:
-    """The faults come about and are taken back; what takes NET_RAW, the capture of packets, is missed and told."""
-    before = setting.looks()
-    (tmp_path / "aimed.yaml").write_text(DECIDED.format(host=setting.url_host, length="2s", baseline="1s"))
+    """For a run until all is decided, started as a shell does: the faults come about and are taken back, in whole
+    rounds, long before its time is up; what takes NET_RAW, the capture of packets, is missed and told.
+
+    Time is real here: where others keep the processor from the client nothing can be decided, and the run takes all
+    of its time. That it ends early is held in virtual time, too.
+    """
+    before, file, out = setting.looks(), tmp_path / "aimed.yaml", tmp_path / "run"
+    text = DECIDED.replace("output-tokens: 40", "output-tokens: 8")  # more streams, so that few rounds decide
+    file.write_text(text.format(host=setting.url_host, length="2s", baseline="1s"))
     alone = ("setpriv", "--bounding-set=-all,+net_admin", "--inh-caps=-all", "--no-new-privs")
-    words = ("run", str(tmp_path / "aimed.yaml"), "--out", str(tmp_path / "run"))
+    words = ("run", str(file), "--out", str(out), "--until-decided", "--max-time", "20s")
     command = [*alone, sys.executable, "-P", "-m", "chaoskit", *words]
     environment = os.environ | {"CHAOSKIT_STATE": str(setting.leases), "COLUMNS": "200"}
 
     with setting.kernel.inside("here"):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert result["outcome"]["status"] == "finished", done.stdout + done.stderr
-    assert done.returncode == (5 if result["health"]["overloaded"] else 0), done.stdout + done.stderr
+    said, result = done.stdout + done.stderr, json.loads((out / "result.json").read_text())
+    overloaded = "the client was too slow" in said
+    assert result["outcome"]["status"] == "finished", said
+    assert done.returncode == (5 if overloaded else 0), said
     assert "not-achieved" not in {each["verdict"] for each in result["fidelity"]}
-    journal = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    *phases, drain = read(out, Phase)
+    assert [each.name for each in phases] == ["baseline", "slow", "recovery"] * (1 + phases[-1].round), said
+    assert overloaded or drain.begin - phases[0].begin < 20 * SECOND, said
+    assert overloaded or not read(out, Look)[-1].undecided
+    assert "of at most 5: intervals at" in said
+    journal = (out / "journal.jsonl").read_bytes()
     assert b"chaos-down" in journal
     assert b'"type":"restored"' in journal
     assert "CAP_NET_RAW" in done.stdout
-    assert not (tmp_path / "run" / CAPTURE).exists()
+    assert not (out / CAPTURE).exists()
     assert setting.looks() == before
 
 
@@ -531,14 +498,14 @@ def test_a_resumed_suite_restores_the_interface_first(setting: Setting, tmp_path
     (tmp_path / "aimed.yaml").write_text(DECIDED.format(host=setting.url_host, length="2s", baseline="1s"))
     (tmp_path / "gameday.yaml").write_text("name: small\nexperiments: [aimed.yaml]\n")
     words = ("gameday", str(tmp_path / "gameday.yaml"), "--out", str(out))
+    others = frozenset(processes())
     killed = start(setting, *words)
     until(lambda: killed.poll() is not None or any(each.name == "slow" for each in read(out / "aimed", Phase)))
-    family = [killed.pid, *descendants(str(setting.leases))]
     for sign in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none puts anything back when another dies
-        for pid in family:
-            os.kill(pid, sign)
+        for pid in processes(others):
+            kill(pid, sign)
     killed.ended()
-    until(lambda: not descendants(str(setting.leases)))
+    until(lambda: not list(processes(others)))
     assert setting.is_touched()
 
     code, said = start(setting, *words, "--resume").ended()
@@ -547,13 +514,3 @@ def test_a_resumed_suite_restores_the_interface_first(setting: Setting, tmp_path
     assert result["outcome"]["status"] == "finished", said
     assert code == (5 if result["health"]["overloaded"] else 0), said
     assert setting.looks() == before
-
-
-def descendants(state: str) -> list[int]:
-    """The processes that were started with this state folder."""
-    found, told = [], f"CHAOSKIT_STATE={state}\0".encode()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if told in (process / "environ").read_bytes():
-                found.append(int(process.name))
-    return found

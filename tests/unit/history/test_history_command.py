@@ -188,7 +188,7 @@ def test_the_same_run_twice_is_one_row(tmp_path: Path) -> None:
 def test_a_row_that_is_there_stays(tmp_path: Path) -> None:
     """`run --history` saw the branch and the checkout; the records that are added later tell less."""
     run, path = run_of(tmp_path / "run", 1), tmp_path / "history.sqlite3"
-    add(path, [(analyse(run), origin(run, Revision("c" * 40, "main", False)))])
+    add(path, [(analyse(run), origin(run, Revision(f"{1:040x}", "main", True)))])
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE runs SET added = '2026-11-01T09:01:00Z'")
         connection.commit()

@@ -20,6 +20,7 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.history import file
 from chaoskit.history.adding import add, origin, results_in
+from chaoskit.history.checkout import Revision
 from chaoskit.history.file import history_file, reading, writing
 from chaoskit.history.sql_tables import APPLICATION, TABLES, VERSION
 
@@ -282,6 +283,17 @@ def test_the_origin_is_in_the_records(place: Path) -> None:
     assert found.started == "2026-11-03T09:00:00Z"
     assert found.commit == f"{3:040x}"
     assert found.is_dirty is False
+
+
+def test_a_run_is_of_the_commit_it_was_made_at(place: Path) -> None:
+    """A command that goes on after a checkout of another commit adds the runs from before as they were."""
+    run = run_of(place / "run", 3)
+
+    before = origin(run, Revision("d" * 40, "later", True))
+    same = origin(run, Revision(f"{3:040x}", "main", True))
+
+    assert (before.commit, before.branch, before.is_dirty) == (f"{3:040x}", None, False)
+    assert (same.commit, same.branch, same.is_dirty) == (f"{3:040x}", "main", True)
 
 
 def test_waiting_is_bounded() -> None:

@@ -9,7 +9,7 @@ import pytest
 from made_limits import BREAKS, breaks_beyond, prepared, search
 from typer.testing import CliRunner
 
-from chaoskit.analysis.limits.limit_result import load_limit
+from chaoskit.analysis.limits.limit_result import LimitRun, LimitSearch, load_limit
 from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.cli.app import app
 from chaoskit.errors import SpecError
@@ -17,6 +17,7 @@ from chaoskit.limit.prepared_search import Budget
 from chaoskit.report.dose_names import dose_words
 from chaoskit.report.limit_console import said
 from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
+from chaoskit.report.limit_tables import dose_rows
 from chaoskit.workers.cell import Cell
 
 
@@ -45,6 +46,23 @@ def test_a_frontier_is_drawn_with_what_lies_beyond(tmp_path: Path) -> None:
     assert all(f"delay={value}ms".encode() in file.getvalue() for value in (1, 2, 3))
     assert b"the limit at each value, with its 95 % interval" in file.getvalue()
     assert found.exit_code == 1
+
+
+def test_runs_without_an_outcome_are_told_by_kind() -> None:
+    """The details of each kind once, however many runs of a dose had it."""
+    slow, none = (f"the client was too slow: it was {ms} ms late" for ms in (98, 91)), "ttft_p50 has no value"
+    reasons = (*slow, none)
+    runs = tuple(
+        LimitRun(name=f"run-{number}", dose="1%", place=0.1, seed=number, state="ended", reason=reason)
+        for number, reason in enumerate(reasons)
+    )
+
+    assert list(dose_rows(LimitSearch(runs=runs))) == [
+        (
+            *("1%", "", ""),
+            "2 runs without an outcome, the first: the client was too slow: it was 98 ms late; no outcome: " + none,
+        )
+    ]
 
 
 def test_markdown_has_the_sentence_and_a_row_for_each_dose(tmp_path: Path) -> None:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
 from made_limits import BREAKS, EXPERIMENT, PATH, REFUSED, Behaviour, breaks_beyond, prepared, search
+from rich.console import Console
 
-from chaoskit.analysis.limits.limit_result import LimitResult, load_limit
+from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, load_limit
 from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.errors import SpecError
+from chaoskit.limit.limit_command import first_summary
 from chaoskit.limit.limit_options import asked_of
 from chaoskit.limit.prepared_search import Budget
 from chaoskit.report.limit_console import sentence
 from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
+from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.units import Duration
 from chaoskit.workers.cell import Cell
-
 
 UNUSED = EXPERIMENT.replace("{wifi: 5s}", "{recovery: 5s}").replace("during wifi", "during recovery")
 """Its fault is in no phase."""
@@ -212,3 +214,16 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, ask: Callable[[Path], ob
     """Before anything runs, with what to write."""
     with pytest.raises(SpecError, match=words):
         ask(tmp_path / "small.yaml")
+
+
+@pytest.mark.parametrize(("left", "told"), [(None, "30 runs to go, 30 s"), (7 * 10**9, "30 runs to go, 7 s")])
+def test_what_is_to_go_is_within_the_time_allowed(tmp_path: Path, left: int | None, told: str) -> None:
+    """Two runs at a time, which take two seconds each."""
+    seen, found = StringIO(), first_summary(prepared(tmp_path), 2)
+    ended = LimitRun(name="run-001", dose="1%", place=0.05, seed=1, state="ended", seconds=2.0, held=True)
+    found = found.model_copy(update={"searches": (found.searches[0].model_copy(update={"runs": (ended,)}),)})
+
+    with LimitProgress(31, Console(file=seen, width=100, force_terminal=True, color_system=None)) as progress:
+        progress.tick(found, found.searches[0], {"run-002": 10**9}, left)
+
+    assert f"at most {told}" in seen.getvalue()

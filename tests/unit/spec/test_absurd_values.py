@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -16,7 +17,8 @@ from chaoskit.planning.compile import compile_plan
 from chaoskit.planning.decidability import decidability_warnings
 from chaoskit.planning.stage import placeholder_lookups
 from chaoskit.spec.experiment import Experiment
-from chaoskit.spec.load import parse
+from chaoskit.spec.load import EXPERIMENT as KIND
+from chaoskit.spec.load import Document, parse_document
 from chaoskit.spec.options import duration, injection, pace
 from chaoskit.units import Quantity
 
@@ -149,9 +151,11 @@ faults:
   gone: {host: gateway-1, process: killed, restart-after: 2s}
 timeline: [{baseline: 10s}, {slow: 10s}, {gone: 10s}, {surge: {for: 10s, demand: 3x}}]
 """
-FILES = {"everything": yaml.safe_load(EVERYTHING), "service": yaml.safe_load(SERVICE)}
+TEXTS = {"everything": EVERYTHING, "service": SERVICE}
+FILES = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
+DOCUMENTS = {name: parse_document(text, "x.yaml", KIND) for name, text in TEXTS.items()}
 ABSURD = ["0", "-1", "1e400", "nan", ".inf", "99999999999999999999999999", "x"]
-UNITS = ["ms", "h", "/s", "GB", "%", "tbit", "kbit"]
+NUMBERS = ["0", "-5", "9" * 15, "nan"]
 
 
 def leaves(words: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -163,21 +167,31 @@ def leaves(words: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
         yield path
 
 
-def with_value(file: str, path: tuple[str | int, ...], value: str) -> str:
-    """The file with this value at that place."""
-    words = place = deepcopy(FILES[file])
+def with_value(file: str, path: tuple[str | int, ...], value: str) -> Document:
+    """The file with this value at that place, as text."""
+    words: Any = deepcopy(DOCUMENTS[file].words)
+    place = words
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
-    return yaml.safe_dump(words, sort_keys=False)
+    return replace(DOCUMENTS[file], words=words)
 
 
-def loaded(text: str) -> tuple[Experiment | None, str]:
+def loaded(document: Document) -> tuple[Experiment | None, str]:
     """The experiment, or why there is none."""
     try:
-        return parse(text, "x.yaml"), ""
+        return document.read_experiment(), ""
     except SpecError as error:
         return None, str(error)
+
+
+def units_to_try(file: str, path: tuple[str | int, ...]) -> list[str]:
+    """That of the file at this place, and another."""
+    value: Any = FILES[file]
+    for step in path:
+        value = value[step]
+    own = str(value).lstrip("0123456789.")
+    return [own, "%" if own != "%" else "ms"]
 
 
 PLACES = [(file, path) for file, words in FILES.items() for path in leaves(words)]
@@ -186,8 +200,8 @@ PLACES = [(file, path) for file, words in FILES.items() for path in leaves(words
 @pytest.mark.parametrize(("file", "path"), PLACES, ids=[".".join(map(str, path)) for _, path in PLACES])
 def test_every_number_has_a_sentence_or_works(file: str, path: tuple[str | int, ...]) -> None:
     """Zero, negative, enormous, not a number: the error names the key, and what is accepted gives a plan."""
-    values = [*ABSURD, *(f"{number}{unit}" for number in ("0", "-5", "9" * 15, "nan") for unit in UNITS)]
-    for value in values:
+    values = [*ABSURD, *(f"{number}{unit}" for number in NUMBERS for unit in units_to_try(file, path))]
+    for value in dict.fromkeys(values):
         experiment, said = loaded(with_value(file, path, value))
         if experiment is None:
             name = "timeline" if path[0] == "timeline" else next(str(s) for s in reversed(path) if isinstance(s, str))
@@ -268,7 +282,7 @@ def test_what_is_absurd_is_refused_with_its_reason(change: str, said: str) -> No
     path = next(path for _, path in PLACES if path[-1] == key)
 
     with pytest.raises(SpecError) as caught:
-        parse(with_value("everything", path, value), "x.yaml")
+        with_value("everything", path, value).read_experiment()
 
     assert said in str(caught.value)
     assert str(path[0]) in str(caught.value)
@@ -277,7 +291,7 @@ def test_what_is_absurd_is_refused_with_its_reason(change: str, said: str) -> No
 def test_a_delay_beyond_the_connect_timeout_is_a_warning() -> None:
     """Nothing could begin, and the warning says what to write."""
     path = ("faults", "one", "netem", "delay")
-    experiment = parse(with_value("everything", path, "5s"), "x.yaml")
+    experiment = with_value("everything", path, "5s").read_experiment()
 
     warnings = compile_plan(experiment).warnings
 
