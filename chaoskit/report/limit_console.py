@@ -137,7 +137,7 @@ def _parts(found: LimitResult) -> Iterator[RenderableType]:
     if found.detail:
         rows.append((Text("why", style="dim"), styled(found.detail)))
     if found.status in ("interrupted", "stopped") and found.folder:
-        rows.append((Text("go on", style="dim"), styled(f"the same command with --resume --out {found.folder}")))
+        rows.append((Text("go on", style="dim"), styled(f"--resume --out {found.folder}, with the same command")))
     style = {0: VERDICT_STYLES["met"], 1: VERDICT_STYLES["broken"]}.get(found.exit_code, "bold magenta")
     for number, search in enumerate(found.searches):
         word = headline(found) if number == 0 else ""

@@ -98,7 +98,7 @@ def test_a_search_that_was_killed_says_so(tmp_path: Path) -> None:
 
     assert (found.status, found.detail, found.exit_code) == ("interrupted", "killed", 130)
     LIMIT_DOCUMENTS.formats["console"].write(found, shown := BytesIO())
-    assert b"go on        the same command with --resume" in shown.getvalue()
+    assert b"go on        --resume --out " in shown.getvalue()
 
 
 def test_what_is_no_search_or_no_format_is_refused(tmp_path: Path) -> None:
