@@ -227,7 +227,11 @@ class Document:
             if (giver := self.given.get(where[:length])) is not None:
                 below = f"{dotted_path(where[length:])}: " if where[length:] else ""
                 return SpecError(f"{giver}: {below}{sentence}")
-        return SpecError(f"{self.tree.at(where)}: {dotted_path(where)}: {sentence}")
+        return SpecError(f"{self.place(where)}: {sentence}")
+
+    def place(self, where: Location) -> str:
+        """That location in words: file, line and dotted path."""
+        return f"{self.tree.at(where)}: {dotted_path(where)}"
 
     def has(self, where: Location) -> bool:
         """Whether the file has a value there."""

@@ -70,16 +70,18 @@ def overridden(document: Document, values: Mapping[str, Any], givers: Mapping[st
     matrix = words.get(MATRIX)
     varied = {resolve(key, words): key for key in matrix or ()} if isinstance(matrix, dict) else {}
     for key, value in values.items():
+        giver = (givers or {}).get(key)
+        cannot = giver or f"{document.tree.name}: cannot set {key}"
         try:
             where = resolve(key, words)
         except ValueError as error:
-            raise SpecError(f"{document.tree.name}: cannot set {key}: {error}") from None
+            raise SpecError(f"{cannot}: {error}") from None
         if (axis := varied.pop(where, None)) is not None:
             words = _without_axis(words, axis)
         elif part := next((other for place, other in varied.items() if are_related(place, where)), None):
-            raise SpecError(f"{document.tree.name}: cannot set {key}: the matrix varies {part}; set that")
+            raise SpecError(f"{cannot}: the matrix varies {part}; set that")
         words = with_value(words, where, _as_text(value))
-        given[where] = (givers or {}).get(key) or written({key: value})
+        given[where] = giver or written({key: value})
     return replace(document, words=words, given=given)
 
 
