@@ -5,15 +5,13 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from modules import modules
+from sources import FILES, PACKAGE, imports, name_of, trees
 
-import chaoskit
-
-HOUSE = Path(chaoskit.__file__).parent
-MAP = (HOUSE / "README.md").read_text()
+MAP = (PACKAGE / "README.md").read_text()
 LEVELS = {
     name: int(row.group(1))
     for row in re.finditer(r"^\| *(\d+) \|([^|]*)\|", MAP, re.MULTILINE)
@@ -23,46 +21,40 @@ HOMES = {
     row.group(1): re.findall(r"`([\w/]+)`", row.group(2))
     for row in re.finditer(r"^\| `(\w+)` \|([^|]*)\|", MAP, re.MULTILINE)
 }
-FILES = sorted(HOUSE.rglob("*.py"))
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
 
 
 def room(path: Path) -> str:
     """The package or top-level module that a file belongs to."""
-    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
-def test_imports_run_downwards(path: Path) -> None:
+def test_imports_run_downwards() -> None:
     """A module imports only from strictly lower levels and from its own package."""
-    here = room(path)
-    if here in ("__init__", "__main__"):
-        return
-    others = {name.split(".")[1] for name in imports(path) if name.startswith("chaoskit.")} - {here}
+    upward = [
+        f"{name_of(path)} (level {LEVELS[here]}) imports {name} (level {LEVELS[other]})"
+        for path in FILES
+        if (here := room(path)) not in ("__init__", "__main__")
+        for name in imports(path)
+        if name.startswith("chaoskit.") and (other := name.split(".")[1]) != here and LEVELS[other] >= LEVELS[here]
+    ]
 
-    upward = {other for other in others if LEVELS[other] >= LEVELS[here]}
-
-    assert not upward, f"{here} (level {LEVELS[here]}) imports {upward}"
+    assert upward == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
-def test_third_party_names_stay_at_home(path: Path) -> None:
+def test_third_party_names_stay_at_home() -> None:
     """Every third-party name, and `time` and `random`, is imported only in the homes the map gives it."""
-    tops = {name.split(".")[0] for name in imports(path)} - {"chaoskit", "__future__"}
-    foreign = {name for name in tops if name not in sys.stdlib_module_names or name in HOMES}
-    module = str(path.relative_to(HOUSE)).removesuffix(".py")
+    strays = []
+    for path in FILES:
+        tops = {name.split(".")[0] for name in imports(path)} - {"chaoskit", "__future__"}
+        foreign = {name for name in tops if name not in sys.stdlib_module_names or name in HOMES}
+        module = name_of(path).removesuffix(".py")
+        strays += [
+            f"{module} imports {name}"
+            for name in foreign
+            if not any(_lives(module, home) for home in HOMES.get(name, []))
+        ]
 
-    strays = {name for name in foreign if not any(_lives(module, home) for home in HOMES.get(name, []))}
-
-    assert not strays, f"{module} imports {strays}"
+    assert strays == []
 
 
 def _lives(module: str, home: str) -> bool:
@@ -83,22 +75,19 @@ def test_homes_are_lived_in() -> None:
         for path in FILES
         for name in imports(path)
         for home in HOMES.get(name.split(".")[0], [])
-        if _lives(str(path.relative_to(HOUSE)).removesuffix(".py"), home)
+        if _lives(name_of(path).removesuffix(".py"), home)
     }
 
     assert lived == {(name, home) for name, homes in HOMES.items() for home in homes}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
-def test_modules_are_a_sitting(path: Path) -> None:
+def test_modules_are_a_sitting() -> None:
     """No module is longer than 400 lines, and each opens with what it promises."""
-    text = path.read_text()
-
-    assert len(text.splitlines()) <= 400
-    assert ast.get_docstring(ast.parse(text))
+    assert [name_of(path) for path in FILES if len(path.read_text().splitlines()) > 400] == []
+    assert [name for name, sentence in modules() if not sentence] == []
 
 
-@pytest.mark.parametrize("path", sorted((HOUSE / "cli").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")), ids=lambda path: path.name)
 def test_commands_are_short(path: Path) -> None:
     """A command's file is words and exit codes: under 80 lines, nothing heavy at its top."""
     text = path.read_text()
@@ -113,21 +102,21 @@ def test_commands_are_short(path: Path) -> None:
     assert not top & {"httpx", "pyroute2", "scapy", "pydantic", "numpy", "yaml", "asyncio"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
-def test_programs_are_started_by_one_door(path: Path) -> None:
+def test_programs_are_started_by_one_door() -> None:
     """`programs` alone knows this interpreter and looks for tools; nobody starts a tool by its bare name.
 
     A name would be looked for wherever PATH says, and a Python started in any other way loads code from the current
     directory. The command that a user gave to `exec` is looked for as his shell would.
     """
-    if room(path) == "programs":
-        return
-    tree = ast.parse(path.read_text())
+    strays = {
+        name_of(path): node.lineno
+        for path, tree in trees()
+        if room(path) != "programs"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.expr | ast.stmt) and _starts_by_itself(node)
+    }
 
-    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.expr | ast.stmt))
-    strays = [f"{path.name}:{node.lineno}" for node in nodes if _starts_by_itself(node)]
-
-    assert not strays or path.relative_to(HOUSE) == Path("conduct/user_command.py"), strays
+    assert set(strays) <= {"conduct/user_command.py"}, strays
 
 
 def _starts_by_itself(node: ast.AST) -> bool:
@@ -150,7 +139,7 @@ def _starts_by_itself(node: ast.AST) -> bool:
 )
 def test_no_file_holds_both_sides_of_a_merge(name: str) -> None:
     """Where Python would not notice."""
-    top = HOUSE.parent / name
+    top = PACKAGE.parent / name
     found = [top] if top.is_file() else [path for path in top.rglob("*") if path.suffix in (".md", ".yaml", ".txt", "")]
 
     assert [

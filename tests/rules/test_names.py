@@ -6,8 +6,8 @@ import re
 from collections import defaultdict
 from pathlib import PurePosixPath
 
-import pytest
-from modules import PACKAGE, modules
+from modules import modules
+from sources import FILES, name_of
 
 MODULES = dict(modules())
 SHARED = {
@@ -34,14 +34,11 @@ def test_a_stem_stands_in_two_packages_at_most() -> None:
     assert shared == set(SHARED)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_docstring_begins_with_one_sentence(name: str) -> None:
+def test_a_docstring_begins_with_one_sentence() -> None:
     """Its first sentence says what the module does, on one line of at most a hundred characters."""
-    sentence = MODULES[name]
+    shape = re.compile(rf"(?=.{{1,{LONGEST}}}$)[A-Z`].*[.?:]")
 
-    assert re.match(r"[A-Z`]", sentence), sentence
-    assert sentence.endswith((".", "?", ":")), sentence
-    assert len(sentence) <= LONGEST, len(sentence)
+    assert {name: sentence for name, sentence in MODULES.items() if not shape.fullmatch(sentence)} == {}
 
 
 def test_packages_are_three_deep_at_most() -> None:
@@ -49,9 +46,8 @@ def test_packages_are_three_deep_at_most() -> None:
     assert max(len(PurePosixPath(name).parts) for name in MODULES) <= 3
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_private_language(path: object) -> None:
+def test_no_private_language() -> None:
     """No module uses words that were once the project's own private language."""
-    text = PACKAGE.joinpath(str(path)).read_text()
+    found = {name_of(path): re.findall(METAPHORS, path.read_text(), re.IGNORECASE) for path in FILES}
 
-    assert not re.findall(METAPHORS, text, re.IGNORECASE)
+    assert {name: words for name, words in found.items() if words} == {}

@@ -5,15 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
+from sources import FILES, name_of, trees
 
-import chaoskit
 from chaoskit.units import counted
 
-PACKAGE = Path(chaoskit.__file__).parent
-FILES = sorted(PACKAGE.rglob("*.py"))
 NOUNS = (
     *("streams", "requests", "tokens", "stalls", "packets", "handshakes", "connections", "segments", "filters"),
     *("rules", "changes", "phases", "objectives", "variants", "warnings", "errors", "records", "samples", "leases"),
@@ -31,9 +27,9 @@ NEVER_ONE = {
 """Where a number cannot be 1, and why."""
 
 
-def numbers_before_plurals(path: Path) -> Iterator[str]:
+def numbers_before_plurals(tree: ast.Module) -> Iterator[str]:
     """What stands in braces before a plural noun in the texts of this file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             for value, text in zip(node.values, node.values[1:], strict=False):
                 match value, text:
@@ -41,15 +37,12 @@ def numbers_before_plurals(path: Path) -> Iterator[str]:
                         yield from [ast.unparse(number)] if AFTER_A_NUMBER.match(words) else []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_number_stands_before_a_fixed_plural(path: Path) -> None:
+def test_no_number_stands_before_a_fixed_plural() -> None:
     """No text has `{number} streams`, which is wrong for 1, nor `(s)`."""
-    name = str(path.relative_to(PACKAGE))
+    found = {(name_of(path), each) for path, tree in trees() for each in numbers_before_plurals(tree)}
 
-    found = [each for each in numbers_before_plurals(path) if (name, each) not in NEVER_ONE]
-
-    assert found == [], f"{name}: write counted(number, noun) of chaoskit.units"
-    assert not re.search(r" [a-z]+\(s\)", path.read_text()), name
+    assert found - set(NEVER_ONE) == set(), "write counted(number, noun) of chaoskit.units"
+    assert [name_of(path) for path in FILES if re.search(r" [a-z]+\(s\)", path.read_text())] == []
 
 
 def test_one_has_no_s() -> None:

@@ -7,11 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sources import PACKAGE, name_of, trees
 
-import chaoskit
-
-PACKAGE = Path(chaoskit.__file__).parent
-FILES = sorted(PACKAGE.rglob("*.py"))
 PRINTER, SCREEN = "terminal.py", "report/screen.py"
 MODULES = {
     **dict.fromkeys(("logging", "pprint", "warnings", "getpass", "curses", "readline", "faulthandler"), PRINTER),
@@ -44,11 +41,6 @@ NAMED = {
     ("substrate/exec.py", "stderr"): "a command's own output, byte by byte",
 }
 """The files that may use a standard stream, and why."""
-
-
-def name_of(path: Path) -> str:
-    """The path as in the tables above."""
-    return str(path.relative_to(PACKAGE))
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -92,15 +84,16 @@ def violations(path: Path, tree: ast.AST) -> set[str]:
     return modules | calls | of_sys | {name for name in streams(tree) if (here, name) not in NAMED}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_only_the_printer_prints(path: Path) -> None:
+def test_only_the_printer_prints() -> None:
     """No other module prints, echoes, logs, warns, prints a traceback, makes a console, or takes a standard stream."""
-    assert not violations(path, ast.parse(path.read_text()))
+    found = {name_of(path): violations(path, tree) for path, tree in trees()}
+
+    assert {name: strays for name, strays in found.items() if strays} == {}
 
 
 def test_every_exception_is_needed() -> None:
     """Every file in the table of exceptions uses its stream."""
-    named = {(name_of(path), name) for path in FILES for name in streams(ast.parse(path.read_text()))}
+    named = {(name_of(path), name) for path, tree in trees() for name in streams(tree)}
 
     assert named == set(NAMED)
 

@@ -32,8 +32,8 @@ def is_one_in_a_lab(path: Path) -> bool:
 
 
 EXPERIMENTS = [path for path in FILES if is_one_in_a_lab(path)]
-REPEATING = ("asymmetric-vpn", "jitter-continuity", "slow-start-after-idle")
-"""Those that tests run twice: loads at a rate and in a closed loop, with and without pauses."""
+REPEATING = ("slow-start-after-idle",)
+"""Those that tests run twice: kept connections, long prompts and pauses."""
 
 METRICS = ("ttft_p50", "itl_p50", "itl_p99", "stalls_per_minute", "interruption_rate")
 

@@ -49,7 +49,7 @@ for _name, _gemodel in BURSTS.items():
         _netem = {"delay": "20ms", "loss": {"gemodel": _gemodel}}
         CASES[f"loss-{_name}-{_way}"] = [{"link": "client-router", "direction": _way, "netem": _netem}]
 LONG = "x" * 3000
-TOKENS, INTERVAL = 40, 0.05
+TOKENS, INTERVAL = 20, 0.05
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -119,9 +119,9 @@ def serve(kernel: LinuxKernel) -> None:
 
 
 def probe(out: Path) -> None:
-    """Forty streams, three a second, in a fork, so that modules are imported once."""
+    """Twenty-five streams, three a second, in a fork, so that modules are imported once."""
     url = f"http://{HOSTS['server', 4]}:8000/v1/chat/completions"
-    words = ["--requests", "40", "--request-rate", "3/s", "--first-token-timeout", "6s", "--idle-timeout", "6s"]
+    words = ["--requests", "25", "--request-rate", "3/s", "--first-token-timeout", "6s", "--idle-timeout", "6s"]
     if (child := os.fork()) == 0:
         try:
             said = os.open(out.with_suffix(".txt"), os.O_WRONLY | os.O_CREAT, 0o600)

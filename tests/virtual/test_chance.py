@@ -42,7 +42,7 @@ client: {sysctl: {net.ipv4.tcp_mtu_probing: %d}}
 seed: %d
 faults:
 %stimeline:
-  - baseline: 10s
+  - baseline: 5s
 %s"""
 LOADS = {
     "long-requests-and-answers": ("{lab: edge}", "prompt-size: 8kB, output-tokens: 100", "10us", 1),
@@ -72,7 +72,8 @@ def experiment(load: str, seed: int) -> str:
     - {{direction: {way}, pmtu: {{mtu: 1300, signal: dropped}}}}
 """
     stage, work, interval, probing = LOADS[load]
-    phases = "".join(f"  - {name}: 10s\n  - recovery: 5s\n" for name in [*lossy(load), *HOLES])
+    lengths = dict.fromkeys(lossy(load), "7s") | dict.fromkeys(HOLES, "10s")
+    phases = "".join(f"  - {name}: {length}\n  - recovery: 3s\n" for name, length in lengths.items())
     return EXPERIMENT % (stage, work, interval, probing, seed, faults, phases)
 
 

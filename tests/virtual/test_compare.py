@@ -19,7 +19,7 @@ workload: {request-rate: 12/s, output-tokens: 20}
 server: {first-token: {median: 80ms, p99: 160ms}, token-interval: 20ms}
 faults:
   wifi: {link: client-router, direction: down, netem: {delay: 10ms, loss: 1%}}
-timeline: [{baseline: 6s}, {wifi: 10s}]
+timeline: [{baseline: 4s}, {wifi: 6s}]
 objectives: [ttft_p50 during wifi < 1s]
 """
 MORE_LOSS = "faults.wifi.netem.loss=20%"

@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import warm
 
 from chaoskit.substrate import kernel_cache, kernel_source
 from chaoskit.substrate.uml import GuestKernel
@@ -155,7 +156,7 @@ def test_an_experiment_runs_on_the_installed_kernel(kernel: GuestKernel, wheel: 
     lab.write_text(FILE)
     status = chaoskit("kernel", "status")
     run = chaoskit("run", str(lab), "--out", str(tmp_path / "packaged"))
-    chaoskit("run", str(lab), "--out", str(tmp_path / "built"), "--kernel", str(kernel.path))
+    warm.chaoskit("run", str(lab), "--out", str(tmp_path / "built"), "--kernel", str(kernel.path))
 
     assert status.returncode == 0, status.stderr
     assert status.stdout.endswith(

@@ -35,6 +35,7 @@ matrix:
   faults.away.netem.delay: [10ms, 100ms]
 """
 NEAR, FAR = "delay=10ms", "delay=100ms"
+UNTIL = ("--until-decided", "--max-time", "40s")
 _SECOND = 10**9
 
 
@@ -88,7 +89,7 @@ class Matrix:
     def repeat(self, variant: str) -> Path:
         """The run of a variant's own file."""
         out = self.out.parent / "repeated"
-        code, said = self.again("run", self.out / variant / "experiment.yaml", "--out", out, *self._kernel)
+        code, said = self.again("run", self.out / variant / "experiment.yaml", "--out", out, *UNTIL, *self._kernel)
         assert code in (0, 1, 5), said
         return out
 
@@ -105,7 +106,9 @@ def matrix(tmp_path: Path, kernel: GuestKernel) -> Iterator[Matrix]:
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory, kernel: GuestKernel) -> Matrix:
     """One that has run to its end."""
-    matrix = Matrix(tmp_path_factory.mktemp("ended"), kernel, "--report", "junit,markdown")
+    matrix = Matrix(
+        tmp_path_factory.mktemp("ended"), kernel, *UNTIL, "--verify-repeatable", "--report", "junit,markdown"
+    )
     matrix.process.wait(timeout=240)
     return matrix
 
@@ -187,13 +190,10 @@ def test_a_refused_variant_keeps_no_other_from_running(matrix: Matrix) -> None:
     assert "Traceback" not in matrix.said
 
 
-def test_every_variant_repeats_to_the_byte(tmp_path: Path, kernel: GuestKernel) -> None:
+def test_every_variant_repeats_to_the_byte(ended: Matrix) -> None:
     """`--verify-repeatable` runs each of them twice; with `--until-decided` until its own objectives are decided."""
-    matrix = Matrix(tmp_path, kernel, "--verify-repeatable", "--until-decided", "--max-time", "40s")
-
-    assert matrix.process.wait(timeout=240) == 1
-    assert matrix.said.count("repeated: every byte the same") == 2
-    for variant in load_matrix(matrix.out).variants:
+    assert ended.said.count("repeated: every byte the same") == 2
+    for variant in load_matrix(ended.out).variants:
         assert variant.result is not None
         assert variant.result.until_decided is not None
         assert variant.result.until_decided.rounds < 10

@@ -19,7 +19,7 @@ faults:
   wide: {link: client-router, direction: down, netem: {rate: 100mbit}}
   twice: {link: client-router, direction: down, netem: {duplicate: 5%, delay: 5ms}}
   mixed: {link: client-router, direction: up, netem: {delay: 20ms, jitter: 2ms, reorder: 10%, corrupt: 1%}}
-timeline: [{baseline: 4s}, {slow: 8s}, {wide: 4s}, {twice: 10s}, {mixed: 8s}]
+timeline: [{baseline: 2s}, {slow: 5s}, {wide: 3s}, {twice: 6s}, {mixed: 5s}]
 seed: 3
 """
 

@@ -18,7 +18,6 @@ from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request, ServedResponse, SocketRead, TcpInfo
 from chaoskit.substrate.uml import GuestKernel
 
-LOSS = next(path for path in EXPERIMENTS if path.stem == "loss-first-token")
 SEVEN = """\
 name: seven
 question: Is 7 ms 7 ms?
@@ -29,7 +28,8 @@ faults:
   down: {link: client-router, direction: down, netem: {delay: 7ms}}
   up: {link: client-router, direction: up, netem: {delay: 7ms}}
   both: {link: client-router, direction: both, netem: {delay: 7ms}}
-timeline: [{baseline: 3s}, {down: 3s}, {up: 3s}, {both: 3s}, {recovery: 2s}]
+  lossy: {link: client-router, direction: both, netem: {delay: 7ms, loss: 10%%}}
+timeline: [{baseline: 3s}, {down: 3s}, {up: 3s}, {both: 3s}, {recovery: 2s}, {lossy: 3s}]
 """
 TLS = """\
 name: tls
@@ -38,7 +38,9 @@ stage: {lab: edge, ip: 6, tls: true}
 workload: {http: 2, max-concurrency: 2, output-tokens: 30, prompt-size: 4kB}
 client: {maxseg: 1360, sysctl: {net.ipv4.tcp_mtu_probing: 1}, advmss: 1200}
 server: {first-token: {median: 50ms, p99: 50ms}, congestion-control: bbr}
-timeline: [{baseline: 2s}]
+faults:
+  radio: {link: client-router, direction: down, netem: {delay: 40ms, jitter: 12ms, distribution: normal, rate: 50mbit}}
+timeline: [{baseline: 2s}, {radio: 2s}]
 """
 NEAR = 12_000  # ns that a packet takes through the lab by itself, by its clock reads
 
@@ -63,19 +65,8 @@ def test_an_experiment_repeats_to_the_byte(name: str, shipped: Callable[[Path], 
     assert "repeated: every byte the same" in shipped(experiment).out
 
 
-def test_the_environment_changes_no_byte(kernel: GuestKernel, shipped: Callable[[Path], Any], tmp_path: Path) -> None:
-    """Nor the locale, the folder, or what else is installed and imported: all that waits, waits for the same ticks."""
-    here, there = shipped(LOSS).directory, tmp_path / "in a folder with a longer name"
-    other = [str(other_python.make(tmp_path / "venv")), "-m", "chaoskit", *words(kernel, LOSS, there)]
-    done = subprocess.run(other, env=os.environ | other_python.ENVIRONMENT, capture_output=True, text=True, check=False)
-
-    assert done.returncode in (0, 1, 5), done.stdout + done.stderr
-    assert read(here, Request)
-    assert first_difference(here, there) == ""
-
-
 def test_a_lab_that_speaks_tls_repeats_too(kernel: GuestKernel, tmp_path: Path) -> None:
-    """Every stream is whole and over TLS, the remedies of both ends are in force, and again every byte is the same."""
+    """Every stream is whole and over TLS, the remedies of both ends are in force, and every byte is the same."""
     file = tmp_path / "tls.yaml"
     file.write_text(TLS)
 
@@ -90,25 +81,35 @@ def test_a_lab_that_speaks_tls_repeats_too(kernel: GuestKernel, tmp_path: Path) 
     assert len(requests) >= 4
 
 
-def test_another_seed_is_another_run(kernel: GuestKernel, tmp_path: Path) -> None:
-    """It is the seed that makes two runs the same, not a lack of chance."""
-    records = []
-    for seed in (1, 2):
-        file = tmp_path / f"{seed}.yaml"
-        file.write_text(SEVEN % "4" + f"seed: {seed}\n")
-        run(kernel, file, tmp_path / str(seed))
-        records.append(read(tmp_path / str(seed), SocketRead))
-
-    assert records[0] != records[1]
-
-
 @pytest.fixture(scope="module", params=["4", "6"])
 def seven(request: pytest.FixtureRequest, kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a run over one IP version, with a phase for each direction."""
     folder = tmp_path_factory.mktemp("seven")
-    (folder / "seven.yaml").write_text(SEVEN % request.param)
+    (folder / "seven.yaml").write_text(SEVEN % request.param + "seed: 1\n")
     run(kernel, folder / "seven.yaml", folder / "run")
     return folder / "run"
+
+
+@pytest.mark.parametrize("seven", ["4"], indirect=True)
+def test_the_environment_changes_no_byte(kernel: GuestKernel, seven: Path, tmp_path: Path) -> None:
+    """Nor the locale, the folder, or what else is installed and imported: all that waits, waits for the same ticks."""
+    file, there = seven.parent / "seven.yaml", tmp_path / "in a folder with a longer name"
+    other = [str(other_python.make(tmp_path / "venv")), "-m", "chaoskit", *words(kernel, file, there)]
+    done = subprocess.run(other, env=os.environ | other_python.ENVIRONMENT, capture_output=True, text=True, check=False)
+
+    assert done.returncode in (0, 1, 5), done.stdout + done.stderr
+    assert read(seven, Request)
+    assert first_difference(seven, there) == ""
+
+
+@pytest.mark.parametrize("seven", ["4"], indirect=True)
+def test_another_seed_is_another_run(kernel: GuestKernel, seven: Path, tmp_path: Path) -> None:
+    """It is the seed that makes two runs the same, not a lack of chance."""
+    (tmp_path / "other.yaml").write_text(SEVEN % "4" + "seed: 2\n")
+
+    run(kernel, tmp_path / "other.yaml", tmp_path / "other")
+
+    assert read(seven, SocketRead) != read(tmp_path / "other", SocketRead)
 
 
 @pytest.mark.parametrize(("direction", "trip"), [("down", 7), ("up", 7), ("both", 14)])

@@ -1,4 +1,4 @@
-"""An experiment is run from Python as the command line runs it."""
+"""An experiment is run from Python as the command line runs it; of several tokens in an event each is counted."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FILE = """\
 name: short
 question: Does it run from Python?
 stage: {lab: edge}
-workload: {max-concurrency: 2, output-tokens: 5}
-server: {first-token: {median: 50ms, p99: 50ms}, token-interval: 20ms}
+workload: {max-concurrency: 2, output-tokens: 20}
+server: {first-token: {median: 50ms, p99: 50ms}, tokens-per-event: 4, token-interval: 20ms}
 faults:
   away: {link: client-router, direction: down, netem: {delay: 1ms}}
 timeline: [{baseline: 2s}, {away: 2s}]
@@ -44,6 +44,12 @@ def test_its_result_is_that_of_its_records(
     assert as_json(analyse(out)) == as_json(result) == (out / "result.json").read_text()
     assert capfd.readouterr() == ("", "")
     assert len(os.listdir("/proc/self/fd")) == len(before)  # noqa: PTH208
+    assert result.tokens_per_event == 4
+    assert result.overall.delivered_fraction.value == 1
+    assert result.overall.tpot.p50_ms == pytest.approx(
+        20 * (20 - 4) / (20 - 1), rel=0.01
+    )  # the first four come at once
+    assert result.overall.planned_pace.p50_ms == pytest.approx(20, rel=0.01)
 
 
 def test_a_matrix_needs_a_variant(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs that end when all is decided, in a guest: after the round in which they know, or when the time is up."""
+"""Runs of interleaved rounds that end when all is decided: after the round in which they know, or when time is up."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import subprocess
 from pathlib import Path
 
 import warm
+from clocks import known
 from test_repeatable import run
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.planning.model import load_plan
 from chaoskit.records.jsonl import read
 from chaoskit.records.look_record import Look
 from chaoskit.records.model import Phase, Request
@@ -38,7 +40,7 @@ def reported(out: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_ends_with_the_round_that_decides(kernel: GuestKernel, tmp_path: Path) -> None:
     """Long before its time is up, after whole pairs of rounds, without a request after their end; its verdicts are
-    those of its looks and of `report`, and it repeats to the byte."""
+    those of its looks and of `report`, and it repeats to the byte. Phases come as drawn, each with its own delay."""
     file, out = tmp_path / "until.yaml", tmp_path / "run"
     file.write_text(FILE % "ttft_p50 < 1s")
 
@@ -63,6 +65,12 @@ def test_a_run_ends_with_the_round_that_decides(kernel: GuestKernel, tmp_path: P
     assert (found.outcome.verdict, found.exit_code) == ("met", 0)
     assert found.until_decided is not None
     assert (found.until_decided.made, found.until_decided.most) == (len(looks), 10)
+    assert "at most 20 rounds interleaved, in pairs" in said
+    came = [(each.name, each.round) for each in phases]
+    assert came == [(each.name, each.round) for each in load_plan(out).phases][: len(came)]
+    assert [name for name, _ in came[:2]] == [name for name, _ in came[3:1:-1]]
+    medians = {phase.name: phase.metrics.ttft.p50_ms for phase in found.phases}
+    assert 25 < known(medians["slow"]) - known(medians["baseline"]) < 75  # 30 ms, with or without the handshake
     told = reported(out)
     assert told.returncode == 0
     assert "of at most 10: intervals at 98.9 %" in told.stdout

@@ -202,6 +202,7 @@ def test_schema_and_loader_agree_about_changed_files(data: st.DataObject) -> Non
         assert all(re.search(BEYOND, line) for line in said.splitlines()), said
 
 
+@settings(max_examples=25)  # each is slow to make
 @given(text=st.from_regex(dict(_properties(SCHEMA))["objectives"]["items"]["pattern"]))
 def test_whatever_the_schema_takes_for_an_objective_is_one(text: str) -> None:
     """The grammar of objectives is the loader's."""
