@@ -14,9 +14,9 @@ LABS := caller closings connection_table containers exec exec_files host_lookups
 	path_faults remedies spans_of_a_target tc_parse_against_tc visits
 kernel_tests = $(1:%=tests/kernel/test_%.py)
 EITHER := $(filter-out $(call kernel_tests,$(INTERFACES) $(LEASES) $(LABS)),$(wildcard tests/kernel/test_*.py))
-# Labs with several hosts, real programs and sweeps take about as long as everything else in virtual time.
-SERVICE := $(patsubst %,tests/virtual/test_%.py,closings host_programs intermediaries my_gateway own_gateway \
-	service_experiments service_lab sweep tier_experiments timer_lint timers_by_both_clocks)
+# Experiments with several hosts and real programs, and sweeps, take about as long as everything else in virtual time.
+SERVICE := $(patsubst %,tests/virtual/test_%.py,host_programs intermediaries my_gateway own_gateway \
+	service_experiments sweep tier_experiments timer_lint timers_by_both_clocks)
 # Some tests write a journal thousands of times, with a disk write for each line.
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
 # A drive collects garbage before it measures, and thousands of tests leave much; the first ones are drives.

@@ -94,11 +94,16 @@ class MadeWorkers:
 
 
 def prepared(
-    folder: Path, *, at_least: str | None = None, vary: Sequence[str] = (), hard: str = "20%"
+    folder: Path,
+    text: str = EXPERIMENT,
+    *,
+    at_least: str | None = None,
+    vary: Sequence[str] = (),
+    hard: str = "20%",
 ) -> PreparedSearch:
-    """The search of the experiment above, from no loss on."""
+    """The search of this experiment, from no loss on."""
     file = folder / "small.yaml"
-    file.write_text(EXPERIMENT)
+    file.write_text(text)
     asked = asked_of(file, [PATH, *vary], ("0%", hard), "5%", [], None, at_least)
     return prepare(asked, SubstrateOptions(clock="real"))
 

@@ -18,6 +18,7 @@ from chaoskit import __version__
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.load import read_outcome
 from chaoskit.analysis.result import Result, RunStatus
+from chaoskit.analysis.sweep_result import is_sweep_folder
 from chaoskit.errors import EXIT_SOFTWARE, EXIT_UNDECIDED, ChaoskitError, NotRestoredError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.directory import EXPERIMENT, OUTCOME, PLAN
@@ -90,8 +91,8 @@ def worst_exit_code(codes: Collection[int]) -> int:
 
 
 def is_matrix_run(run: Path) -> bool:
-    """Whether this folder holds a run directory for each variant, and is not one itself."""
-    return lexists(run / EXPERIMENT) and not lexists(run / PLAN)
+    """Whether this folder holds a run directory for each variant, and is not one itself, nor that of a sweep."""
+    return lexists(run / EXPERIMENT) and not lexists(run / PLAN) and not is_sweep_folder(run)
 
 
 def load_matrix(run: Path) -> MatrixResult:

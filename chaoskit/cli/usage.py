@@ -37,13 +37,13 @@ def sentence(error: UsageError) -> str:
             advice = advice_for_option(wrong, error.ctx) if error.ctx else ""
             return "; ".join(filter(None, (f"{path} has no option {wrong}", advice)))
         case MissingParameter():
-            return f"{_name(error.param)} is missing; write {path} {_name(error.param)}"
+            value = f" {value_name(error.param)}" if isinstance(error.param, TyperOption) else ""
+            return f"{_name(error.param)} is missing; write {path} {_name(error.param)}{value}"
         case BadParameter():
             return f"{_name(error.param)}: {_why_bad(error)}"
         case BadOptionUsage():
-            option = (
-                next((each for each in error.cmd.params if error.option_name in each.opts), None) if error.cmd else None
-            )
+            options = error.cmd.params if error.cmd else []
+            option = next((each for each in options if error.option_name in each.opts), None)
             if isinstance(option, TyperOption) and not option.is_flag:
                 return f"{error.option_name} has no value; write {error.option_name} {value_name(option)}"
             return f"{error.option_name} takes no value; write it alone"

@@ -17,7 +17,7 @@ from chaoskit.records.directory import make_next
 from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.report.screen import progress_screen
-from chaoskit.substrate.selection import SubstrateOptions
+from chaoskit.substrate.selection import SubstrateOptions, choose_each
 from chaoskit.workers.choice import choose
 from chaoskit.workers.runs_folder import RunsFolder
 
@@ -45,6 +45,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     """Search, and show the result. Returns the exit code."""
     names = LIMIT_DOCUMENTS.chosen([options.format])
     prepared = prepare(asked, options.where)
+    choose_each(prepared.plans, options.where)
     clock, is_alone = RealClock(), not prepared.is_virtual
     in_folder = choose(options.dask, options.jobs, is_alone, prepared.memory, options.where.kernel, clock)
     folder, former = _folder(prepared, options)

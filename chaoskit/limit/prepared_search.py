@@ -20,7 +20,9 @@ from chaoskit.planning.timetable import Timetable
 from chaoskit.seed import derive
 from chaoskit.spec.dose_scale import DoseScale, dose_scale
 from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.load import EXPERIMENT, parse_document, read_text
 from chaoskit.spec.matrix import load_variants
+from chaoskit.spec.overrides import options_of, refuse_replaced
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.substrate.selection import SubstrateOptions
 from chaoskit.substrate.virtual_time import find, has_virtual_time
@@ -69,6 +71,7 @@ class PreparedSearch:
     search: Search
     points: tuple[Mapping[str, Any], ...]
     options: tuple[str, ...]
+    plans: tuple[Plan, ...]
     is_virtual: bool
     memory: Size | None
     length: int
@@ -91,13 +94,22 @@ def prepare(asked: Asked, where: SubstrateOptions) -> PreparedSearch:
     points = tuple(dict(zip(asked.along, each, strict=True)) for each in product(*asked.along.values()))
     if len(points) > MOST_POINTS:
         raise SpecError(f"--vary: {len(points)} searches, and at most {MOST_POINTS} are allowed; remove some values")
-    ends = {dose: [_experiment(asked, point, dose) for point in points] for dose in (asked.easy, asked.hard)}
+    _refuse_conflicts(asked)
+    ends = {
+        dose: [_experiment(asked, point, dose, f"--vary {asked.path} {end} {dose}") for point in points]
+        for end, dose in (("--from", asked.easy), ("--to", asked.hard))
+    }
     first = ends[asked.easy][0]
     scale = dose_scale(asked.path, asked.easy, asked.hard, asked.precision, lambda text: _takes(asked, points[0], text))
     if not first.objectives and not any(each.objectives for each in first.workloads.values()):
         raise SpecError(f"{asked.file} has no objectives, and a limit is where they no longer hold; add some")
     every = [each for group in ends.values() for each in group]
     found, options = check(every), ["--variant", asked.variant] if asked.variant is not None else []
+    if found.plans[: len(points)] == found.plans[len(points) :]:
+        raise SpecError(
+            f"--vary {asked.path}: a run at {asked.hard} is the same as one at {asked.easy}; chaoskit validate "
+            f"{asked.file} warns of what is not used, such as a fault without a phase"
+        )
     is_lab = not isinstance(first.stage, InterfaceStage)
     is_virtual = is_lab and _is_virtual(found, where)
     texts = [str(asked), *(each.model_dump_json() for each in every)]
@@ -108,6 +120,7 @@ def prepare(asked: Asked, where: SubstrateOptions) -> PreparedSearch:
         search=Search(asked.precision, scale.scale),
         points=points,
         options=(*options, *(where.words if is_lab else ())),
+        plans=tuple(found.plans),
         is_virtual=is_virtual,
         memory=largest_guest(found.plans, where) if is_virtual else None,
         length=max(plan.length for plan in found.plans),
@@ -117,8 +130,20 @@ def prepare(asked: Asked, where: SubstrateOptions) -> PreparedSearch:
     )
 
 
-def _experiment(asked: Asked, point: Mapping[str, Any], dose: str) -> Experiment:
-    return load_variants(asked.file, {**asked.settings, **point, asked.path: dose}).named(asked.variant).experiment
+def _refuse_conflicts(asked: Asked) -> None:
+    """Raises SpecError where the dose, or a value beside it, would not be what is run."""
+    if seeds := [path for path in (asked.path, *asked.along) if path == "seed"]:
+        raise SpecError(f"--vary {seeds[0]}: each run of a search has a seed of its own; vary another path")
+    document = parse_document(read_text(asked.file, EXPERIMENT), str(asked.file), EXPERIMENT)
+    dose, along = options_of("--vary", [asked.path]), {path: f"--vary {path}=..." for path in asked.along}
+    refuse_replaced(document, options_of("--set", asked.settings), along | dose)
+    refuse_replaced(document, along, dose)
+
+
+def _experiment(asked: Asked, point: Mapping[str, Any], dose: str, giver: str = "") -> Experiment:
+    """That at this dose. `giver`: the options that gave the dose, for messages."""
+    values, givers = {**asked.settings, **point, asked.path: dose}, {asked.path: giver} | options_of("--vary", point)
+    return load_variants(asked.file, values, givers).named(asked.variant).experiment
 
 
 def _takes(asked: Asked, point: Mapping[str, Any], dose: str) -> bool:

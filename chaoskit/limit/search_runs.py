@@ -228,7 +228,7 @@ class LimitSearching:
 
     def _write(self) -> None:
         self._summary = self._current()
-        remedy = f"go on with --resume {display_path(self._around.folder.path)}"
+        remedy = f"go on with --resume --out {display_path(self._around.folder.path)}"
         self._around.folder.write(SUMMARY, as_json(self._summary), remedy)
 
     def _elapsed(self) -> int:

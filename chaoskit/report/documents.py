@@ -82,7 +82,7 @@ class Documents(Generic[Found]):
 
         Raises SpecError for a format that only runs have, and else as that of runs.
         """
-        found = formats.chosen(names)
+        found = formats.chosen(names, self.formats)
         for name in found:
             if name not in self.formats:
                 raise SpecError(f"{name} shows runs{self._why_not(name, folder)}{', '.join(self.formats)}")

@@ -93,9 +93,9 @@ def gate(found: LimitResult, search: LimitSearch) -> str:
 
 
 def said_of(found: LimitResult, search: LimitSearch) -> str:
-    """All that is said of a search, on one line."""
-    at = f"{label(search)}: " if len(found.searches) > 1 else ""
-    return "; ".join(filter(None, (f"{at}{sentence(found, search)}", gate(found, search))))
+    """All that is said of a search, on one line, with why it ended before the limit was known."""
+    ended = f"ended by {search.ended}" if search.ended else ""
+    return "; ".join(filter(None, (sentence(found, search), gate(found, search), ended)))
 
 
 def said(found: LimitResult) -> str:
@@ -136,6 +136,8 @@ def _parts(found: LimitResult) -> Iterator[RenderableType]:
         rows += [(Text("gate", style="dim"), styled(gate(found, search)))] if search.verdict else []
     if found.detail:
         rows.append((Text("why", style="dim"), styled(found.detail)))
+    if found.status in ("interrupted", "stopped") and found.folder:
+        rows.append((Text("go on", style="dim"), styled(f"--resume --out {found.folder}, with the same command")))
     style = {0: VERDICT_STYLES["met"], 1: VERDICT_STYLES["broken"]}.get(found.exit_code, "bold magenta")
     for number, search in enumerate(found.searches):
         word = headline(found) if number == 0 else ""

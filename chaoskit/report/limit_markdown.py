@@ -23,8 +23,6 @@ def _parts(found: LimitResult) -> Iterator[tuple[str, str]]:
     yield "headline", f"## {_MARKS.get(found.exit_code, '❌')} {headline(found)} {prose(found.name)}"
     for search in found.searches:
         yield "limits", f"**{prose(said_of(found, search))}**"
-        if search.ended:
-            yield "limits", prose(f"Ended by {search.ended}.")
     if found.detail:
         yield "why", prose(found.detail)
     asked = f"{code(found.path)} from {prose(found.easy)} to {prose(found.hard)}"

@@ -17,6 +17,7 @@ from chaoskit.analysis.sweep_result import SweepCell, SweepResult
 from chaoskit.report.console import UNBOUNDED_WIDTH, print_sections, section, two_columns
 from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
+from chaoskit.report.sweep_tables import verdict_rows, verdict_words
 from chaoskit.report.table import plain_table
 from chaoskit.spec.metrics import HEADLINES
 from chaoskit.units import counted
@@ -106,16 +107,13 @@ def _parts(found: SweepMeasurement, console: Console) -> Iterator[RenderableType
 
 def _verdicts(found: SweepMeasurement) -> Table:
     """How many runs of each point met their objectives."""
-    words = [
-        word for word in ("met", "broken", "undecided", "failed") if any(word in each.verdicts for each in found.points)
-    ]
+    words = verdict_words(found)
     table = _with_axes(found)
     for word in words:
         table.add_column(word, justify="right", header_style="bold")
-    for point in found.points:
-        table.add_row(
-            *_values(point), *(Text(str(point.verdicts.get(word, "")), _STYLES.get(word, "")) for word in words)
-        )
+    styles = (*("" for _ in found.sweep.axes), *(_STYLES.get(word, "") for word in words))
+    for row in verdict_rows(found):
+        table.add_row(*(styled(cell, style) for cell, style in zip(row, styles, strict=True)))
     return table
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from chaoskit.analysis.sweep_points import SweepMeasurement, load_swept
 from chaoskit.analysis.sweep_result import is_sweep_folder
 from chaoskit.analysis.tables import sweep_points as points
-from chaoskit.report import formats
+from chaoskit.report import formats, sweep_markdown
 from chaoskit.report.documents import Document, Documents
 from chaoskit.report.html import sweep_page
 from chaoskit.report.sweep_console import headline, render, summary
@@ -43,6 +43,7 @@ SWEEP_DOCUMENTS = Documents(
     line=lambda found: f"{headline(found.sweep)}, {summary(found.sweep)}",
     as_json=lambda found: ascii_json(found.model_dump_json(indent=1)) + "\n",
     others={
+        "markdown": Document("report.md", sweep_markdown.write),
         "csv": Document("points.csv", partial(_table, "csv")),
         "parquet": Document("points.parquet", partial(_table, "parquet"), is_text=False),
         "png": Document("doses.png", partial(_plot, "png"), is_text=False),

@@ -89,7 +89,13 @@ def dose_scale(path: str, easy: str, hard: str, precision: float, takes: Callabl
     inner = [number * step for number in range(floor(low / step) + 1, floor(high / step) + 1)]
     numbers = sorted({low, *inner, high}, reverse=last < first)
     scale = tuple(float((each - first) / (last - first)) for each in numbers)
-    return DoseScale(path, tuple(f"{_plain(each)}{unit}" for each in numbers), scale, tuple(numbers), unit, kind)
+    texts = tuple(f"{_plain(each)}{unit}" for each in numbers)
+    if not takes(between := texts[len(texts) // 2]):
+        raise SpecError(
+            f"--vary {path}: it takes {easy} and {hard}, but not {between}, which is between them; compare separate "
+            f"values with chaoskit sweep FILE --vary {path}={easy},{hard}"
+        )
+    return DoseScale(path, texts, scale, tuple(numbers), unit, kind)
 
 
 def _kind(easy: str, hard: str) -> type[Quantity] | None:

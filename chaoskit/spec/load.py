@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,10 +171,14 @@ def parse_document(text: str, name: str, kind: DocumentKind) -> Document:
 
 @dataclass(frozen=True)
 class Document:
-    """The content of a file, every scalar as text, and the line of each value."""
+    """The content of a file, every scalar as text, and the line of each value.
+
+    `given`: what put a value there that the file does not have, in words: `--vary workload.request-rate`.
+    """
 
     words: dict[str, Any]
     tree: _Tree
+    given: Mapping[Location, str] = field(default_factory=dict)
 
     def read_as(self, model: type[Root], within: Location = ()) -> Root:
         """The part at this path as a `model`. Raises SpecError with one line for each error found."""
@@ -218,8 +222,16 @@ class Document:
         return int(number) if number.isdecimal() else 0
 
     def error_at(self, sentence: str, where: Location = ()) -> SpecError:
-        """An error about that location: file, line, dotted path, and the sentence."""
-        return SpecError(f"{self.tree.at(where)}: {dotted_path(where)}: {sentence}")
+        """An error about that location: file, line, dotted path, and the sentence; of a given value, what gave it."""
+        for length in range(len(where), 0, -1):
+            if (giver := self.given.get(where[:length])) is not None:
+                below = f"{dotted_path(where[length:])}: " if where[length:] else ""
+                return SpecError(f"{giver}: {below}{sentence}")
+        return SpecError(f"{self.place(where)}: {sentence}")
+
+    def place(self, where: Location) -> str:
+        """That location in words: file, line and dotted path."""
+        return f"{self.tree.at(where)}: {dotted_path(where)}"
 
     def has(self, where: Location) -> bool:
         """Whether the file has a value there."""

@@ -38,7 +38,7 @@ from chaoskit.spec.load import (
 )
 from chaoskit.spec.matrix_axes import MAX_VARIANTS, Axis, axes, variant_name
 from chaoskit.spec.named_files import beside, missing_files
-from chaoskit.spec.overrides import heading, naming, overridden, varying, with_value
+from chaoskit.spec.overrides import heading, naming, options_of, overridden, refuse_replaced, varying, with_value
 from chaoskit.spec.stage import InterfaceStage
 
 
@@ -91,21 +91,25 @@ class _VariantError:
     places: tuple[int, ...]
 
 
-def load_variants(path: Path, overrides: Mapping[str, Any] | None = None) -> Variants:
-    """Every experiment of this file, with other values at some dotted paths of it.
+def load_variants(
+    path: Path, overrides: Mapping[str, Any] | None = None, givers: Mapping[str, str] | None = None
+) -> Variants:
+    """Every experiment of this file, with other values at some dotted paths of it, and in messages what gave them.
 
     Raises SpecError with one line for each error found.
     """
-    return parse_variants(read_text(path, EXPERIMENT), str(path), overrides)
+    return parse_variants(read_text(path, EXPERIMENT), str(path), overrides, givers)
 
 
-def parse_variants(text: str, name: str, overrides: Mapping[str, Any] | None = None) -> Variants:
+def parse_variants(
+    text: str, name: str, overrides: Mapping[str, Any] | None = None, givers: Mapping[str, str] | None = None
+) -> Variants:
     """As `load_variants`, for a text that messages call `name`."""
     document = _document(text, name)
     if not overrides:
         return _read(document, text, MAX_VARIANTS)
-    document = overridden(document, overrides)
-    with naming(overrides):
+    document = overridden(document, overrides, givers)
+    with naming(overrides, document):
         return _read(document, f"{heading(overrides)}{to_yaml(document.words)}", MAX_VARIANTS)
 
 
@@ -113,8 +117,10 @@ def vary(
     text: str, name: str, overrides: Mapping[str, Any], variations: Mapping[str, Sequence[Any]], most: int
 ) -> Variants:
     """As `parse_variants`, with values of further axes, for at most so many variants."""
-    document = varying(overridden(_document(text, name), overrides), variations)
-    with naming({**overrides, **{key: [*each] for key, each in variations.items()}}):
+    document = overridden(_document(text, name), overrides)
+    refuse_replaced(document, options_of("--set", overrides), options_of("--vary", variations))
+    document = varying(document, variations)
+    with naming({**overrides, **{key: [*each] for key, each in variations.items()}}, document):
         return _read(document, text, most)
 
 

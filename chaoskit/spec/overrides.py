@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +46,7 @@ def parse_variations(options: Sequence[str]) -> dict[str, list[Any]]:
     for option in options:
         key, is_given, text = option.partition("=")
         if not key or not is_given or not text.strip():
-            example = "faults.wifi.0.netem.loss=0%,1%,2%"
+            example = "faults.wifi.netem.loss=0%,1%,2%"
             raise SpecError(f"--vary: found {option!r}, expected PATH=VALUE,VALUE,..., such as {example}")
         if key in found:
             raise SpecError(f"--vary: {key} is given twice; keep one")
@@ -58,24 +58,53 @@ def parse_variations(options: Sequence[str]) -> dict[str, list[Any]]:
     return found
 
 
-def overridden(document: Document, values: Mapping[str, Any]) -> Document:
-    """The document with these values at these paths. Raises SpecError for a path that cannot be there."""
+def overridden(document: Document, values: Mapping[str, Any], givers: Mapping[str, str] | None = None) -> Document:
+    """The document with these values at these paths. Raises SpecError for a path that cannot be there.
+
+    `givers`: what gave the value of a path, for messages; without it the path and its value are named.
+    """
     words: Any = document.words
+    given = dict(document.given)
     if not isinstance(values, Mapping):  # from Python
         raise SpecError(f"overrides: found {values!r}, expected values by their dotted paths: {{'seed': 7}}")
     matrix = words.get(MATRIX)
     varied = {resolve(key, words): key for key in matrix or ()} if isinstance(matrix, dict) else {}
     for key, value in values.items():
+        giver = (givers or {}).get(key)
+        cannot = giver or f"{document.tree.name}: cannot set {key}"
         try:
             where = resolve(key, words)
         except ValueError as error:
-            raise SpecError(f"{document.tree.name}: cannot set {key}: {error}") from None
+            raise SpecError(f"{cannot}: {error}") from None
         if (axis := varied.pop(where, None)) is not None:
             words = _without_axis(words, axis)
         elif part := next((other for place, other in varied.items() if are_related(place, where)), None):
-            raise SpecError(f"{document.tree.name}: cannot set {key}: the matrix varies {part}; set that")
+            raise SpecError(f"{cannot}: the matrix varies {part}; set that")
         words = with_value(words, where, _as_text(value))
-    return replace(document, words=words)
+        given[where] = giver or written({key: value})
+    return replace(document, words=words, given=given)
+
+
+def options_of(option: str, values: Iterable[str]) -> dict[str, str]:
+    """These paths, each with the option that gave it: `--vary workload.request-rate`."""
+    return {key: f"{option} {key}" for key in values}
+
+
+def refuse_replaced(document: Document, former: Mapping[str, str], later: Mapping[str, str]) -> None:
+    """Raises SpecError where one of the `later` paths replaces what a `former` one gives.
+
+    Both are paths with the options that gave them. A path that cannot be in the document is left to `overridden`.
+    """
+    places: list[dict[str, Location]] = []
+    for paths in (former, later):
+        places.append({})
+        for key, option in paths.items():
+            with suppress(ValueError):
+                places[-1][option] = resolve(key, document.words)
+    for option, where in places[1].items():
+        for other, place in places[0].items():
+            if place[: len(where)] == where:
+                raise SpecError(f"{option} replaces what {other} gives; leave one of them out")
 
 
 def are_related(one: Location, other: Location) -> bool:
@@ -90,7 +119,10 @@ def varying(document: Document, values: Mapping[str, Sequence[Any]]) -> Document
         return document
     matrix = document.words.get(MATRIX) or {}
     added = {key: [_as_text(value) for value in each] for key, each in values.items()}
-    return replace(document, words={**document.words, MATRIX: {**matrix, **added}})
+    given = dict(document.given)
+    for key, each in added.items():
+        given |= dict.fromkeys([(MATRIX, key), *((MATRIX, key, place) for place in range(len(each)))], f"--vary {key}")
+    return replace(document, words={**document.words, MATRIX: {**matrix, **added}}, given=given)
 
 
 def _without_axis(words: dict[str, Any], axis: str) -> dict[str, Any]:
@@ -111,12 +143,14 @@ def with_value(part: Any, where: Location, value: Any) -> Any:
 
 
 @contextmanager
-def naming(values: Mapping[str, Any]) -> Iterator[None]:
-    """A SpecError inside says what was set."""
+def naming(values: Mapping[str, Any], document: Document) -> Iterator[None]:
+    """A SpecError inside says what was set, unless each of its lines is about one of the values themselves."""
     try:
         yield
     except SpecError as error:
-        raise SpecError(f"{error} (with {written(values)} set)" if values else str(error)) from None
+        givers = tuple(f"{giver}:" for giver in document.given.values())
+        is_told = all(line.startswith(givers) for line in str(error).splitlines())
+        raise SpecError(str(error) if is_told or not values else f"{error} (with {written(values)} set)") from None
 
 
 def written(values: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,23 @@ def load_with_values(document: Document, where: Location, file: Path, values: Ma
 
     Raises SpecError: a line for each mistake, of the file itself at its own place, all others at the values.
     """
+    givers = {key: document.place((*where, key)) for key in values}
     try:
-        return load_variants(file, values)
+        return load_variants(file, values, givers)
     except SpecError as error:
         if not values:
             raise
+        placed = tuple(f"{giver}: " for giver in givers.values())
         own = _own_mistakes(file)
         lines = str(error).removesuffix(f" (with {written(values)} set)").splitlines()
-        others = [each for each in lines if each not in own]
-        told = [each for each in lines if each in own] + [*_at_values(document, where, file, values, others)]
-        raise SpecError("\n".join(told)) from None
+        told = [
+            each if each in own else f"{each} (set in {file})"
+            for each in lines
+            if each in own or each.startswith(placed)
+        ]
+        others = [each for each in lines if each not in own and not each.startswith(placed)]
+        wrong = (f"{file} is wrong with these values: {_without_line(each, file)}" for each in others)
+        raise SpecError("\n".join([*told, *(str(document.error_at(each, where)) for each in wrong)])) from None
 
 
 def _own_mistakes(file: Path) -> list[str]:
@@ -38,22 +45,8 @@ def _own_mistakes(file: Path) -> list[str]:
     return []
 
 
-def _at_values(
-    document: Document, where: Location, file: Path, values: Mapping[str, Any], lines: list[str]
-) -> Iterator[str]:
-    for line in lines:
-        told = line.removeprefix(f"{file}:").strip()
-        number, _, rest = told.partition(": ")
-        told = rest if number.isdecimal() else told
-        path, _, sentence = told.removeprefix("cannot set ").partition(": ")
-        key = next((each for each in values if _is_alike(path, each)), None)
-        if key is None:
-            yield str(document.error_at(f"{file} is wrong with these values: {told}", where))
-        else:
-            inner = f"{path}: {sentence}" if path != key else sentence
-            yield str(document.error_at(f"{inner} (set in {file})", (*where, key)))
-
-
-def _is_alike(path: str, key: str) -> bool:
-    """Whether one is the other, or below it."""
-    return path == key or path.startswith(f"{key}.") or key.startswith(f"{path}.")
+def _without_line(line: str, file: Path) -> str:
+    """A mistake without the place in the file, which does not have it."""
+    told = line.removeprefix(f"{file}:").strip()
+    number, _, rest = told.partition(": ")
+    return rest if number.isdecimal() else told

@@ -84,6 +84,11 @@ def plan_sweep(
     if repeats > 1 and _SEED in paths:
         raise SpecError("--repeats gives each run a seed, and seed is varied: leave one of them out")
     checked = check([each.experiment for each in found.each])
+    if len(found.each) > 1 and all(plan == checked.plans[0] for plan in checked.plans):
+        raise SpecError(
+            f"{', '.join(paths)}: all of these values give the same run; chaoskit validate {file} warns of what is not "
+            "used, such as a fault without a phase"
+        )
     guest = find(where.kernel) if where.allow_virtual_time else "not asked for"
     is_virtual = [has_virtual_time(plan.needs, guest) and plan.interface is None for plan in checked.plans]
     every = Cell("", file, overrides, options=where.words, text=text)

@@ -17,7 +17,7 @@ from chaoskit.report.runs_progress import RunsProgress
 from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.sweep_console import render
 from chaoskit.report.sweep_documents import SWEEP_DOCUMENTS
-from chaoskit.substrate.selection import SubstrateOptions
+from chaoskit.substrate.selection import SubstrateOptions, choose_each
 from chaoskit.sweep import disk_space
 from chaoskit.sweep.cell_runs import Surroundings, Sweep, first_journal
 from chaoskit.sweep.cells import SweepPlan, plan_sweep
@@ -50,6 +50,7 @@ class SweepOptions:
 def run_sweep(file: Path, options: SweepOptions) -> int:
     """Run the sweep of this file, and show it. Returns the exit code."""
     plan = plan_sweep(file, options.overrides, options.variations, options.repeats, options.where)
+    choose_each(plan.found.plans, options.where)
     screen, clock = Screen(), RealClock()
     in_folder = choose(options.dask, options.jobs, plan.is_alone, plan.memory, options.where.kernel, clock)
     folder, former = _folder(plan, options)

@@ -31,7 +31,7 @@ class Figure:
     """A value of a source, and the objective with ours.
 
     `agrees` is what we say of the two, and `low` to `high` are the values of which that is true: "yes", the source's
-    value within 15 %, or its rule; "in kind", its direction and not its size; "no", neither.
+    rule where it gives one, and else its value within 15 %; "in kind", its direction and not its size; "no", neither.
     """
 
     objective: str

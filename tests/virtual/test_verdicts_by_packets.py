@@ -49,7 +49,7 @@ faults:
   wifi:
     - {{link: {link}, direction: down, netem: {{delay: 20ms, loss: {{gemodel: {{p: 4%, r: 25%}}}}}}}}
     - {{link: client-router, direction: up, netem: {{delay: 20ms}}}}
-timeline: [{{wifi: 15s}}]
+timeline: [{{wifi: 12s}}]
 seed: 7
 """
 STALL = 200_000_000  # ns

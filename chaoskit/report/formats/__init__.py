@@ -128,8 +128,8 @@ class _Writer(Protocol):
         """Write the report of several runs."""
 
 
-def chosen(names: Iterable[str]) -> tuple[str, ...]:
-    """The formats of these names, each once.
+def chosen(names: Iterable[str], known: Iterable[str] = FORMATS) -> tuple[str, ...]:
+    """The formats of these names, each once. `known`: those that are told where one does not exist.
 
     Raises SpecError for one that does not exist, and RefusedError for one whose library is not installed.
     """
@@ -137,10 +137,10 @@ def chosen(names: Iterable[str]) -> tuple[str, ...]:
     for name in found:
         row = FORMATS.get(name)
         if row is None:
-            near = get_close_matches(name.lower(), [*FORMATS, *_OTHER_NAMES], n=1, cutoff=0.6)
-            advice = (
-                f"did you mean {_OTHER_NAMES.get(near[0], near[0])}?" if near else f"there are {', '.join(FORMATS)}"
-            )
+            meant = {each: each for each in known}
+            meant |= {other: each for other, each in _OTHER_NAMES.items() if each in meant}
+            near = get_close_matches(name.lower(), meant, n=1, cutoff=0.6)
+            advice = f"did you mean {meant[near[0]]}?" if near else f"there are {', '.join(known)}"
             raise SpecError(f"{name!r} is no format of a report; {advice}")
         if row.library is not None and find_spec(row.library[0]) is None:
             raise RefusedError(f"{name} needs {row.library[0]}: pip install 'chaoskit[{row.library[1]}]'")

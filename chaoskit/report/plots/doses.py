@@ -92,18 +92,20 @@ def _axis(found: SweepMeasurement) -> tuple[int, tuple[float, ...], list[str], s
 def _lines(found: SweepMeasurement, metric: str, place: int, numbers: Sequence[float]) -> Iterator[_Line]:
     """A line for each phase and combination of the other axes."""
     pairs = list(zip(found.points, numbers, strict=True))
-    others = dict.fromkeys(_others(point, place) for point, _ in pairs)
+    others = dict.fromkeys(_others(found, point, place) for point, _ in pairs)
     for phase in found.phases:
         for other in others:
             those = sorted(
-                ((dose, point) for point, dose in pairs if _others(point, place) == other), key=itemgetter(0)
+                ((dose, point) for point, dose in pairs if _others(found, point, place) == other), key=itemgetter(0)
             )
             if (line := _line(", ".join((phase, *other)), those, phase, metric)) is not None:
                 yield line
 
 
-def _others(point: MeasuredPoint, place: int) -> tuple[str, ...]:
-    return tuple(value for at, value in enumerate(point.values) if at != place)
+def _others(found: SweepMeasurement, point: MeasuredPoint, place: int) -> tuple[str, ...]:
+    """The values of the other axes: `loss=1%`."""
+    pairs = enumerate(zip(found.sweep.axes, point.values, strict=True))
+    return tuple(f"{axis}={value}" for at, (axis, value) in pairs if at != place)
 
 
 def _line(name: str, points: Sequence[tuple[float, MeasuredPoint]], phase: str, metric: str) -> _Line | None:

@@ -22,9 +22,11 @@ def figure(found: LimitResult) -> Plot:
     """One panel."""
     with matplotlib.rc_context(SETTINGS):
         plot = Plot(figsize=(11.0, 4.6), layout="constrained")
-        entitle(plot, f"{found.name}: {headline(found)}, {said(found)}")
+        is_frontier = len(found.searches) > 1
+        told = "the limit at each value, with its 95 % interval" if is_frontier else said(found)
+        entitle(plot, f"{found.name}: {headline(found)}, {told}")
         axes = plot.subplots()
-        if len(found.searches) > 1:
+        if is_frontier:
             _frontier(axes, found)
         else:
             _doses(axes, found, found.searches[0])
@@ -40,7 +42,7 @@ def _doses(axes: Axes, found: LimitResult, search: LimitSearch) -> None:
         axes.scatter(_number(dose), share, s=30 * len(those), color=PHASES[0], alpha=0.7, linewidths=0)
     _draw_interval(axes, found, search)
     axes.set_ylim(-0.06, 1.06)
-    axes.set_ylabel("share of the runs that held")
+    axes.set_ylabel("share of the runs that held\n(a larger dot: more runs)")
     axes.set_xlabel(plain(_axis(found)))
     if found.goes_down:
         axes.invert_xaxis()
@@ -58,7 +60,7 @@ def _draw_interval(axes: Axes, found: LimitResult, search: LimitSearch) -> None:
 
 
 def _frontier(axes: Axes, found: LimitResult) -> None:
-    """The limit at each value. An arrow: the limit lies beyond the range."""
+    """The limit at each value. An arrow: the limit, or an end of its interval, lies beyond the range."""
     for place, search in enumerate(found.searches):
         estimate = search.estimate
         if estimate is None:
@@ -72,6 +74,9 @@ def _frontier(axes: Axes, found: LimitResult) -> None:
         axes.errorbar(
             place, middle, [[abs(middle - low)], [abs(high - middle)]], marker="o", color=PHASES[0], capsize=4
         )
+        for known, dose, mark in ((estimate.low, low, "v"), (estimate.high, high, "^")):
+            if known is None:
+                axes.plot(place, dose, marker=mark, color=PHASES[0])
     names = [plain(shortened(label(search), _LONGEST)) for search in found.searches]
     axes.set_xticks(range(len(names)), names)
     axes.set_ylabel(plain(_axis(found)))

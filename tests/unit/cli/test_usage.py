@@ -34,6 +34,7 @@ ROOT: TyperGroup = ANY_ROOT
         ("run --ot x y", "chaoskit run has no option --ot; did you mean --out?"),
         ("--wrong", "chaoskit has no option --wrong\n"),
         ("run -x y", "chaoskit run has no option -x"),
+        ("limit x.yaml", "--vary is missing; write chaoskit limit --vary PATH"),
         ("run x --out", "--out has no value; write --out PATH"),
         ("exec --down", "--down has no value; write --down FAULT"),
         ("plan x --json=3", "--json takes no value; write it alone"),

@@ -44,6 +44,7 @@ def test_a_frontier_is_drawn_with_what_lies_beyond(tmp_path: Path) -> None:
 
     assert [each.estimate.where for each in found.searches if each.estimate] == ["above", "inside", "below"]
     assert all(f"delay={value}ms".encode() in file.getvalue() for value in (1, 2, 3))
+    assert b"the limit at each value, with its 95 % interval" in file.getvalue()
     assert found.exit_code == 1
 
 
@@ -96,6 +97,8 @@ def test_a_search_that_was_killed_says_so(tmp_path: Path) -> None:
     found = load_limit(tmp_path / "out")
 
     assert (found.status, found.detail, found.exit_code) == ("interrupted", "killed", 130)
+    LIMIT_DOCUMENTS.formats["console"].write(found, shown := BytesIO())
+    assert b"go on        --resume --out " in shown.getvalue()
 
 
 def test_what_is_no_search_or_no_format_is_refused(tmp_path: Path) -> None:
@@ -128,4 +131,6 @@ def test_what_is_not_known_is_not_guessed(tmp_path: Path) -> None:
     """After one run the limit may be anywhere."""
     found = search(tmp_path, breaks_beyond(2.6), Budget(1)).found
 
-    assert said(found).startswith("the limit may still be anywhere: before 0% to beyond 20%")
+    assert said(found) == (
+        "the limit may still be anywhere: before 0% to beyond 20%; ended by 1 run, the most that --max-runs allows"
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
-from made_limits import BREAKS, REFUSED, Behaviour, breaks_beyond, prepared, search
+from made_limits import BREAKS, EXPERIMENT, PATH, REFUSED, Behaviour, breaks_beyond, prepared, search
 from rich.console import Console
 
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, load_limit
@@ -23,6 +23,9 @@ from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.units import Duration
 from chaoskit.workers.cell import Cell
+
+UNUSED = EXPERIMENT.replace("{wifi: 5s}", "{recovery: 5s}").replace("during wifi", "during recovery")
+"""Its fault is in no phase."""
 
 
 def said(found: LimitResult) -> str:
@@ -189,7 +192,20 @@ def test_progress_is_a_line_for_each_run(tmp_path: Path) -> None:
         (lambda file: asked_of(file, ["a", "b"], ("0%", "1%"), "5%", [], None, None), "2 paths are without values"),
         (lambda file: asked_of(file, ["a"], ("0%", "1%"), "5ms", [], None, None), "--precision"),
         (lambda file: asked_of(file, ["a"], ("0%", "1%"), "80%", [], None, None), "out of bounds"),
-        (lambda file: prepared(file.parent, hard="120%"), "120%"),
+        (lambda file: prepared(file.parent, hard="120%"), f"^--vary {PATH} --to 120%: '120%' is too large"),
+        (
+            lambda file: prepared(file.parent, vary=[f"{PATH}=1%"]),
+            f"--vary {PATH} replaces what --vary {PATH}=... gives",
+        ),
+        (
+            lambda file: prepared(file.parent, UNUSED),
+            "20% is the same as one at 0%",
+        ),
+        (lambda file: prepared(file.parent, vary=["seed=1,2"]), "each run of a search has a seed of its own"),
+        (
+            lambda file: prepared(file.parent, vary=["faults.wifi.netem.delay=x"]),
+            "^--vary faults.wifi.netem.delay: 'x' ",
+        ),
         (lambda file: prepared(file.parent, at_least="40%"), "not between"),
         (lambda file: prepared(file.parent, vary=["faults.lte.netem.delay=1ms"]), "lte"),
     ],

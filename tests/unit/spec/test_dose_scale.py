@@ -10,7 +10,7 @@ from chaoskit.spec.dose_scale import DoseScale, dose_scale
 
 def scale(easy: str, hard: str, precision: float = 0.05, takes_fractions: bool = True) -> DoseScale:
     """That of a path."""
-    return dose_scale("faults.wifi", easy, hard, precision, lambda _: takes_fractions)
+    return dose_scale("faults.wifi", easy, hard, precision, lambda text: takes_fractions or "." not in text)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,12 @@ def test_ends_that_are_no_range_are_refused(easy: str, hard: str, words: str) ->
     """With what to write."""
     with pytest.raises(SpecError, match=words):
         scale(easy, hard)
+
+
+def test_ends_with_nothing_between_them_are_no_range() -> None:
+    """Such as two protocols: of what is between them no run could be made."""
+    with pytest.raises(SpecError, match=r"takes 4 and 6, but not 5, .* chaoskit sweep FILE --vary stage.ip=4,6"):
+        dose_scale("stage.ip", "4", "6", 0.05, lambda text: text in ("4", "6"))
 
 
 def test_a_dose_beyond_the_range_is_refused() -> None:

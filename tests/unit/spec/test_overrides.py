@@ -98,6 +98,37 @@ def test_further_axes_take_the_place_of_the_matrix_s_own() -> None:
         vary(MATRIX, "small.yaml", {}, {"seed": ["1", "2", "3"], "faults.wifi.netem.loss": ["3%"]}, 2)
 
 
+@pytest.mark.parametrize(
+    ("path", "values", "sentence"),
+    [
+        ("faults.wifi.netem.loss", ["1%", "x"], "'x' is not a share; write for example 1%"),
+        ("faults.wifi.netem.loss", ["1%", "1%"], "'1%' is given twice; keep one"),
+        ("faults.wifi.netem.loss", ["1%", {"gemodel": {"p": "2"}}], "gemodel.p: '2' has no unit; write 2%"),
+        ("faults.wify.netem.loss", ["1%"], "no fault is called 'wify'; did you mean wifi?"),
+        ("faults.wifi.netem.los", ["1%", "2%"], "unknown key; did you mean loss?"),
+    ],
+)
+def test_a_wrong_variation_is_told_at_its_option(path: str, values: list[Any], sentence: str) -> None:
+    """And at no line of the file, which does not have it."""
+    with pytest.raises(SpecError) as caught:
+        vary(FILE, "small.yaml", {"seed": "8"}, {path: values}, 9)
+
+    assert str(caught.value) == f"--vary {path}: {sentence}"
+
+
+def test_a_variation_does_not_replace_a_value_that_was_set() -> None:
+    """One above it may be set: what is varied is then a part of it."""
+    with pytest.raises(SpecError) as caught:
+        vary(FILE, "small.yaml", {"faults.wifi.netem.loss": "9%"}, {"faults.wifi.netem": [{"loss": "1%"}]}, 9)
+    above = vary(FILE, "small.yaml", {"faults.wifi.netem": {"delay": "9ms"}}, {"faults.wifi.netem.loss": ["1%"]}, 9)
+
+    assert str(caught.value) == (
+        "--vary faults.wifi.netem replaces what --set faults.wifi.netem.loss gives; leave one of them out"
+    )
+    assert "delay: 9ms" in above.each[0].text
+    assert "loss: 1%" in above.each[0].text
+
+
 def test_variations_are_paths_and_lists() -> None:
     """What has braces, brackets or quotes is YAML."""
     found = parse_variations(["a.b=0%, 1%", "seed=7", "c=[{x: 1}, 'a,b']"])
@@ -126,8 +157,9 @@ def test_a_variation_that_cannot_be_read_is_told(options: list[str], sentence: s
 @pytest.mark.parametrize(
     ("text", "values", "sentence"),
     [
-        (FILE, {"workload.request-rate": "fast"}, "workload.request-rate: "),
-        (FILE, {"workload.request-rate": "fast"}, "(with workload.request-rate=fast set)"),
+        (FILE, {"workload.request-rate": "fast"}, "workload.request-rate=fast: 'fast' is not a frequency; write"),
+        (FILE, {"faults.wifi.netem": {"loss": "x"}}, "faults.wifi.netem={loss: x}: loss: 'x' is not a share; write"),
+        (FILE, {"faults": None, "seed": "8"}, "(with faults=null, seed=8 set)"),
         (FILE, {"workload.reqest-rate": "4/s"}, "did you mean request-rate?"),
         (FILE, {"faults.wify.netem.loss": "1%"}, "cannot set faults.wify.netem.loss: no fault is called 'wify'"),
         (FILE, {"name": "other"}, "cannot set name"),

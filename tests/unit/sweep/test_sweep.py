@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sweeps import PATH, Played, write_experiment
 
+from chaoskit.analysis.run_comparison.directories import find, read
 from chaoskit.analysis.sweep_result import load_sweep
 from chaoskit.clock import RealClock
 from chaoskit.errors import SpecError
@@ -197,7 +198,7 @@ def test_without_values_it_repeats_the_file(played: Played) -> None:
     assert b"ttft_p50" in table(played)
 
 
-@pytest.mark.parametrize("form", ["console", "json", "csv", "svg", "html", "png", "parquet"])
+@pytest.mark.parametrize("form", sorted(SWEEP_DOCUMENTS.formats))
 def test_every_format_is_harmless(played: Played, tmp_path: Path, form: str) -> None:
     """Whatever a run complained of; and the same sweep gives the same bytes."""
     played.repeats, played.varied = 1, ()
@@ -215,8 +216,47 @@ def test_every_format_is_harmless(played: Played, tmp_path: Path, form: str) -> 
     assert first.getvalue() == second.getvalue()
     if SWEEP_DOCUMENTS.formats[form].is_text:
         assert not {"\x1b", "\u202e"} & set(first.getvalue().decode())
-    if form in ("html", "svg"):
+    if form in ("html", "svg", "markdown"):
         assert b"<b>" not in first.getvalue()
+
+
+def test_a_sweep_is_compared_with_nothing_and_a_cell_of_it_is_named(played: Played) -> None:
+    """It is not taken for the runs of a matrix, whose file it has beside them."""
+    played.play()
+
+    with pytest.raises(SpecError, match=r"out is no run directory: .*; the latest one in .*out is .*/delay="):
+        read([find([played.out])], lambda *_: None)
+
+
+def test_markdown_has_the_verdicts_and_the_numbers_of_the_table(played: Played) -> None:
+    """The same as the terminal shows, in cells."""
+    played.play()
+
+    lines, shown = table(played, "markdown").decode().splitlines(), table(played, "console").decode()
+
+    assert lines[0] == "## ✅ FINISHED small"
+    assert lines[lines.index("| delay | met | broken |") + 2] == "| 5ms | 1 | 1 |"
+    first = lines[lines.index("<details><summary>TTFT p50</summary>") + 4]
+    assert first.startswith("| 5ms | ")
+    assert [cell.strip() in shown for cell in first.strip("|").split("|")] == [True] * 4
+
+
+def test_a_format_that_a_sweep_does_not_have_is_told_with_those_it_has() -> None:
+    """Those of runs would be refused one after the other."""
+    with pytest.raises(SpecError, match="'pdf' is no format of a report; there are console, json, markdown, csv"):
+        SWEEP_DOCUMENTS.chosen(["pdf"])
+    with pytest.raises(SpecError, match="did you mean markdown"):
+        SWEEP_DOCUMENTS.chosen(["md"])
+
+
+def test_values_that_change_nothing_are_refused(played: Played) -> None:
+    """Such as those of a fault that no phase uses: each point would look as if it had no effect."""
+    played.file.write_text(
+        played.file.read_text().replace("{wifi: 2s}", "{recovery: 2s}").replace("during wifi", "during recovery")
+    )
+
+    with pytest.raises(SpecError, match=f"^{PATH}: all of these values give the same run; chaoskit validate "):
+        played.play()
 
 
 def test_too_many_runs_are_refused_before_the_first(played: Played) -> None:
