@@ -55,7 +55,7 @@ def summary(sweep: SweepResult) -> str:
     ended = [cell for cell in sweep.cells if cell.state == "ended"]
     failed = sum(cell.verdict == "failed" for cell in ended)
     begin = (
-        f"all {counted(len(ended), 'cell')}"
+        f"{'all ' if len(ended) > 1 else ''}{counted(len(ended), 'cell')}"
         if len(ended) == len(sweep.cells)
         else f"{len(ended)} of {counted(len(sweep.cells), 'cell')}"
     )
