@@ -136,13 +136,20 @@ def _parts(found: LimitResult) -> Iterator[RenderableType]:
         rows += [(Text("gate", style="dim"), styled(gate(found, search)))] if search.verdict else []
     if found.detail:
         rows.append((Text("why", style="dim"), styled(found.detail)))
-    if found.status in ("interrupted", "stopped") and found.folder:
-        rows.append((Text("go on", style="dim"), styled(f"--resume --out {found.folder}, with the same command")))
+    if found.folder and (how := _how_to_go_on(found)):
+        rows.append((Text("go on", style="dim"), styled(f"--resume --out {found.folder}, with {how}")))
     style = {0: VERDICT_STYLES["met"], 1: VERDICT_STYLES["broken"]}.get(found.exit_code, "bold magenta")
     for number, search in enumerate(found.searches):
         word = headline(found) if number == 0 else ""
         rows.append((Text(word, style=style), styled(sentence(found, search))))
     yield two_columns(rows, indent=0)
+
+
+def _how_to_go_on(found: LimitResult) -> str:
+    """What makes `--resume` find more; "" where nothing does."""
+    if found.status in ("interrupted", "stopped"):
+        return "the same command"
+    return "a larger budget" if any("--max-" in search.ended for search in found.searches) else ""
 
 
 def _table(header: Sequence[str], rows: Iterable[Row]) -> Table:

@@ -116,6 +116,7 @@ def test_runs_without_an_outcome_are_repeated_and_then_given_up(tmp_path: Path) 
 
     assert done.found.exit_code == 5
     assert "runs in a row have no outcome: the client was too slow" in done.found.searches[0].ended
+    assert b"go on" not in document(load_limit(tmp_path / "out"), "console")
     assert len(done.workers.started) <= 6
 
 
@@ -134,6 +135,7 @@ def test_no_run_begins_beyond_the_budget(tmp_path: Path, budget: Budget, most: i
     assert len(done.workers.started) <= most
     assert words.replace("5s", "4s") in done.found.searches[0].ended.replace("5s", "4s")
     assert done.found.exit_code == 5
+    assert b"larger budget" in document(load_limit(tmp_path / "out"), "console")
 
 
 def test_a_search_goes_on_where_it_was(tmp_path: Path) -> None:
