@@ -3,7 +3,7 @@
 PYTHON_IN := .venv/bin/python
 GUEST := $(PYTHON_IN) tests/in_guest.py --limit 40min
 # A failing test is rerun once and listed at the end: processors, clocks and ports are shared with other processes.
-PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 -rR
+PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 --rerun-show-tracebacks -rR
 # What these import is slow in a guest, and makes each fork of a test slower.
 GUEST_PYTEST := $(PYTEST) -p no:hypothesispytest
 # Tests that do not depend on the kernel, start very many processes, or need the nftables that the distribution's guest
@@ -43,8 +43,8 @@ demo: .venv/.program  ## run one experiment: a chat stream under burst loss; a b
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
 test: compiled .venv/.haystack kernel  ## run all tiers, and add up their results
-	@$(PYTHON_IN) tests/tiers.py test-unit test-virtual test-service test-interfaces test-labs test-leases test-guest \
-	test-probe test-kernel-own test-kernel lint  # the longest first: no processor is idle at the end
+	@$(PYTHON_IN) tests/tiers.py test-unit test-virtual test-service test-labs test-guest test-leases test-probe \
+	test-interfaces test-kernel-own test-kernel lint  # the longest first: no processor is idle at the end
 
 # A guest reads compiled files and cannot write them: what was changed since they were written, each start compiles.
 compiled: .venv/.tests
