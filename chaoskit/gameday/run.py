@@ -199,7 +199,7 @@ class Gameday:
     def _end_late(self) -> None:
         """Interrupt what runs when the budget is used up."""
         if self._suite.budget is not None and self._elapsed() > self._suite.budget:
-            self._workers.stop(f"interrupted, because the budget of {self._suite.budget} was used up")
+            self._workers.stop(f"interrupted, because the budget of {self._suite.budget.spaced()} was used up")
 
     def _take_in(self, end: EndedCell) -> None:
         """Record how a run has ended."""

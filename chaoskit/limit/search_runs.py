@@ -31,7 +31,7 @@ from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.folder import display_path
 from chaoskit.limit.prepared_search import Budget, PreparedSearch
 from chaoskit.report.limit_progress import LimitProgress
-from chaoskit.units import Duration, counted
+from chaoskit.units import counted, whole_seconds
 from chaoskit.workers.cell import VERDICTS, EndedCell, Workers
 from chaoskit.workers.runs_folder import RunsFolder
 
@@ -185,8 +185,7 @@ class LimitSearching:
         if (left := self._time_left()) is not None:
             longest = max([0 if prepared.is_virtual else prepared.length, *(round(run.seconds * _NS) for run in every)])
             if left <= longest:
-                rest = Duration(left // _NS * _NS)
-                return 0, f"a run takes {Duration(longest // _NS * _NS)}, and {rest} of --max-time are left"
+                return 0, f"a run takes {whole_seconds(longest)}, and {whole_seconds(left)} of --max-time are left"
         return batch, ""
 
     def _time_left(self) -> int | None:

@@ -14,8 +14,9 @@ from chaoskit.report.matrix_findings import told
 from chaoskit.report.summary_line import summary_line
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.objectives import parse as parse_objective
-from chaoskit.units import counted
+from chaoskit.units import counted, whole_seconds
 
+_NS = 10**9
 _MATRIX_WORDS = {
     4: "DIRTY",
     EXIT_SOFTWARE: "CRASHED",
@@ -71,11 +72,11 @@ def reason(result: Result) -> str:
     """The first reason for the word."""
     outcome = result.outcome
     if outcome.status == "refused":
-        return f"after {result.seconds:.0f} s: {outcome.detail}"
+        return f"after {whole_seconds(round(result.seconds * _NS))}: {outcome.detail}"
     if outcome.status != "finished":
         detail = f" ({outcome.detail})" if outcome.detail else ""
         verdict = "" if outcome.verdict == "none" else f"so far: {outcome.verdict}, "
-        return f"after {result.seconds:.0f} s{detail}; {verdict}{outcome.reason}"
+        return f"after {whole_seconds(round(result.seconds * _NS))}{detail}; {verdict}{outcome.reason}"
     if outcome.verdict == "none" and (interrupted := result.overall.interrupted):
         return f"{outcome.reason}; {interrupted} of {counted(result.overall.started, 'stream')} interrupted"
     count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)

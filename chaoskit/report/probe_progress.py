@@ -9,8 +9,9 @@ from types import TracebackType
 
 from chaoskit.analysis.formatting import format_value
 from chaoskit.probe.target import DriveProgress
-from chaoskit.report.live import PLAIN_INTERVAL, seconds
+from chaoskit.report.live import PLAIN_INTERVAL
 from chaoskit.terminal import Progress
+from chaoskit.units import whole_seconds
 
 _MS = 10**6
 _ENOUGH = 3  # streams that must have ended before the remaining time is estimated
@@ -52,5 +53,5 @@ def line(progress: DriveProgress, requests: int, elapsed: int) -> str:
         parts.append(f"TTFT {format_value(progress.last_ttft / _MS, 'ms')}")
     left = requests - progress.ended
     if progress.ended >= _ENOUGH and left:
-        parts.append(f"about {seconds(elapsed * left // progress.ended)} to go")
+        parts.append(f"about {whole_seconds(elapsed * left // progress.ended)} to go")
     return "  ".join(parts)

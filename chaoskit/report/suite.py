@@ -12,10 +12,9 @@ from rich.text import Text
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report.console import print_sections, section, two_columns
-from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import plain_table
-from chaoskit.units import counted
+from chaoskit.units import counted, whole_seconds
 
 _NS = 10**9
 _HEADLINES = {
@@ -55,7 +54,7 @@ def run_line(run: SuiteRunResult) -> Text:
     """A run that has just ended: its name, its outcome, how long it took."""
     line = Text().append(f"{safe(run.name)}  ")
     line.append_text(outcome(run))
-    line.append(f"  {seconds(round(run.seconds * _NS))}", "dim") if run.seconds else None
+    line.append(f"  {whole_seconds(round(run.seconds * _NS))}", "dim") if run.seconds else None
     return line.append(f"  {safe(why(run))}" if run.failure is not None and run.reason else "")
 
 
@@ -134,7 +133,7 @@ def _parts(suite: SuiteResult) -> Iterator[RenderableType]:
         table.add_column(header, header_style="dim", overflow="fold")
     table.add_column("took", header_style="dim", justify="right", no_wrap=True)
     for run in suite.runs:
-        table.add_row(styled(run.name), outcome(run), seconds(round(run.seconds * _NS)) if run.seconds else "")
+        table.add_row(styled(run.name), outcome(run), whole_seconds(round(run.seconds * _NS)) if run.seconds else "")
     yield Padding(table, (0, 0, 0, 2))
     if suite.failures():
         yield section("Not as expected", Group(*(each for run in suite.failures() for each in _failure(suite, run))))

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult
-from chaoskit.report.live import seconds
 from chaoskit.report.markdown_text import bounded, code, folded, prose, table
 from chaoskit.report.suite import headline, outcome_words, summary, why
+from chaoskit.units import whole_seconds
 
 _NS = 10**9
 _MARKS = {"PASSED": "✅", "UNDECIDED": "❔", "RUNNING": "⏳"}
@@ -42,7 +42,7 @@ def _sign(run: SuiteRunResult) -> str:
 
 
 def _took(run: SuiteRunResult) -> str:
-    return seconds(round(run.seconds * _NS)) if run.seconds else ""
+    return whole_seconds(round(run.seconds * _NS)) if run.seconds else ""
 
 
 def _failure(suite: SuiteResult, run: SuiteRunResult) -> str:

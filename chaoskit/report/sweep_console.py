@@ -15,12 +15,11 @@ from rich.text import Text
 from chaoskit.analysis.sweep_points import MeasuredPoint, SweepMeasurement, shown
 from chaoskit.analysis.sweep_result import SweepCell, SweepResult
 from chaoskit.report.console import UNBOUNDED_WIDTH, print_sections, section, two_columns
-from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.sweep_tables import verdict_rows, verdict_words
 from chaoskit.report.table import plain_table
 from chaoskit.spec.metrics import HEADLINES
-from chaoskit.units import counted
+from chaoskit.units import counted, whole_seconds
 
 _NS = 10**9
 _MOST_FAILURES = 5
@@ -40,7 +39,7 @@ def cell_line(cell: SweepCell, is_judged: bool) -> Text:
         .append(f"{safe(cell.name)}  ")
         .append(word if is_judged or word != "met" else "measured", _STYLES.get(word, ""))
     )
-    line.append(f"  {seconds(round(cell.seconds * _NS))}", "dim")
+    line.append(f"  {whole_seconds(round(cell.seconds * _NS))}", "dim")
     return line.append(f"  {safe(cell.reason)}" if cell.reason else "")
 
 

@@ -16,9 +16,8 @@ from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult, read_hea
 from chaoskit.report.formats import FORMATS
 from chaoskit.report.html import assets
 from chaoskit.report.html.page import Verdict, environment
-from chaoskit.report.live import seconds
 from chaoskit.report.suite import headline, outcome_words, summary, why
-from chaoskit.units import counted
+from chaoskit.units import counted, whole_seconds
 
 _NS = 10**9
 _STYLES = {None: "met", "broken": "broken", "error": "crashed", "undecided": "undecided", "not-run": "undecided"}
@@ -73,7 +72,7 @@ def _row(suite: SuiteResult, run: SuiteRunResult, to_folder: str) -> Row:
         headline=why(run) if run.failure is not None or not found else found,
         hypothesis=run.hypothesis,
         owner=run.owner,
-        took=seconds(round(run.seconds * _NS)) if run.seconds else "",
+        took=whole_seconds(round(run.seconds * _NS)) if run.seconds else "",
     )
 
 
