@@ -96,6 +96,7 @@ def _row(run: SuiteRun, state: State, is_judged: bool = True) -> SuiteRunResult:
         variant=run.variant,
         owner=run.owner,
         hypothesis=run.hypothesis,
+        question=run.question,
         expect=run.expect,
         state=state,
         is_judged=is_judged,

@@ -109,6 +109,11 @@ def why(run: SuiteRunResult) -> str:
     return run.reason
 
 
+def purpose(run: SuiteRunResult) -> tuple[str, str]:
+    """What a run is for, and what that is: `expected` where the suite says what should hold, else the `question`."""
+    return ("expected", run.hypothesis) if run.hypothesis else ("question", run.question)
+
+
 def headline(suite: SuiteResult) -> str:
     """The verdict of the suite in one word."""
     return "RUNNING" if suite.status == "running" else _HEADLINES.get(suite.exit_code, "CRASHED")
@@ -149,12 +154,12 @@ def _parts(suite: SuiteResult) -> Iterator[RenderableType]:
 def _failure(suite: SuiteResult, run: SuiteRunResult) -> Iterator[RenderableType]:
     """What a person needs who is told of it."""
     yield styled(f"  {run.name}", "bold").append(": ", "not bold").append_text(outcome(run))
-    told = {
-        "why": why(run),
-        "expected": run.hypothesis,
-        "owner": run.owner,
-        "records": str(Path(suite.folder) / run.directory) if run.directory else "",
-    }
-    rows = [(styled(word, "dim"), styled(text)) for word, text in told.items() if text]
+    told = (
+        ("why", why(run)),
+        purpose(run),
+        ("owner", run.owner),
+        ("records", str(Path(suite.folder) / run.directory) if run.directory else ""),
+    )
+    rows = [(styled(word, "dim"), styled(text)) for word, text in told if text]
     if rows:
         yield two_columns(rows, indent=4)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult
 from chaoskit.report.markdown_text import bounded, code, folded, prose, table
-from chaoskit.report.suite import headline, outcome_words, summary, why
+from chaoskit.report.suite import headline, outcome_words, purpose, summary, why
 from chaoskit.units import whole_seconds
 
 _NS = 10**9
@@ -47,8 +47,8 @@ def _took(run: SuiteRunResult) -> str:
 
 def _failure(suite: SuiteResult, run: SuiteRunResult) -> str:
     lines = [f"{_sign(run)}{code(run.name)}: {prose(outcome_words(run))}"]
-    told = {"why": why(run), "expected": run.hypothesis, "owner": run.owner}
-    lines += [f"- {word}: {prose(text)}" for word, text in told.items() if text]
+    told = (("why", why(run)), purpose(run), ("owner", run.owner))
+    lines += [f"- {word}: {prose(text)}" for word, text in told if text]
     if run.directory and suite.folder:
         lines.append(f"- {code(f'chaoskit report {suite.folder}/{run.directory}')}")
     return "\n".join([lines[0], "", *lines[1:]])

@@ -16,7 +16,7 @@ from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult, read_hea
 from chaoskit.report.formats import FORMATS
 from chaoskit.report.html import assets
 from chaoskit.report.html.page import Verdict, environment
-from chaoskit.report.suite import headline, outcome_words, summary, why
+from chaoskit.report.suite import headline, outcome_words, purpose, summary, why
 from chaoskit.units import counted, whole_seconds
 
 _NS = 10**9
@@ -33,7 +33,7 @@ class Row:
     verdict: Verdict
     expect: str
     headline: str
-    hypothesis: str
+    purpose: str
     owner: str
     took: str
 
@@ -70,7 +70,7 @@ def _row(suite: SuiteResult, run: SuiteRunResult, to_folder: str) -> Row:
         verdict=Verdict(outcome_words(run).upper(), style),
         expect=run.expect,
         headline=why(run) if run.failure is not None or not found else found,
-        hypothesis=run.hypothesis,
+        purpose=": ".join(purpose(run)) if purpose(run)[1] else "",
         owner=run.owner,
         took=whole_seconds(round(run.seconds * _NS)) if run.seconds else "",
     )
