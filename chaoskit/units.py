@@ -390,12 +390,6 @@ def _plain(number: Decimal) -> str:
     return text or "0"
 
 
-def whole_seconds(span: int) -> str:
-    """A time in ns that has passed, or is to pass, for people, as `Duration.spaced`: `43 s`, `4 min 7 s`."""
-    second = Duration.scale["s"]
-    return Duration(round(span / second) * second).spaced()
-
-
 def plural(number: float, noun: str) -> str:
     """The noun as it stands after this number: `stream` after 1, `streams` after any other."""
     return noun if number == 1 else f"{noun}s"

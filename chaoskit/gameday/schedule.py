@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.gameday.preparation import PreparedRun
 from chaoskit.spec.suite import Abort
-from chaoskit.units import Duration, counted, whole_seconds
+from chaoskit.units import Duration, counted
 
 
 @dataclass(frozen=True)

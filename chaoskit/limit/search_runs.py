@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.limits.dose_response import DoseResponse
 from chaoskit.analysis.limits.limit_result import (
     SUMMARY,
@@ -31,7 +32,7 @@ from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.folder import display_path
 from chaoskit.limit.prepared_search import Budget, PreparedSearch
 from chaoskit.report.limit_progress import LimitProgress
-from chaoskit.units import counted, whole_seconds
+from chaoskit.units import counted
 from chaoskit.workers.cell import VERDICTS, EndedCell, Workers
 from chaoskit.workers.runs_folder import RunsFolder
 

@@ -5,7 +5,7 @@ Every report begins with it, or ends. Pure: a function of the result. Its text i
 
 from __future__ import annotations
 
-from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value
+from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value, whole_seconds
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import ObjectiveResult, Outcome, Result
 from chaoskit.errors import EXIT_SOFTWARE
@@ -14,7 +14,7 @@ from chaoskit.report.matrix_findings import told
 from chaoskit.report.summary_line import summary_line
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.objectives import parse as parse_objective
-from chaoskit.units import counted, whole_seconds
+from chaoskit.units import counted
 
 _NS = 10**9
 _MATRIX_WORDS = {

@@ -8,11 +8,12 @@ from types import TracebackType
 from rich.console import Console, Group
 from rich.text import Text
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch, seconds_of_a_run
 from chaoskit.report.limit_console import run_line
 from chaoskit.report.limit_tables import label
 from chaoskit.report.screen import cropped_line, live_display
-from chaoskit.units import counted, whole_seconds
+from chaoskit.units import counted
 
 _NS = 10**9
 

@@ -13,14 +13,13 @@ from typing import TypeVar
 
 from rich.console import Console, Group
 
-from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.formatting import format_value, whole_seconds
 from chaoskit.planning.model import Plan
 from chaoskit.records.jsonl import follow
 from chaoskit.records.model import DRAIN, NOT_INTERRUPTED, Phase, Request, Vitals
 from chaoskit.records.untrusted_files import START, Position
 from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.report.styles import styled
-from chaoskit.units import whole_seconds
 
 _SECOND = 10**9
 _MS = 10**6

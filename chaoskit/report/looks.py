@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from chaoskit.analysis.formatting import format_level
+from chaoskit.analysis.formatting import format_level, whole_seconds
 from chaoskit.analysis.look_results import LookResult, UntilDecided
 from chaoskit.analysis.result import Result
 from chaoskit.report.styles import styled
-from chaoskit.units import counted, whole_seconds
+from chaoskit.units import counted
 
 _NS = 10**9
 

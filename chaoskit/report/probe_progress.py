@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.formatting import format_value, whole_seconds
 from chaoskit.probe.target import DriveProgress
 from chaoskit.report.live import PLAIN_INTERVAL
 from chaoskit.terminal import Progress
-from chaoskit.units import whole_seconds
 
 _MS = 10**6
 _ENOUGH = 3  # streams that must have ended before the remaining time is estimated

@@ -12,9 +12,10 @@ from types import TracebackType
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.report.screen import Screen, cropped_line, live_display
 from chaoskit.report.styles import styled
-from chaoskit.units import Duration, counted, whole_seconds
+from chaoskit.units import Duration, counted
 
 _NS = 10**9
 

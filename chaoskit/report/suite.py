@@ -9,12 +9,13 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report.console import print_sections, section, two_columns
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import plain_table
-from chaoskit.units import counted, whole_seconds
+from chaoskit.units import counted
 
 _NS = 10**9
 _HEADLINES = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult
 from chaoskit.report.markdown_text import bounded, code, folded, prose, table
 from chaoskit.report.suite import headline, outcome_words, purpose, summary, why
-from chaoskit.units import whole_seconds
 
 _NS = 10**9
 _MARKS = {"PASSED": "✅", "UNDECIDED": "❔", "RUNNING": "⏳"}

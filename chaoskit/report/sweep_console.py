@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.sweep_points import MeasuredPoint, SweepMeasurement, shown
 from chaoskit.analysis.sweep_result import SweepCell, SweepResult
 from chaoskit.report.console import UNBOUNDED_WIDTH, print_sections, section, two_columns
@@ -19,7 +20,7 @@ from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.sweep_tables import verdict_rows, verdict_words
 from chaoskit.report.table import plain_table
 from chaoskit.spec.metrics import HEADLINES
-from chaoskit.units import counted, whole_seconds
+from chaoskit.units import counted
 
 _NS = 10**9
 _MOST_FAILURES = 5

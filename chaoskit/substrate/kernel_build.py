@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chaoskit import file_trust, programs
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.features import FEATURES
 from chaoskit.substrate import doctor, kernel_cache, kernel_program, kernel_source, uml
 from chaoskit.substrate.kernel_source import Source
-from chaoskit.units import whole_seconds
 
 TOOLS = {
     "gcc": "gcc",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
-from chaoskit.units import Duration, Frequency, Quantity, Rate, Share, Size, whole_seconds
+from chaoskit.units import Duration, Frequency, Quantity, Rate, Share, Size
 
 TYPES: list[type[Quantity]] = [Duration, Rate, Size, Share, Frequency]
 
@@ -195,12 +195,6 @@ def test_every_form_of_a_duration_reads_back_exactly(value: int) -> None:
 def test_long_durations_are_readable(seconds: float, text: str) -> None:
     """Minutes and hours, as people say them."""
     assert Duration(int(seconds * 10**9)).spaced() == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (43.6, "44 s"), (119.7, "2 min"), (247, "4 min 7 s")])
-def test_times_that_pass_are_in_whole_seconds(seconds: float, text: str) -> None:
-    """In the notation of planned ones."""
-    assert whole_seconds(round(seconds * 10**9)) == text
 
 
 def _schema(kind: type[Quantity]) -> Draft202012Validator:

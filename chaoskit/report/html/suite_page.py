@@ -12,12 +12,13 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from chaoskit import __version__
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult, read_headline
 from chaoskit.report.formats import FORMATS
 from chaoskit.report.html import assets
 from chaoskit.report.html.page import Verdict, environment
 from chaoskit.report.suite import headline, outcome_words, purpose, summary, why
-from chaoskit.units import counted, whole_seconds
+from chaoskit.units import counted
 
 _NS = 10**9
 _STYLES = {None: "met", "broken": "broken", "error": "crashed", "undecided": "undecided", "not-run": "undecided"}

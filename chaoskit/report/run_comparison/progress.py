@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.clock import now
 from chaoskit.report.live import PLAIN_INTERVAL
 from chaoskit.terminal import Progress
-from chaoskit.units import whole_seconds
 
 _SECOND = 10**9
 
