@@ -1,4 +1,4 @@
-"""Takes from the tables of a run what its distribution functions are of: first tokens and gaps of a phase.
+"""Takes the first tokens and the gaps of a phase from the tables of a run, for their distributions.
 
 Where streams shared a connection, they and the others are in groups, which are independent of one another.
 """
