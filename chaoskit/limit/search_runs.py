@@ -26,13 +26,13 @@ from chaoskit.analysis.limits.outcomes import RunOutcome, read_outcome
 from chaoskit.analysis.limits.reversal import is_reversed
 from chaoskit.analysis.limits.search import Trial
 from chaoskit.clock import Clock
-from chaoskit.errors import NotRestoredError
+from chaoskit.errors import VERDICTS, NotRestoredError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.folder import display_path
 from chaoskit.limit.prepared_search import Budget, PreparedSearch
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.units import Duration, counted
-from chaoskit.workers.cell import VERDICTS, EndedCell, Workers
+from chaoskit.workers.cell import EndedCell, Workers
 from chaoskit.workers.runs_folder import RunsFolder
 
 _MOST_ERRORS = 3
@@ -156,7 +156,7 @@ class LimitSearching:
 
     def _errors(self) -> int:
         every = [run for runs in self._searches for run in runs]
-        return sum(run.state == "ended" and run.code not in VERDICTS for run in every)
+        return sum(run.has_failed for run in every)
 
     def _is_stopped(self) -> bool:
         return self._around.interrupts.received is not None or self._error is not None

@@ -116,7 +116,7 @@ def outcome(run: LimitRun) -> Text:
     if run.state != "ended":
         return Text(run.state, "dim")
     if run.held is None:
-        return Text("no outcome" if run.code in (0, 1, 5) else "error", "bold magenta")
+        return Text("error" if run.has_failed else "no outcome", "bold magenta")
     return Text("held", VERDICT_STYLES["met"]) if run.held else Text("broke", VERDICT_STYLES["broken"])
 
 

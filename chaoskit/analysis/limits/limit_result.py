@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 from chaoskit import __version__
 from chaoskit.analysis.limits.search import Where
 from chaoskit.analysis.matrix import worst_exit_code
-from chaoskit.errors import EXIT_UNDECIDED, SpecError
+from chaoskit.errors import EXIT_UNDECIDED, VERDICTS, SpecError
 from chaoskit.records.directory import is_locked
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.terminal import ascii_json
@@ -60,6 +60,11 @@ class LimitRun(_Frozen):
     def has_outcome(self) -> bool:
         """Whether the search learns from it."""
         return self.state == "ended" and self.held is not None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it came to no verdict at all."""
+        return self.state == "ended" and self.code not in VERDICTS
 
 
 class LimitEstimate(_Frozen):

@@ -15,7 +15,7 @@ from rich.console import Console
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, load_limit
 from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.errors import SpecError
-from chaoskit.limit.limit_command import first_summary
+from chaoskit.limit.limit_command import first_summary, going_on
 from chaoskit.limit.limit_options import asked_of
 from chaoskit.limit.prepared_search import Budget
 from chaoskit.report.limit_console import sentence
@@ -98,6 +98,22 @@ def test_runs_that_fail_end_the_search(tmp_path: Path, code: int, most: int) -> 
 
     assert (done.found.status, done.found.detail, done.found.exit_code) == ("stopped", REFUSED, code)
     assert len(done.workers.started) <= most
+
+
+def test_what_failed_is_run_anew_when_the_search_goes_on(tmp_path: Path) -> None:
+    """As after a full disk: with its dose and its seed, and without the failures before."""
+    request = prepared(tmp_path)
+    first = search(tmp_path, fails(3), request=request)
+    failed = [run for run in first.found.runs if run.has_failed]
+
+    second = search(tmp_path, breaks_beyond(2.6), request=request, former=going_on(load_limit(tmp_path / "out")))
+
+    assert second.found.exit_code == 0
+    assert [(cell.name, cell.seed) for cell in second.workers.started[: len(failed)]] == [
+        (run.name, run.seed) for run in failed
+    ]
+    assert all(run.has_outcome for run in second.found.runs)
+    assert len(failed) == 3
 
 
 def test_a_single_failure_is_no_outcome(tmp_path: Path) -> None:
