@@ -26,13 +26,13 @@ from chaoskit.analysis.limits.outcomes import RunOutcome, read_outcome
 from chaoskit.analysis.limits.reversal import is_reversed
 from chaoskit.analysis.limits.search import Trial
 from chaoskit.clock import Clock
-from chaoskit.errors import VERDICTS, NotRestoredError
+from chaoskit.errors import VERDICTS, NotRestoredError, RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.folder import display_path
 from chaoskit.limit.prepared_search import Budget, PreparedSearch
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.units import Duration, counted
-from chaoskit.workers.cell import EndedCell, Workers
+from chaoskit.workers.cell import Cell, EndedCell, Workers
 from chaoskit.workers.runs_folder import RunsFolder
 
 _MOST_ERRORS = 3
@@ -129,12 +129,19 @@ class LimitSearching:
         while workers.running() or (waiting and not self._is_stopped()):
             while waiting and not self._is_stopped() and len(workers.running()) < workers.slots:
                 run = runs[waiting.pop(0)]
-                workers.start(self._prepared.cell(run.name, point, run.dose, run.seed))
+                self._start(self._prepared.cell(run.name, point, run.dose, run.seed))
             current = self._current()
             progress.tick(current, current.searches[number], workers.running(), self._time_left())
             for end in workers.ended(_TICK):
                 self._take_in(number, names[end.cell.name], end)
         self._set(number, [place for place in places if runs[place].state == "running"], state="interrupted")
+
+    def _start(self, cell: Cell) -> None:
+        """Start a run. Where it cannot be, the search ends."""
+        try:
+            self._around.workers.start(cell)
+        except RefusedError as error:
+            self._error = EndedCell(cell, Path(cell.name), error.exit_code, str(error), "", 0.0)
 
     def _take_in(self, number: int, place: int, end: EndedCell) -> None:
         """Record how a run has ended."""

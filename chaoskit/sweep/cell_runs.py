@@ -14,7 +14,7 @@ from typing import Any
 from chaoskit.analysis.sweep_points import measure_point
 from chaoskit.analysis.sweep_result import SweepCell, SweepPoint, SweepResult, ended
 from chaoskit.clock import Clock, wall
-from chaoskit.errors import VERDICTS, SpecError
+from chaoskit.errors import VERDICTS, RefusedError, SpecError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.report.runs_progress import Pace, RunsProgress
 from chaoskit.report.sweep_console import cell_line
@@ -131,11 +131,17 @@ class Sweep:
             if not self._waiting[0].cell.is_unchanged:
                 self._why = f"{self._plan.file} is another now, and cells of both would stand in one table"
                 return
-            planned = self._waiting.pop(0)
+            planned = self._waiting[0]
             self._around.folder.set_aside(planned.cell.name)
             self._set(planned.cell.name, state="running")
+            try:
+                self._workers.start(planned.cell)
+            except RefusedError as error:
+                self._set(planned.cell.name, state="waiting")
+                self._why = str(error)
+                return
+            del self._waiting[0]
             self._around.progress.begin(planned.cell.name, planned.length)
-            self._workers.start(planned.cell)
 
     def _take_in(self, end: EndedCell) -> None:
         """Record how a cell has ended, and measure its point when it was the last."""
