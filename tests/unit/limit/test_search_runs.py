@@ -100,6 +100,14 @@ def test_runs_that_fail_end_the_search(tmp_path: Path, code: int, most: int) -> 
     assert len(done.workers.started) <= most
 
 
+def test_a_run_that_cannot_be_started_ends_the_search(tmp_path: Path) -> None:
+    """Such as on workers that are lost; the other run of its batch counts."""
+    done = search(tmp_path, breaks_beyond(2.6), refuses="run-004")
+
+    assert (done.found.status, done.found.detail, done.found.exit_code) == ("stopped", REFUSED, 3)
+    assert [run.state for run in done.found.runs] == ["ended", "ended", "ended", "interrupted"]
+
+
 def test_what_failed_is_run_anew_when_the_search_goes_on(tmp_path: Path) -> None:
     """As after a full disk: with its dose and its seed, and without the failures before."""
     request = prepared(tmp_path)

@@ -141,6 +141,20 @@ def test_a_full_disk_is_told_before_the_rest_runs(played: Played) -> None:
     assert played.ran == CELLS
 
 
+def test_a_cell_that_cannot_be_started_stops_the_sweep(played: Played, tmp_path: Path) -> None:
+    """Such as on workers that are lost; what ended by then counts, and the rest is run when it goes on."""
+    (tmp_path / "refuse").write_text(CELLS[2])
+    played.jobs = 1
+
+    found = played.play()
+
+    assert [cell.state for cell in found.cells] == ["ended", "ended", "not-run", "not-run"]
+    assert (found.status, found.detail, found.exit_code) == ("stopped", "there is no process left", 3)
+    (tmp_path / "refuse").unlink()
+    assert played.play(is_resumed=True).exit_code == 0
+    assert played.ran == CELLS
+
+
 def test_results_alone_have_the_same_table(played: Played, tmp_path: Path) -> None:
     """The records are gone when their point is measured."""
     small = Played(played.file, tmp_path / "small", keep="results")
