@@ -224,13 +224,15 @@ class LimitSearching:
     def _summarized(self, number: int) -> LimitSearch:
         point, at_least = self._prepared.points[number], self._prepared.at_least
         known = self._learned(number)
-        estimate = known.estimate if known.trials else None
+        estimate, verdict = known.estimate if known.trials else None, None
+        if at_least is not None:
+            verdict = verdict_of(estimate, at_least) if estimate is not None else "undecided"
         return LimitSearch(
             at={key: str(value) for key, value in point.items()},
             runs=tuple(self._searches[number]),
             estimate=estimate,
             ended=self._ends[number],
-            verdict=None if at_least is None or estimate is None else verdict_of(estimate, at_least),
+            verdict=verdict,
         )
 
     def _write(self) -> None:

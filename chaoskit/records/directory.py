@@ -86,8 +86,8 @@ def make_next(run: Path) -> Path:
 def cannot_write(run: Path, error: OSError) -> RefusedError:
     """The error for a directory that cannot be made or written."""
     reason = why_not_written(run, error)
-    remedy = f"{'free some space, or ' if is_full(error) else ''}give another --out"
-    return RefusedError(f"cannot write the run directory {display_path(run)}: {reason}; {remedy}")
+    first = "free some space, or " if is_full(error) else ""
+    return RefusedError(f"cannot write the run directory {display_path(run)}: {reason}; {first}give another --out")
 
 
 def _make_parents(run: Path) -> None:

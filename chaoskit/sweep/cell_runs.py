@@ -138,7 +138,7 @@ class Sweep:
                 self._workers.start(planned.cell)
             except RefusedError as error:
                 self._set(planned.cell.name, state="waiting")
-                self._why = str(error)
+                self._why = f"{error}; then {self._around.folder.remedy}"
                 return
             del self._waiting[0]
             self._around.progress.begin(planned.cell.name, planned.length)

@@ -56,12 +56,13 @@ class SweepFolder(RunsFolder):
         return held, found
 
     @property
-    def _remedy(self) -> str:
+    def remedy(self) -> str:
+        """What goes on with it."""
         return f"repeat the command with --out {display_path(self.path)} --resume"
 
     def write_journal(self, found: SweepResult) -> None:
         """Replace the journal. Raises RefusedError when it cannot be written; the old one is then unchanged."""
-        self.write(JOURNAL, as_json(found), self._remedy)
+        self.write(JOURNAL, as_json(found), self.remedy)
 
     def write_point(self, point: MeasuredPoint) -> None:
         """Write what a point measured. Raises RefusedError."""
@@ -70,7 +71,7 @@ class SweepFolder(RunsFolder):
             with self._points() as points:
                 points.replace(f"{point.name}.json", text.encode())
         except OSError as error:
-            raise self.cannot_write(f"{POINTS}/{point.name}.json", error, self._remedy) from error
+            raise self.cannot_write(f"{POINTS}/{point.name}.json", error, self.remedy) from error
 
     def _points(self) -> Folder:
         """The folder of what points measured, which the first one makes. Raises OSError."""

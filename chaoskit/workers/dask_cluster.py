@@ -22,7 +22,6 @@ from distributed.scheduler import KilledWorker
 
 from chaoskit.clock import Clock
 from chaoskit.errors import ChaoskitError, RefusedError
-from chaoskit.folder import display_path
 from chaoskit.workers import travel
 from chaoskit.workers.cell import Cell, EndedCell
 from chaoskit.workers.dask_task import (
@@ -131,10 +130,7 @@ class DaskWorkers:
         """As `Workers.start`."""
         self._shares = self._shared()
         if self._is_lost():
-            raise RefusedError(
-                f"{self._loss}: start it and its workers again, and repeat the command with --out "
-                f"{display_path(self._folder)} --resume, or without --dask on this machine alone"
-            )
+            raise RefusedError(f"{self._loss}: start it and its workers again")
         file, *words = cell.words
         cluster = self._cluster
         task = CellTask(

@@ -101,10 +101,10 @@ class LimitSearch(_Frozen):
     @property
     def exit_code(self) -> int:
         """What this search adds to the exit code."""
-        if self.estimate is None or self.estimate.is_reversed:
-            return EXIT_UNDECIDED
         if self.verdict is not None:
             return {"met": 0, "broken": EXIT_BROKEN, "undecided": EXIT_UNDECIDED}[self.verdict]
+        if self.estimate is None or self.estimate.is_reversed:
+            return EXIT_UNDECIDED
         return {"below": EXIT_BROKEN, "open": EXIT_UNDECIDED, "inside": 0, "above": 0}[self.estimate.where]
 
 
@@ -178,7 +178,9 @@ def as_json(found: LimitResult) -> str:
 
 
 def verdict_of(estimate: LimitEstimate, at_least: float) -> Verdict:
-    """Whether the limit is at least the dose at this place, by the interval."""
+    """Whether the limit is at least the dose at this place, by the interval; undecided where it is not monotone."""
+    if estimate.is_reversed:
+        return "undecided"
     if estimate.low_place >= at_least or estimate.where == "above":
         return "met"
     return "broken" if estimate.high_place < at_least or estimate.where == "below" else "undecided"

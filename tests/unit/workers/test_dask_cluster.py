@@ -78,6 +78,5 @@ def test_a_scheduler_that_is_lost_loses_what_runs_and_begins_nothing(tmp_path: P
         "first 0 ",
         f"second {RefusedError.exit_code} {lost}",
         "1 []",
-        f"{lost}: start it and its workers again, and repeat the command with --out {tmp_path} --resume, or without "
-        "--dask on this machine alone",
+        f"{lost}: start it and its workers again",
     ]
