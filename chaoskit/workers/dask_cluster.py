@@ -8,7 +8,6 @@ without end: neither for the scheduler, nor for a worker.
 
 from __future__ import annotations
 
-import logging
 import secrets
 import signal
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from distributed import Client
+from distributed.client import logger as dask_log
 from distributed.scheduler import KilledWorker
 
 from chaoskit.clock import Clock
@@ -56,7 +56,7 @@ class Cluster:
 def connect(address: str, kernel: Path | None) -> Cluster:
     """Connect, and check the workers. Raises RefusedError where no scheduler answers, or a worker cannot be used."""
     place = str(kernel) if kernel is not None else None
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost connection is told by `DaskWorkers`
+    dask_log.setLevel("CRITICAL")  # a lost connection is told by `DaskWorkers`
     try:
         client = Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
