@@ -71,6 +71,7 @@ class SweepResult(_Frozen):
     folder: str = Field(default="", exclude=True, description="The sweep's folder; not part of the file.")
     has_objectives: bool
     keep: Kept
+    warnings: tuple[str, ...] = Field(default=(), description="Of the experiment file, before the first run.")
     status: SweepStatus = "running"
     detail: str = ""
     started: str

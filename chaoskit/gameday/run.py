@@ -96,6 +96,7 @@ def _row(run: SuiteRun, state: State, is_judged: bool = True) -> SuiteRunResult:
         variant=run.variant,
         owner=run.owner,
         hypothesis=run.hypothesis,
+        question=run.question,
         expect=run.expect,
         state=state,
         is_judged=is_judged,
@@ -199,7 +200,7 @@ class Gameday:
     def _end_late(self) -> None:
         """Interrupt what runs when the budget is used up."""
         if self._suite.budget is not None and self._elapsed() > self._suite.budget:
-            self._workers.stop(f"interrupted, because the budget of {self._suite.budget} was used up")
+            self._workers.stop(f"interrupted, because the budget of {self._suite.budget.spaced()} was used up")
 
     def _take_in(self, end: EndedCell) -> None:
         """Record how a run has ended."""

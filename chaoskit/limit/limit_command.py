@@ -18,6 +18,7 @@ from chaoskit.records.directory import make_next
 from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.report.screen import progress_screen
+from chaoskit.report.warnings_before import note_warnings
 from chaoskit.substrate.selection import SubstrateOptions, choose_each
 from chaoskit.workers.choice import choose
 from chaoskit.workers.runs_folder import RunsFolder
@@ -50,6 +51,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     clock, is_alone = RealClock(), not prepared.is_virtual
     in_folder = choose(options.dask, options.jobs, is_alone, prepared.memory, options.where.kernel, clock)
     folder, former = _folder(prepared, options)
+    note_warnings(prepared.warnings, prepared.advice)
     with folder, InterruptHandler() as interrupts:
         workers = in_folder(folder.path, folder.lock)
         summary = former or first_summary(prepared, workers.slots)
@@ -77,6 +79,7 @@ def first_summary(prepared: PreparedSearch, slots: int) -> LimitResult:
         precision=asked.precision,
         slots=slots,
         at_least=asked.at_least,
+        warnings=prepared.warnings,
         started=wall(),
         searches=tuple(LimitSearch(at={key: str(value) for key, value in each.items()}) for each in prepared.points),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.limits.dose_response import DoseResponse
 from chaoskit.analysis.limits.limit_result import (
     SUMMARY,
@@ -31,7 +32,7 @@ from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.folder import display_path
 from chaoskit.limit.prepared_search import Budget, PreparedSearch
 from chaoskit.report.limit_progress import LimitProgress
-from chaoskit.units import Duration, counted
+from chaoskit.units import counted
 from chaoskit.workers.cell import Cell, EndedCell, Workers
 from chaoskit.workers.runs_folder import RunsFolder
 
@@ -192,8 +193,7 @@ class LimitSearching:
         if (left := self._time_left()) is not None:
             longest = max([0 if prepared.is_virtual else prepared.length, *(round(run.seconds * _NS) for run in every)])
             if left <= longest:
-                rest = Duration(left // _NS * _NS)
-                return 0, f"a run takes {Duration(longest // _NS * _NS)}, and {rest} of --max-time are left"
+                return 0, f"a run takes {whole_seconds(longest)}, and {whole_seconds(left)} of --max-time are left"
         return batch, ""
 
     def _time_left(self) -> int | None:

@@ -10,13 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.formatting import format_value, whole_seconds
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report.console import print_sections, two_columns
 from chaoskit.report.dose_names import dose_words
 from chaoskit.report.limit_tables import DOSES, FRONTIER, Row, dose_rows, frontier_rows, interval, label
-from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import plain_table
 from chaoskit.spec.objectives import parse
@@ -139,7 +138,7 @@ def _parts(found: LimitResult) -> Iterator[RenderableType]:
     rows: list[tuple[RenderableType, RenderableType]] = []
     if found.folder:
         rows.append((Text("records", style="dim"), styled(found.folder)))
-    rows.append((Text("took", style="dim"), Text(seconds(round(found.seconds * _NS)))))
+    rows.append((Text("took", style="dim"), Text(whole_seconds(round(found.seconds * _NS)))))
     for search in found.searches:
         at = f"{label(search)}: " if is_frontier else ""
         rows += [(Text("ended", style="dim"), styled(f"{at}by {search.ended}"))] if search.ended else []

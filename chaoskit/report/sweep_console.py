@@ -12,10 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.sweep_points import MeasuredPoint, SweepMeasurement, shown
 from chaoskit.analysis.sweep_result import SweepCell, SweepResult
 from chaoskit.report.console import UNBOUNDED_WIDTH, print_sections, section, two_columns
-from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.sweep_tables import verdict_rows, verdict_words
 from chaoskit.report.table import plain_table
@@ -40,7 +40,7 @@ def cell_line(cell: SweepCell, is_judged: bool) -> Text:
         .append(f"{safe(cell.name)}  ")
         .append(word if is_judged or word != "met" else "measured", _STYLES.get(word, ""))
     )
-    line.append(f"  {seconds(round(cell.seconds * _NS))}", "dim")
+    line.append(f"  {whole_seconds(round(cell.seconds * _NS))}", "dim")
     return line.append(f"  {safe(cell.reason)}" if cell.reason else "")
 
 

@@ -65,6 +65,7 @@ def first_journal(plan: SweepPlan, keep: Any, former: SweepResult | None) -> Swe
         fingerprint=plan.fingerprint,
         has_objectives=plan.has_objectives,
         keep=keep,
+        warnings=plan.found.all_warnings,
         started=former.started if former is not None else wall(),
         seconds=former.seconds if former is not None else 0.0,
         axes=plan.axes,

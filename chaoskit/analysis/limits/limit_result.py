@@ -125,6 +125,7 @@ class LimitResult(_Frozen):
     precision: float = Field(description="The width of the interval that was asked for, as a part of the range.")
     slots: int = Field(description="Runs at a time; which doses are tried follows from it.")
     at_least: str | None = None
+    warnings: tuple[str, ...] = Field(default=(), description="Of the experiment file, before the first run.")
     status: Status = "running"
     detail: str = ""
     error_code: int | None = Field(default=None, description="The exit code of the runs that failed, if they ended it.")

@@ -192,7 +192,7 @@ def test_runs_without_an_outcome_are_repeated_and_then_given_up(tmp_path: Path) 
     [
         (Budget(5), 5, "5 runs, the most that --max-runs allows"),
         (Budget(40, max_requests=200), 5, "of --max-requests 200 are left"),
-        (Budget(40, max_time=Duration(5 * 10**9)), 0, "a run takes 10s, and 5s of --max-time are left"),
+        (Budget(40, max_time=Duration(5 * 10**9)), 0, "a run takes 10 s, and 5 s of --max-time are left"),
     ],
 )
 def test_no_run_begins_beyond_the_budget(tmp_path: Path, budget: Budget, most: int, words: str) -> None:
