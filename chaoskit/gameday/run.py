@@ -25,7 +25,7 @@ from chaoskit.analysis.suite_result import (
 )
 from chaoskit.clock import Clock, wall
 from chaoskit.conduct.sudo_caller import Caller
-from chaoskit.errors import RefusedError
+from chaoskit.errors import VERDICTS, RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.gameday.folder import GamedayFolder
 from chaoskit.gameday.hooks import CommandRunner
@@ -36,7 +36,7 @@ from chaoskit.report.suite import run_line
 from chaoskit.spec.suite import Event, SuiteCommand
 from chaoskit.spec.suite_load import LoadedSuite, SuiteRun
 from chaoskit.terminal import complain
-from chaoskit.workers.cell import VERDICTS, EndedCell, Workers
+from chaoskit.workers.cell import EndedCell, Workers
 
 _NOTHING_RUN: tuple[SuiteStatus, str] = "aborted", "a command before the first run failed"
 _INTERRUPTED = (130, 137, 143)  # by SIGINT, SIGKILL, SIGTERM

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chaoskit.analysis.limits.limit_result import LOCK, SUMMARY, LimitResult, LimitSearch, load_limit
 from chaoskit.clock import RealClock, date_in_name, wall
@@ -102,9 +103,17 @@ def _folder(prepared: PreparedSearch, options: LimitOptions) -> tuple[RunsFolder
             f"{display_path(options.out)} is a search of {found.file} with other values, or the file is another now; "
             "give another --out, without --resume"
         )
-    return folder, _going_on(found)
+    return folder, going_on(found)
 
 
-def _going_on(found: LimitResult) -> LimitResult:
-    """The summary of a search that goes on: what its former end said is forgotten."""
-    return found.model_copy(update={"status": "running", "detail": "", "error_code": None})
+def going_on(found: LimitResult) -> LimitResult:
+    """The summary of a search that goes on: without what its former end said; runs that failed are run anew."""
+    anew: dict[str, Any] = {"state": "interrupted", "code": None, "reason": ""}
+    searches = (
+        each.model_copy(
+            update={"runs": tuple(run.model_copy(update=anew if run.has_failed else {}) for run in each.runs)}
+        )
+        for each in found.searches
+    )
+    update = {"status": "running", "detail": "", "error_code": None, "searches": tuple(searches)}
+    return found.model_copy(update=update)

@@ -80,15 +80,25 @@ def sentence(found: LimitResult, search: LimitSearch) -> str:
 
 def gate(found: LimitResult, search: LimitSearch) -> str:
     """What came of --at-least; "" without it."""
-    match search.verdict:
-        case None:
-            return ""
-        case "met":
-            return f"--at-least {found.at_least}: met"
-        case "broken":
-            return f"--at-least {found.at_least}: broken"
-    remedy = "give a larger budget" if search.ended else "give a finer precision"
-    return f"--at-least {found.at_least}: undecided, for the interval encloses it; {remedy}"
+    if search.verdict is None:
+        return ""
+    why = f", for {_what_is_open(search)}" if search.verdict == "undecided" else ""
+    return f"--at-least {found.at_least}: {search.verdict}{why}"
+
+
+def _what_is_open(search: LimitSearch) -> str:
+    """Why a gate is undecided, and what decides it."""
+    if search.estimate is None:
+        return "no run has an outcome yet"
+    if search.estimate.is_reversed:
+        return "it is not monotone; look at the whole range with chaoskit sweep"
+    if search.estimate.where != "open":
+        return "the interval encloses it; give a finer precision"
+    return f"the interval encloses it{'; give a larger budget' if _has_spent_its_budget(search) else ''}"
+
+
+def _has_spent_its_budget(search: LimitSearch) -> bool:
+    return "--max-" in search.ended
 
 
 def said_of(found: LimitResult, search: LimitSearch) -> str:
@@ -115,7 +125,7 @@ def outcome(run: LimitRun) -> Text:
     if run.state != "ended":
         return Text(run.state, "dim")
     if run.held is None:
-        return Text("no outcome" if run.code in (0, 1, 5) else "error", "bold magenta")
+        return Text("error" if run.has_failed else "no outcome", "bold magenta")
     return Text("held", VERDICT_STYLES["met"]) if run.held else Text("broke", VERDICT_STYLES["broken"])
 
 
@@ -148,7 +158,7 @@ def _how_to_go_on(found: LimitResult) -> str:
     """What makes `--resume` find more; "" where nothing does."""
     if found.status in ("interrupted", "stopped"):
         return "the same command"
-    return "a larger budget" if any("--max-" in search.ended for search in found.searches) else ""
+    return "a larger budget" if any(map(_has_spent_its_budget, found.searches)) else ""
 
 
 def _table(header: Sequence[str], rows: Iterable[Row]) -> Table:

@@ -99,10 +99,10 @@ def _parts(found: SweepMeasurement, console: Console) -> Iterator[RenderableType
             "Failed", two_columns([(styled(each.name), styled(each.reason)) for each in failures[:_MOST_FAILURES]])
         )
     yield Text("numbers: of all runs of a point, with their 95 % interval", "dim")
-    yield two_columns(
-        [(Text("folder", "dim"), styled(sweep.folder)), (Text(headline(sweep), "bold"), styled(summary(sweep)))],
-        indent=0,
-    )
+    rows = [(Text("folder", "dim"), styled(sweep.folder))]
+    if sweep.status == "interrupted" or (failures and sweep.status == "finished"):
+        rows.append((Text("go on", "dim"), styled(f"--resume --out {sweep.folder}, with the same command")))
+    yield two_columns([*rows, (Text(headline(sweep), "bold"), styled(summary(sweep)))], indent=0)
 
 
 def _verdicts(found: SweepMeasurement) -> Table:
