@@ -90,7 +90,7 @@ def test_a_sweep_warns_once_before_its_first_run(tmp_path: Path) -> None:
     plan = plan_sweep(path, {}, {"workload.output-tokens": [2, 3]}, 1, SubstrateOptions())
     with SweepFolder.create(out, True, plan.text) as folder:
         journal = first_journal(plan, "runs", None)
-        cells = tuple(cell.model_copy(update={"state": "ended", "code": 3}) for cell in journal.cells)
+        cells = tuple(cell.model_copy(update={"state": "ended", "code": 0}) for cell in journal.cells)
         folder.write_journal(journal.model_copy(update={"cells": cells}))
 
     again = ("--out", str(out), "--resume", "--report", "markdown")
