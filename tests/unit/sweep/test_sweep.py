@@ -253,14 +253,13 @@ def test_without_values_it_repeats_the_file(played: Played) -> None:
 
 @pytest.mark.parametrize("form", sorted(SWEEP_DOCUMENTS.formats))
 def test_every_format_is_harmless(played: Played, tmp_path: Path, form: str) -> None:
-    """Whatever a run complained of; and the same sweep gives the same bytes."""
+    """Whatever a run complained of, and the file is warned of; and the same sweep gives the same bytes."""
     played.repeats, played.varied = 1, ()
     found = played.play()
     hostile = "\x1b[31m</script><b>&\u202e=1"
     cells = tuple(cell.model_copy(update={"reason": hostile, "code": 3}) for cell in found.cells)
-    made = played.measured(found).model_copy(
-        update={"sweep": found.model_copy(update={"cells": cells, "name": hostile, "question": hostile})}
-    )
+    texts = {"name": hostile, "question": hostile, "warnings": (hostile,)}
+    made = played.measured(found).model_copy(update={"sweep": found.model_copy(update={"cells": cells} | texts)})
     first, second = io.BytesIO(), io.BytesIO()
 
     SWEEP_DOCUMENTS.formats[form].write(made, first)
@@ -271,6 +270,7 @@ def test_every_format_is_harmless(played: Played, tmp_path: Path, form: str) -> 
         assert not {"\x1b", "\u202e"} & set(first.getvalue().decode())
     if form in ("html", "svg", "markdown"):
         assert b"<b>" not in first.getvalue()
+    assert (b"Warnings" in first.getvalue()) == (form in ("html", "markdown"))
 
 
 def test_a_sweep_is_compared_with_nothing_and_a_cell_of_it_is_named(played: Played) -> None:
