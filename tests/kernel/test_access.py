@@ -19,7 +19,6 @@ from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request
 
 MS = 1_000_000
-UNDECIDED = 5  # without an objective: of a machine that has no time for us
 KEY = "sk-not-to-be-seen-4711"
 PORT, PROXY_PORT = 8000, 3128
 EXPERIMENT = """\
@@ -118,7 +117,7 @@ def test_faults_hit_the_way_to_a_proxy(cable: LinuxKernel, is_secret: bool, tmp_
     with serving(cable, PROXY_PORT) as found:
         code, said = experiment(cable, tmp_path, "http://llm.nowhere.example", *stage, "key-file: key", MY_PROXY=url)
 
-    assert code in (0, UNDECIDED), said
+    assert code == 0, said
     assert {asked.headers["authorization"] for asked in found.posts} == {f"Bearer {KEY}"}
     assert {asked.path for asked in found.posts} == {"http://llm.nowhere.example/v1/chat/completions"}
     assert {asked.headers.get("proxy-authorization", "")[:5] for asked in found.posts} == (
