@@ -20,6 +20,9 @@ EXIT_SOFTWARE = 70
 EXIT_UNDECIDED = 5
 """Exit code of a run that decided nothing: too few streams, a fault that did not come about, or it is still running."""
 
+VERDICTS = (0, 1, EXIT_UNDECIDED)
+"""Exit codes of a run that came to its verdict: met or measured, broken, undecided."""
+
 
 class ChaoskitError(Exception):
     """Base class; `exit_code` is what the command line returns."""

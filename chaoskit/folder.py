@@ -220,6 +220,11 @@ def _are_distinct(whole: Sequence[tuple[str, ...]], count: int) -> bool:
     return len({parts[-count:] for parts in whole}) == len(set(whole))
 
 
+def is_full(error: OSError) -> bool:
+    """Whether there is no space on the disk, or none that this user may take."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def why_not_written(path: Path, error: OSError) -> str:
     """The reason in words: "no such file" of a new path in a folder that exists is about the folder."""
     if error.errno == errno.ENOENT and path.parent.is_dir():

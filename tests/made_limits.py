@@ -12,6 +12,7 @@ from pathlib import Path
 from chaoskit.analysis.limits.limit_result import LOCK, LimitResult
 from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.clock import RealClock
+from chaoskit.errors import RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.limit.limit_command import first_summary
 from chaoskit.limit.limit_options import asked_of
@@ -58,9 +59,12 @@ class MadeWorkers:
     started: list[Cell] = field(default_factory=list)
     outcomes: dict[Path, RunOutcome] = field(default_factory=dict)
     under_way: list[Cell] = field(default_factory=list)
+    refuses: str = ""
 
     def start(self, cell: Cell) -> None:
-        """As `Workers.start`."""
+        """As `Workers.start`; `refuses` is the name of a run that cannot be started."""
+        if cell.name == self.refuses:
+            raise RefusedError(REFUSED)
         self.started.append(cell)
         self.under_way.append(cell)
 
@@ -123,6 +127,7 @@ def search(
     budget: Budget | None = None,
     request: PreparedSearch | None = None,
     former: LimitResult | None = None,
+    refuses: str = "",
 ) -> Searched:
     """Search to the end, in `folder / "out"`."""
     request, screen = request or prepared(folder), StringIO()
@@ -130,7 +135,7 @@ def search(
     held = RunsFolder.open(place, LOCK) if former is not None else RunsFolder.make(place, LOCK)
     budget = budget or Budget(40)
     with held, LimitProgress(budget.max_runs, Screen(screen)) as progress:
-        workers = MadeWorkers(held.path, behaviour)
+        workers = MadeWorkers(held.path, behaviour, refuses=refuses)
         around = Surroundings(held, workers, RealClock(), interrupts, progress, workers.outcomes.__getitem__)
         found = LimitSearching(request, budget, former or first_summary(request, 2), around).run()
     return Searched(found, workers, screen.getvalue())

@@ -13,6 +13,7 @@ from random_runs import random_run
 from chaoskit.analysis.sweep_points import SweepMeasurement, load_measurement
 from chaoskit.analysis.sweep_result import Kept, SweepResult
 from chaoskit.clock import RealClock
+from chaoskit.errors import RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.report.runs_progress import RunsProgress
 from chaoskit.report.screen import Screen
@@ -51,10 +52,13 @@ def write_experiment(folder: Path) -> Path:
 def fake_run(launch: Launch) -> tuple[str, ...]:
     """A program that appends its cell to `ran` beside the experiment, and copies the run of its seed.
 
-    `fail` beside it has the name of a cell that fails, `wait` that of one that waits until that file is gone.
+    `fail` beside it has the name of a cell that fails, `wait` that of one that waits until that file is gone, `refuse`
+    that of one that cannot be started.
     """
     words, out = launch.words, launch.out
     folder = Path(words[0]).parent
+    if (folder / "refuse").exists() and (folder / "refuse").read_text() == out.name:
+        raise RefusedError("there is no process left")
     seed = next(word.partition("=")[2] for word in words if word.startswith("seed="))
     program = f"""\
 import pathlib, shutil, signal, sys, time

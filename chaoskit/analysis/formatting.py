@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from chaoskit.units import counted
+from chaoskit.units import Duration, counted
 
 if TYPE_CHECKING:
     from chaoskit.analysis.result import FidelityKind, Unit
 
+_SECOND = 10**9
 NO_VALUE = "–"
 ANYTHING = "anything"  # of an interval that excludes nothing
 FIDELITY_LABELS: dict[FidelityKind, str] = {
@@ -100,6 +101,11 @@ def format_change_interval(low: float | None, high: float | None, unit: Unit) ->
     first, last = format_change(low, unit), format_change(high, unit)
     name = last.lstrip("+-0123456789.")
     return f"{first.removesuffix(name) if first.lstrip('+-0123456789.') == name else first} to {last}"
+
+
+def whole_seconds(span: int) -> str:
+    """A time in ns that has passed, or is to pass, in the notation of planned ones: `43 s`, `4 min 7 s`."""
+    return Duration(round(span / _SECOND) * _SECOND).spaced()
 
 
 def _time(ms: float) -> str:

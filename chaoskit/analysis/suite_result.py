@@ -51,7 +51,8 @@ class SuiteRunResult(_Frozen):
     file: str
     variant: str | None = None
     owner: str = ""
-    hypothesis: str = ""
+    hypothesis: str = Field(default="", description="What should hold; empty: the suite does not say.")
+    question: str = Field(default="", description="That of the experiment.")
     expect: Literal["met", "broken"] = "met"
     state: State = "waiting"
     code: int | None = Field(default=None, description="The exit code of the run itself; null: it has not ended.")

@@ -1,6 +1,6 @@
 """Defines the journal of a sweep, `sweep.json`; what was measured is in `sweep_points`.
 
-Rules: a cell is `running` in it before it begins. What is `ended` is never run again; everything else is.
+Rules: a cell is `running` in it before it begins. What has a verdict is never run again; everything else is.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chaoskit import __version__
-from chaoskit.errors import EXIT_UNDECIDED, NotRestoredError, RefusedError, SpecError
+from chaoskit.errors import EXIT_UNDECIDED, VERDICTS, NotRestoredError, RefusedError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.directory import is_locked
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.terminal import ascii_json
 
 JOURNAL, LOCK = "sweep.json", "sweep.lock"
-RESULTS = (0, 1, EXIT_UNDECIDED)
-"""The exit codes of runs that measured something."""
 
 CellState = Literal["waiting", "running", "ended", "interrupted", "not-run"]
 SweepStatus = Literal["running", "finished", "interrupted", "stopped"]
@@ -55,6 +53,11 @@ class SweepCell(_Frozen):
         """`met`, `broken`, `undecided`, or `failed` without a result; None before its end."""
         return _VERDICTS.get(self.code or 0, "failed") if self.state == "ended" else None
 
+    @property
+    def has_result(self) -> bool:
+        """Whether it measured something."""
+        return self.state == "ended" and self.code in VERDICTS
+
 
 class SweepResult(_Frozen):
     """All cells of a sweep in their order. `paths` are those that were varied, `axes` their short names."""
@@ -68,6 +71,7 @@ class SweepResult(_Frozen):
     folder: str = Field(default="", exclude=True, description="The sweep's folder; not part of the file.")
     has_objectives: bool
     keep: Kept
+    warnings: tuple[str, ...] = Field(default=(), description="Of the experiment file, before the first run.")
     status: SweepStatus = "running"
     detail: str = ""
     started: str
@@ -92,7 +96,7 @@ class SweepResult(_Frozen):
     @property
     def has_results(self) -> bool:
         """Whether a cell measured something."""
-        return any(cell.code in RESULTS for cell in self.cells if cell.state == "ended")
+        return any(cell.has_result for cell in self.cells)
 
     def cells_of(self, point: int) -> tuple[SweepCell, ...]:
         """The repeats of a point."""

@@ -32,7 +32,7 @@ def plan(
     from chaoskit.gameday.preparation import Place
     from chaoskit.report import plan, variants
     from chaoskit.report.screen import Screen
-    from chaoskit.report.undecidable import note_undecidable
+    from chaoskit.report.warnings_before import note_undecidable
     from chaoskit.spec.matrix import load_variants
     from chaoskit.spec.options import time_until_decided
     from chaoskit.spec.suite_load import is_suite_file, load_suite

@@ -29,10 +29,10 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="E
             errors.append(str(error))
             continue
         remarks = [counted(len(found.plans), "variant")] if len(found.plans) > 1 else []
-        remarks += [counted(len(found.warnings), "warning")] if found.warnings else []
+        remarks += [counted(len(found.all_warnings), "warning")] if found.all_warnings else []
         say_wrapped(", ".join([f"{file}: ok", found.plans[0].name, *remarks]))
-        say_wrapped(*(f"  warning: {warning}" for warning in found.warnings))
-        say_wrapped(*(f"  advice: {advice}" for advice in found.advice))
+        say_wrapped(*(f"  warning: {warning}" for warning in found.all_warnings))
+        say_wrapped(*(f"  advice: {advice}" for advice in found.all_advice))
         say_wrapped(*(f"  note: {note}" for note in found.notes))
     if errors:
         raise SpecError("\n".join(errors))

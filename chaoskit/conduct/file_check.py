@@ -21,12 +21,28 @@ from chaoskit.spec.stage import InterfaceStage
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What is said of the experiments of a file: each sentence once. `notes`: why this machine could not run it now."""
+    """What is said of the experiments of a file: each sentence once.
+
+    `undecidable`: warnings of objectives that a run of its own cannot decide; `remedies`: advice about several of them.
+    `notes`: why this machine could not run it now.
+    """
 
     plans: tuple[Plan, ...]
     warnings: tuple[str, ...]
+    undecidable: tuple[str, ...]
     advice: tuple[str, ...]
+    remedies: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """Those of the file and of its objectives."""
+        return *self.warnings, *self.undecidable
+
+    @property
+    def all_advice(self) -> tuple[str, ...]:
+        """About the file and its objectives."""
+        return *self.advice, *self.remedies
 
 
 def check(experiments: Sequence[Experiment]) -> FileCheck:
@@ -39,7 +55,9 @@ def check(experiments: Sequence[Experiment]) -> FileCheck:
     return FileCheck(
         plans=plans,
         warnings=_once(each for plan in plans for each in _warnings(plan)),
-        advice=_once(each for plan in plans for each in (*plan.advice, *joint_advice(plan))),
+        undecidable=_once(each for plan in plans for each in decidability_warnings(plan)),
+        advice=_once(each for plan in plans for each in plan.advice),
+        remedies=_once(each for plan in plans for each in joint_advice(plan)),
         notes=_once(note for each, plan in zip(experiments, plans, strict=True) for note in _notes(each, plan, facts)),
     )
 
@@ -54,7 +72,6 @@ def _notes(experiment: Experiment, plan: Plan, facts: Facts) -> Iterator[str]:
 def _warnings(plan: Plan) -> Iterator[str]:
     yield from plan.warnings
     yield from load_warnings(plan.workload, plan.target, plan.server, surges=plan.surges)
-    yield from decidability_warnings(plan)
 
 
 def _once(sentences: Iterable[str]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from chaoskit.report import matrix
 from chaoskit.report.formats.destinations import write_reports
 from chaoskit.report.live import RunLine, RunProgress
 from chaoskit.report.screen import Screen, progress_screen
-from chaoskit.report.undecidable import note_undecidable
+from chaoskit.report.warnings_before import note_undecidable
 from chaoskit.spec.load import EXPERIMENT as KIND
 from chaoskit.spec.load import read_text
 from chaoskit.spec.matrix import Variant, Variants

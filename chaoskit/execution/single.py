@@ -19,7 +19,7 @@ from chaoskit.report import console
 from chaoskit.report.formats.destinations import write_reports
 from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.styles import styled, titled
-from chaoskit.report.undecidable import note_undecidable
+from chaoskit.report.warnings_before import note_undecidable
 from chaoskit.spec.matrix import Variant
 from chaoskit.substrate.selection import choose
 from chaoskit.terminal import ascii_json

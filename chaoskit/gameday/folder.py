@@ -15,7 +15,7 @@ from pathlib import Path
 from chaoskit.analysis.suite_result import LOCK, SUMMARY, SuiteResult, as_json, load_suite_result
 from chaoskit.errors import SpecError
 from chaoskit.folder import display_path
-from chaoskit.records.directory import cannot_write, make_next
+from chaoskit.records.directory import make_next
 from chaoskit.workers.runs_folder import RunsFolder
 
 COPY = "gameday.yaml"
@@ -33,12 +33,7 @@ class GamedayFolder(RunsFolder):
         place = place if is_named else make_next(place)
         if os.path.lexists(place / SUMMARY):
             raise SpecError(f"{display_path(place)} is the folder of a suite: --resume goes on with it")
-        held = cls.make(place, LOCK)
-        try:
-            held.folder.replace(COPY, text.encode())
-        except OSError as error:
-            raise cannot_write(place, error) from error
-        return held
+        return cls.make(place, LOCK, {COPY: text})
 
     @classmethod
     def resume(cls, place: Path, fingerprint: str) -> tuple[GamedayFolder, SuiteResult]:

@@ -34,7 +34,7 @@ def _row(prepared: PreparedRun) -> suite_plan.Row:
         expect=run.expect,
         owner=run.owner,
         command=shlex.join(("chaoskit", "run", *prepared.cell.words)),
-        warnings=prepared.found.warnings,
+        warnings=prepared.found.all_warnings,
         before=run.before,
         after=run.after,
     )

@@ -25,7 +25,7 @@ from chaoskit.analysis.suite_result import (
 )
 from chaoskit.clock import Clock, wall
 from chaoskit.conduct.sudo_caller import Caller
-from chaoskit.errors import RefusedError
+from chaoskit.errors import VERDICTS, RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.gameday.folder import GamedayFolder
 from chaoskit.gameday.hooks import CommandRunner
@@ -36,7 +36,7 @@ from chaoskit.report.suite import run_line
 from chaoskit.spec.suite import Event, SuiteCommand
 from chaoskit.spec.suite_load import LoadedSuite, SuiteRun
 from chaoskit.terminal import complain
-from chaoskit.workers.cell import VERDICTS, EndedCell, Workers
+from chaoskit.workers.cell import EndedCell, Workers
 
 _NOTHING_RUN: tuple[SuiteStatus, str] = "aborted", "a command before the first run failed"
 _INTERRUPTED = (130, 137, 143)  # by SIGINT, SIGKILL, SIGTERM
@@ -96,6 +96,7 @@ def _row(run: SuiteRun, state: State, is_judged: bool = True) -> SuiteRunResult:
         variant=run.variant,
         owner=run.owner,
         hypothesis=run.hypothesis,
+        question=run.question,
         expect=run.expect,
         state=state,
         is_judged=is_judged,
@@ -199,7 +200,7 @@ class Gameday:
     def _end_late(self) -> None:
         """Interrupt what runs when the budget is used up."""
         if self._suite.budget is not None and self._elapsed() > self._suite.budget:
-            self._workers.stop(f"interrupted, because the budget of {self._suite.budget} was used up")
+            self._workers.stop(f"interrupted, because the budget of {self._suite.budget.spaced()} was used up")
 
     def _take_in(self, end: EndedCell) -> None:
         """Record how a run has ended."""

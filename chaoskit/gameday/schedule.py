@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.gameday.preparation import PreparedRun
 from chaoskit.spec.suite import Abort
 from chaoskit.units import Duration, counted
@@ -33,10 +34,10 @@ def shortage(prepared: PreparedRun, left: int | None, budget: Duration | None) -
     if left is None or budget is None:
         return ""
     if left <= 0:
-        return f"the budget of {budget} was used up"
+        return f"the budget of {budget.spaced()} was used up"
     if not prepared.is_virtual and prepared.run.length > left:
-        rest = Duration(left // 10**9 * 10**9)
-        return f"takes {prepared.run.length}, and {rest} of the budget of {budget} were left"
+        takes, rest = prepared.run.length.spaced(), whole_seconds(left // 10**9 * 10**9)
+        return f"takes {takes}, and {rest} of the budget of {budget.spaced()} were left"
     return ""
 
 

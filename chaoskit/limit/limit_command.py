@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chaoskit.analysis.limits.limit_result import LOCK, SUMMARY, LimitResult, LimitSearch, load_limit
 from chaoskit.clock import RealClock, date_in_name, wall
@@ -17,6 +18,7 @@ from chaoskit.records.directory import make_next
 from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.report.screen import progress_screen
+from chaoskit.report.warnings_before import note_warnings
 from chaoskit.substrate.selection import SubstrateOptions, choose_each
 from chaoskit.workers.choice import choose
 from chaoskit.workers.runs_folder import RunsFolder
@@ -49,6 +51,7 @@ def run_limit(asked: Asked, options: LimitOptions) -> int:
     clock, is_alone = RealClock(), not prepared.is_virtual
     in_folder = choose(options.dask, options.jobs, is_alone, prepared.memory, options.where.kernel, clock)
     folder, former = _folder(prepared, options)
+    note_warnings(prepared.warnings, prepared.advice)
     with folder, InterruptHandler() as interrupts:
         workers = in_folder(folder.path, folder.lock)
         summary = former or first_summary(prepared, workers.slots)
@@ -76,6 +79,7 @@ def first_summary(prepared: PreparedSearch, slots: int) -> LimitResult:
         precision=asked.precision,
         slots=slots,
         at_least=asked.at_least,
+        warnings=prepared.warnings,
         started=wall(),
         searches=tuple(LimitSearch(at={key: str(value) for key, value in each.items()}) for each in prepared.points),
     )
@@ -99,9 +103,17 @@ def _folder(prepared: PreparedSearch, options: LimitOptions) -> tuple[RunsFolder
             f"{display_path(options.out)} is a search of {found.file} with other values, or the file is another now; "
             "give another --out, without --resume"
         )
-    return folder, _going_on(found)
+    return folder, going_on(found)
 
 
-def _going_on(found: LimitResult) -> LimitResult:
-    """The summary of a search that goes on: what its former end said is forgotten."""
-    return found.model_copy(update={"status": "running", "detail": "", "error_code": None})
+def going_on(found: LimitResult) -> LimitResult:
+    """The summary of a search that goes on: without what its former end said; runs that failed are run anew."""
+    anew: dict[str, Any] = {"state": "interrupted", "code": None, "reason": ""}
+    searches = (
+        each.model_copy(
+            update={"runs": tuple(run.model_copy(update=anew if run.has_failed else {}) for run in each.runs)}
+        )
+        for each in found.searches
+    )
+    update = {"status": "running", "detail": "", "error_code": None, "searches": tuple(searches)}
+    return found.model_copy(update=update)

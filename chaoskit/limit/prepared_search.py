@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 from chaoskit.analysis.limits.search import Search
 from chaoskit.conduct.file_check import FileCheck, check
 from chaoskit.errors import SpecError
+from chaoskit.planning.decidability import without_value
 from chaoskit.planning.model import Plan
 from chaoskit.planning.timetable import Timetable
 from chaoskit.seed import derive
@@ -62,7 +63,8 @@ class PreparedSearch:
     """A search whose runs compile. `points`: what is set beside the dose, one mapping for each search.
 
     `options` are words of `chaoskit run`. A run is planned to take `length` ns and to send `requests`. In virtual time
-    several may run at once, each in a guest with `memory`.
+    several may run at once, each in a guest with `memory`. `warnings` and `advice` are about the file at both
+    ends; not that a run has too few streams to decide an objective: a search asks whether its measured value holds.
     """
 
     asked: Asked
@@ -72,6 +74,8 @@ class PreparedSearch:
     points: tuple[Mapping[str, Any], ...]
     options: tuple[str, ...]
     plans: tuple[Plan, ...]
+    warnings: tuple[str, ...]
+    advice: tuple[str, ...]
     is_virtual: bool
     memory: Size | None
     length: int
@@ -120,7 +124,9 @@ def prepare(asked: Asked, where: SubstrateOptions) -> PreparedSearch:
         search=Search(asked.precision, scale.scale),
         points=points,
         options=(*options, *(where.words if is_lab else ())),
-        plans=tuple(found.plans),
+        plans=found.plans,
+        warnings=tuple(dict.fromkeys((*found.warnings, *chain.from_iterable(map(without_value, found.plans))))),
+        advice=found.advice,
         is_virtual=is_virtual,
         memory=largest_guest(found.plans, where) if is_virtual else None,
         length=max(plan.length for plan in found.plans),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.limits.dose_response import DoseResponse
 from chaoskit.analysis.limits.limit_result import (
     SUMMARY,
@@ -26,13 +27,13 @@ from chaoskit.analysis.limits.outcomes import RunOutcome, read_outcome
 from chaoskit.analysis.limits.reversal import is_reversed
 from chaoskit.analysis.limits.search import Trial
 from chaoskit.clock import Clock
-from chaoskit.errors import NotRestoredError
+from chaoskit.errors import VERDICTS, NotRestoredError, RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.folder import display_path
 from chaoskit.limit.prepared_search import Budget, PreparedSearch
 from chaoskit.report.limit_progress import LimitProgress
-from chaoskit.units import Duration, counted
-from chaoskit.workers.cell import VERDICTS, EndedCell, Workers
+from chaoskit.units import counted
+from chaoskit.workers.cell import Cell, EndedCell, Workers
 from chaoskit.workers.runs_folder import RunsFolder
 
 _MOST_ERRORS = 3
@@ -129,12 +130,19 @@ class LimitSearching:
         while workers.running() or (waiting and not self._is_stopped()):
             while waiting and not self._is_stopped() and len(workers.running()) < workers.slots:
                 run = runs[waiting.pop(0)]
-                workers.start(self._prepared.cell(run.name, point, run.dose, run.seed))
+                self._start(self._prepared.cell(run.name, point, run.dose, run.seed))
             current = self._current()
             progress.tick(current, current.searches[number], workers.running(), self._time_left())
             for end in workers.ended(_TICK):
                 self._take_in(number, names[end.cell.name], end)
         self._set(number, [place for place in places if runs[place].state == "running"], state="interrupted")
+
+    def _start(self, cell: Cell) -> None:
+        """Start a run. Where it cannot be, the search ends."""
+        try:
+            self._around.workers.start(cell)
+        except RefusedError as error:
+            self._error = EndedCell(cell, Path(cell.name), error.exit_code, str(error), "", 0.0)
 
     def _take_in(self, number: int, place: int, end: EndedCell) -> None:
         """Record how a run has ended."""
@@ -156,7 +164,7 @@ class LimitSearching:
 
     def _errors(self) -> int:
         every = [run for runs in self._searches for run in runs]
-        return sum(run.state == "ended" and run.code not in VERDICTS for run in every)
+        return sum(run.has_failed for run in every)
 
     def _is_stopped(self) -> bool:
         return self._around.interrupts.received is not None or self._error is not None
@@ -185,8 +193,7 @@ class LimitSearching:
         if (left := self._time_left()) is not None:
             longest = max([0 if prepared.is_virtual else prepared.length, *(round(run.seconds * _NS) for run in every)])
             if left <= longest:
-                rest = Duration(left // _NS * _NS)
-                return 0, f"a run takes {Duration(longest // _NS * _NS)}, and {rest} of --max-time are left"
+                return 0, f"a run takes {whole_seconds(longest)}, and {whole_seconds(left)} of --max-time are left"
         return batch, ""
 
     def _time_left(self) -> int | None:
@@ -217,13 +224,15 @@ class LimitSearching:
     def _summarized(self, number: int) -> LimitSearch:
         point, at_least = self._prepared.points[number], self._prepared.at_least
         known = self._learned(number)
-        estimate = known.estimate if known.trials else None
+        estimate, verdict = known.estimate if known.trials else None, None
+        if at_least is not None:
+            verdict = verdict_of(estimate, at_least) if estimate is not None else "undecided"
         return LimitSearch(
             at={key: str(value) for key, value in point.items()},
             runs=tuple(self._searches[number]),
             estimate=estimate,
             ended=self._ends[number],
-            verdict=None if at_least is None or estimate is None else verdict_of(estimate, at_least),
+            verdict=verdict,
         )
 
     def _write(self) -> None:

@@ -33,21 +33,23 @@ def decidability_warnings(plan: Plan) -> tuple[str, ...]:
     return (*never.values(), *told, *_contradictions(plan.objectives))
 
 
+def without_value(plan: Plan) -> tuple[str, ...]:
+    """A sentence for each objective of a plan that has no value, whatever happens and however often it is run."""
+    return tuple(f"{each.text}: {why}" for each, why in _absent(plan, Timetable.of(plan)).items() if why)
+
+
 def never_decided(plan: Plan) -> tuple[str, ...]:
     """A sentence for each objective of a plan that ends undecided, whatever happens in all its rounds.
 
     Not where the speed of a server is only assumed.
     """
     table = Timetable.of(plan)
-    absent = {
-        each: _why_absent(each.metric, table, plan.target, is_run=True) or why_no_recovery(each, table)
-        for each in plan.objectives
-    }
+    absent = _absent(plan, table)
     found = shortfalls((each for each, why in absent.items() if not why), table)
     surely = (each for each in found if not table.assumption(each.objective.metric))
     lacking = (each for each in surely if len(each.out_of_reach) == 2)
     return (
-        *(f"{each.text}: {why}" for each, why in absent.items() if why),
+        *without_value(plan),
         *(_needs(each, table, _one_of("write", [*changes([each], table), *looser(each)])) for each in lacking),
     )
 
@@ -152,7 +154,7 @@ def _needed(short: Shortfall) -> str:
 
 
 def _seconds(minutes: float) -> str:
-    return f"{math.ceil(minutes * 60)} s"
+    return Duration(math.ceil(minutes * 60) * SECOND).spaced()
 
 
 def _one_of(verb: str, words: Iterable[str]) -> str:
@@ -168,6 +170,14 @@ def _never(objectives: Iterable[Objective], table: Timetable, url: str, is_run: 
         for each in objectives
     )
     return {each: f"{each.text}: {sentence}" for each, sentence in told if sentence}
+
+
+def _absent(plan: Plan, table: Timetable) -> dict[Objective, str]:
+    """Why an objective of a plan has no value, for each; empty where it may have one."""
+    return {
+        each: _why_absent(each.metric, table, plan.target, is_run=True) or why_no_recovery(each, table)
+        for each in plan.objectives
+    }
 
 
 def _why_absent(metric: str, table: Timetable, url: str, is_run: bool) -> str:

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.folder import PUBLIC, Folder, display_path, pinned, why_not_written
+from chaoskit.folder import PUBLIC, Folder, display_path, is_full, pinned, why_not_written
 
 OUTCOME = "outcome.json"
 EXPERIMENT = "experiment.yaml"
@@ -86,7 +86,8 @@ def make_next(run: Path) -> Path:
 def cannot_write(run: Path, error: OSError) -> RefusedError:
     """The error for a directory that cannot be made or written."""
     reason = why_not_written(run, error)
-    return RefusedError(f"cannot write the run directory {display_path(run)}: {reason}; give another --out")
+    first = "free some space, or " if is_full(error) else ""
+    return RefusedError(f"cannot write the run directory {display_path(run)}: {reason}; {first}give another --out")
 
 
 def _make_parents(run: Path) -> None:

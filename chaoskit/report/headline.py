@@ -5,7 +5,7 @@ Every report begins with it, or ends. Pure: a function of the result. Its text i
 
 from __future__ import annotations
 
-from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value
+from chaoskit.analysis.formatting import ANYTHING, format_interval, format_value, whole_seconds
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import ObjectiveResult, Outcome, Result
 from chaoskit.errors import EXIT_SOFTWARE
@@ -16,6 +16,7 @@ from chaoskit.spec.objectives import Objective
 from chaoskit.spec.objectives import parse as parse_objective
 from chaoskit.units import counted
 
+_NS = 10**9
 _MATRIX_WORDS = {
     4: "DIRTY",
     EXIT_SOFTWARE: "CRASHED",
@@ -71,11 +72,11 @@ def reason(result: Result) -> str:
     """The first reason for the word."""
     outcome = result.outcome
     if outcome.status == "refused":
-        return f"after {result.seconds:.0f} s: {outcome.detail}"
+        return f"after {whole_seconds(round(result.seconds * _NS))}: {outcome.detail}"
     if outcome.status != "finished":
         detail = f" ({outcome.detail})" if outcome.detail else ""
         verdict = "" if outcome.verdict == "none" else f"so far: {outcome.verdict}, "
-        return f"after {result.seconds:.0f} s{detail}; {verdict}{outcome.reason}"
+        return f"after {whole_seconds(round(result.seconds * _NS))}{detail}; {verdict}{outcome.reason}"
     if outcome.verdict == "none" and (interrupted := result.overall.interrupted):
         return f"{outcome.reason}; {interrupted} of {counted(result.overall.started, 'stream')} interrupted"
     count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)

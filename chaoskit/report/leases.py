@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.engine.journal import PendingRestore
 from chaoskit.engine.lease import FoundLeases, Lease, Leases, Location, state_folder
 from chaoskit.errors import RefusedError, SpecError
@@ -257,7 +258,7 @@ def _heading(lease_status: LeaseStatus) -> Text:
     lease = lease_status.lease
     heading = styled(lease_status.state.upper(), _COLOURS.get(lease_status.state, "bold"))
     if lease_status.state in ("in force", "ending") and lease_status.remaining is not None:
-        heading.append(f"  {max(0, lease_status.remaining) // 10**9} s left", style="default not bold")
+        heading.append(f"  {whole_seconds(max(0, lease_status.remaining))} left", style="default not bold")
     return heading.append_text(styled(f"  on {lease.interface}  lease {lease.id}", "default not bold"))
 
 

@@ -10,13 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.formatting import format_value, whole_seconds
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report.console import print_sections, two_columns
 from chaoskit.report.dose_names import dose_words
 from chaoskit.report.limit_tables import DOSES, FRONTIER, Row, dose_rows, frontier_rows, interval, label
-from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import plain_table
 from chaoskit.spec.objectives import parse
@@ -81,15 +80,25 @@ def sentence(found: LimitResult, search: LimitSearch) -> str:
 
 def gate(found: LimitResult, search: LimitSearch) -> str:
     """What came of --at-least; "" without it."""
-    match search.verdict:
-        case None:
-            return ""
-        case "met":
-            return f"--at-least {found.at_least}: met"
-        case "broken":
-            return f"--at-least {found.at_least}: broken"
-    remedy = "give a larger budget" if search.ended else "give a finer precision"
-    return f"--at-least {found.at_least}: undecided, for the interval encloses it; {remedy}"
+    if search.verdict is None:
+        return ""
+    why = f", for {_what_is_open(search)}" if search.verdict == "undecided" else ""
+    return f"--at-least {found.at_least}: {search.verdict}{why}"
+
+
+def _what_is_open(search: LimitSearch) -> str:
+    """Why a gate is undecided, and what decides it."""
+    if search.estimate is None:
+        return "no run has an outcome yet"
+    if search.estimate.is_reversed:
+        return "it is not monotone; look at the whole range with chaoskit sweep"
+    if search.estimate.where != "open":
+        return "the interval encloses it; give a finer precision"
+    return f"the interval encloses it{'; give a larger budget' if _has_spent_its_budget(search) else ''}"
+
+
+def _has_spent_its_budget(search: LimitSearch) -> bool:
+    return "--max-" in search.ended
 
 
 def said_of(found: LimitResult, search: LimitSearch) -> str:
@@ -116,7 +125,7 @@ def outcome(run: LimitRun) -> Text:
     if run.state != "ended":
         return Text(run.state, "dim")
     if run.held is None:
-        return Text("no outcome" if run.code in (0, 1, 5) else "error", "bold magenta")
+        return Text("error" if run.has_failed else "no outcome", "bold magenta")
     return Text("held", VERDICT_STYLES["met"]) if run.held else Text("broke", VERDICT_STYLES["broken"])
 
 
@@ -129,7 +138,7 @@ def _parts(found: LimitResult) -> Iterator[RenderableType]:
     rows: list[tuple[RenderableType, RenderableType]] = []
     if found.folder:
         rows.append((Text("records", style="dim"), styled(found.folder)))
-    rows.append((Text("took", style="dim"), Text(seconds(round(found.seconds * _NS)))))
+    rows.append((Text("took", style="dim"), Text(whole_seconds(round(found.seconds * _NS)))))
     for search in found.searches:
         at = f"{label(search)}: " if is_frontier else ""
         rows += [(Text("ended", style="dim"), styled(f"{at}by {search.ended}"))] if search.ended else []
@@ -149,7 +158,7 @@ def _how_to_go_on(found: LimitResult) -> str:
     """What makes `--resume` find more; "" where nothing does."""
     if found.status in ("interrupted", "stopped"):
         return "the same command"
-    return "a larger budget" if any("--max-" in search.ended for search in found.searches) else ""
+    return "a larger budget" if any(map(_has_spent_its_budget, found.searches)) else ""
 
 
 def _table(header: Sequence[str], rows: Iterable[Row]) -> Table:

@@ -21,11 +21,12 @@ def _plot(kind: str, found: LimitResult, file: BinaryIO) -> None:
 
 
 def _junit(found: LimitResult, file: BinaryIO) -> None:
-    """A case for each search, and an error for runs that ended all of it."""
+    """A case for each search, and an error for what ended all of it: runs that failed, or an interruption."""
     cases = [_case(found, search) for search in found.searches]
-    if found.error_code is not None:
+    if found.error_code is not None or found.status == "interrupted":
         cases.append(Xml.Element("testcase", classname=attribute(found.name), name="the runs of the search"))
-        outcome(cases[-1], "error", "error", found.detail)
+        kind = "interrupted" if found.status == "interrupted" else "error"
+        outcome(cases[-1], "error", kind, found.detail)
     whole = Xml.Element("testsuite", name=attribute(found.name), tests=str(len(cases)))
     count(whole, cases)
     whole.set("time", f"{found.seconds:.3f}")

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from chaoskit.analysis.limits.limit_result import LimitResult
 from chaoskit.report.limit_console import headline, said_of
 from chaoskit.report.limit_tables import DOSES, FRONTIER, Row, dose_rows, frontier_rows, label
-from chaoskit.report.markdown_text import bounded, code, folded, prose, table
+from chaoskit.report.markdown_text import bounded, code, folded, prose, table, warning_list
 from chaoskit.units import counted
 
 _MARKS = {0: "✅", 5: "❔"}
@@ -25,6 +25,8 @@ def _parts(found: LimitResult) -> Iterator[tuple[str, str]]:
         yield "limits", f"**{prose(said_of(found, search))}**"
     if found.detail:
         yield "why", prose(found.detail)
+    if found.warnings:
+        yield "warnings", warning_list(found.warnings)
     asked = f"{code(found.path)} from {prose(found.easy)} to {prose(found.hard)}"
     yield "doses", f"{counted(len(found.runs), 'run')}, {asked}"
     if len(found.searches) > 1:

@@ -8,10 +8,10 @@ from types import TracebackType
 from rich.console import Console, Group
 from rich.text import Text
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, LimitSearch, seconds_of_a_run
 from chaoskit.report.limit_console import run_line
 from chaoskit.report.limit_tables import label
-from chaoskit.report.live import seconds
 from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.units import counted
 
@@ -54,10 +54,10 @@ class LimitProgress:
         to_go = f"at most {counted(left, 'run')} to go"
         if each is not None:
             longest = round(left * each / max(1, found.slots) * _NS)
-            to_go += f", {seconds(longest if time_left is None else min(longest, time_left))}"
+            to_go += f", {whole_seconds(longest if time_left is None else min(longest, time_left))}"
         doses = {run.name: run.dose for run in search.runs}
         lines = [f"limit {known(search)}; {to_go}"]
-        lines += [f"  {name}  {doses.get(name, '')}  {seconds(span)}" for name, span in running.items()]
+        lines += [f"  {name}  {doses.get(name, '')}  {whole_seconds(span)}" for name, span in running.items()]
         self._live.update(Group(*map(cropped_line, lines)), refresh=True)
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from rich.console import Console, Group
 
-from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.formatting import format_value, whole_seconds
 from chaoskit.planning.model import Plan
 from chaoskit.records.jsonl import follow
 from chaoskit.records.model import DRAIN, NOT_INTERRUPTED, Phase, Request, Vitals
@@ -76,12 +76,12 @@ class RunLine:
         if phase.name == DRAIN:
             if self._vitals is not None and not self._vitals.open:
                 return "draining: all streams have ended"
-            return f"draining: open streams may take another {seconds(left)}"
+            return f"draining: open streams may take another {whole_seconds(left)}"
         total = max(0, self._phases[0].begin + self._plan.length - self._now)
         most = "at most " if self._plan.looks is not None else ""
         return (
             f"{phase.name} {len(self._phases)}/{len(self._plan.phases)}  "
-            f"{seconds(done)} of {seconds(phase.until - phase.begin)}, {most}{seconds(total)} to go"
+            f"{whole_seconds(done)} of {whole_seconds(phase.until - phase.begin)}, {most}{whole_seconds(total)} to go"
         )
 
     def _streams(self) -> list[str]:
@@ -122,9 +122,3 @@ class RunProgress:
         for line in self._lines:
             if line.is_news():
                 self._console.print(styled(str(line)), soft_wrap=True)
-
-
-def seconds(span: int) -> str:
-    """Whole seconds, as minutes from two on."""
-    seconds = round(span / _SECOND)
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60}:{seconds % 60:02d} min"

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from chaoskit.analysis.formatting import format_level
+from chaoskit.analysis.formatting import format_level, whole_seconds
 from chaoskit.analysis.look_results import LookResult, UntilDecided
 from chaoskit.analysis.result import Result
 from chaoskit.report.styles import styled
 from chaoskit.units import counted
+
+_NS = 10**9
 
 
 def title(result: Result, until: UntilDecided) -> str:
@@ -23,7 +25,8 @@ def rows(result: Result, until: UntilDecided) -> Iterator[tuple[Text, Text]]:
     """What each look found, and why the run ended."""
     for each in until.looks:
         undecided = f": {'; '.join(each.undecided)}" if each.undecided else ""
-        yield styled(f"round {each.round}", "dim"), styled(f"at {each.at_s:.0f} s: {_counts(each)}{undecided}")
+        at = whole_seconds(round(each.at_s * _NS))
+        yield styled(f"round {each.round}", "dim"), styled(f"at {at}: {_counts(each)}{undecided}")
     if why := _why_it_ended(result, until):
         yield styled("end", "dim"), styled(why)
 

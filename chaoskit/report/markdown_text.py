@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterable, Sequence
 
 from chaoskit.terminal import printable, printable_begin
+from chaoskit.units import counted
 
 MOST_BYTES = 900_000
 """GitHub takes 1 MiB of a step's summary, and shows nothing of a longer one."""
 _MOST_PROSE, _MOST_CODE = 2000, 300  # characters
+_MOST_WARNINGS = 30
 _BREAKS = str.maketrans("\r\n\t", "   ")
 _MARKUP = re.compile(r"[\\`*_{}\[\]|~$^]")
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -52,6 +54,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def folded(title: str, body: str) -> str:
     """A body that is shown by a click on its title, which is Markdown already."""
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def warning_list(warnings: Sequence[str]) -> str:
+    """The first of them, each an item of a list."""
+    lines = [f"- {prose(each)}" for each in warnings[:_MOST_WARNINGS]]
+    return "Warnings:\n\n" + "\n".join(lines) + more(len(warnings), "warning", _MOST_WARNINGS)
+
+
+def more(count: int, noun: str, most: int) -> str:
+    """A paragraph of its own: how many of them are left out, of which `most` are shown; nothing where none is."""
+    return f"\n\n{counted(count - most, f'more {noun}')}." if count > most else ""
 
 
 def bounded(parts: Iterable[tuple[str, str]], most: int = MOST_BYTES) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.formatting import format_value, whole_seconds
 from chaoskit.probe.target import DriveProgress
-from chaoskit.report.live import PLAIN_INTERVAL, seconds
+from chaoskit.report.live import PLAIN_INTERVAL
 from chaoskit.terminal import Progress
 
 _MS = 10**6
@@ -52,5 +52,5 @@ def line(progress: DriveProgress, requests: int, elapsed: int) -> str:
         parts.append(f"TTFT {format_value(progress.last_ttft / _MS, 'ms')}")
     left = requests - progress.ended
     if progress.ended >= _ENOUGH and left:
-        parts.append(f"about {seconds(elapsed * left // progress.ended)} to go")
+        parts.append(f"about {whole_seconds(elapsed * left // progress.ended)} to go")
     return "  ".join(parts)

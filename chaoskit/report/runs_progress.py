@@ -12,7 +12,7 @@ from types import TracebackType
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from chaoskit.report.live import seconds
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.report.screen import Screen, cropped_line, live_display
 from chaoskit.report.styles import styled
 from chaoskit.units import Duration, counted
@@ -88,8 +88,8 @@ class RunsProgress:
         running = [(name, pace) for name, pace in runs if pace.state == "running"]
         left = remaining([pace for _, pace in runs], self._jobs)
         planned = sum(pace.planned for _, pace in runs if pace.state in ("waiting", "running"))
-        to_go = f"about {seconds(left)} to go" if left is not None else f"{seconds(planned)} of virtual time to go"
-        head = f"{self._ended} of {counted(self._count, 'run')} ended, {len(running)} running, {to_go}"
+        left_words = f"about {whole_seconds(left)}" if left is not None else f"{whole_seconds(planned)} of virtual time"
+        head = f"{self._ended} of {counted(self._count, 'run')} ended, {len(running)} running, {left_words} to go"
         lines = [cropped_line(head)]
         lines += [cropped_line(f"  {name}  {_of(pace)}") for name, pace in running]
         return Group(*lines)
@@ -97,5 +97,5 @@ class RunsProgress:
 
 def _of(pace: Pace) -> str:
     """How long it has run; in real time also how long that will be."""
-    of = "" if pace.is_virtual else f" of {seconds(pace.planned)}"
-    return f"{seconds(pace.elapsed)}{of}"
+    of = "" if pace.is_virtual else f" of {whole_seconds(pace.planned)}"
+    return f"{whole_seconds(pace.elapsed)}{of}"

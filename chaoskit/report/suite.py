@@ -9,10 +9,10 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report.console import print_sections, section, two_columns
-from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import plain_table
 from chaoskit.units import counted
@@ -55,7 +55,7 @@ def run_line(run: SuiteRunResult) -> Text:
     """A run that has just ended: its name, its outcome, how long it took."""
     line = Text().append(f"{safe(run.name)}  ")
     line.append_text(outcome(run))
-    line.append(f"  {seconds(round(run.seconds * _NS))}", "dim") if run.seconds else None
+    line.append(f"  {whole_seconds(round(run.seconds * _NS))}", "dim") if run.seconds else None
     return line.append(f"  {safe(why(run))}" if run.failure is not None and run.reason else "")
 
 
@@ -110,6 +110,11 @@ def why(run: SuiteRunResult) -> str:
     return run.reason
 
 
+def purpose(run: SuiteRunResult) -> tuple[str, str]:
+    """What a run is for, and what that is: `expected` where the suite says what should hold, else the `question`."""
+    return ("expected", run.hypothesis) if run.hypothesis else ("question", run.question)
+
+
 def headline(suite: SuiteResult) -> str:
     """The verdict of the suite in one word."""
     return "RUNNING" if suite.status == "running" else _HEADLINES.get(suite.exit_code, "CRASHED")
@@ -134,7 +139,7 @@ def _parts(suite: SuiteResult) -> Iterator[RenderableType]:
         table.add_column(header, header_style="dim", overflow="fold")
     table.add_column("took", header_style="dim", justify="right", no_wrap=True)
     for run in suite.runs:
-        table.add_row(styled(run.name), outcome(run), seconds(round(run.seconds * _NS)) if run.seconds else "")
+        table.add_row(styled(run.name), outcome(run), whole_seconds(round(run.seconds * _NS)) if run.seconds else "")
     yield Padding(table, (0, 0, 0, 2))
     if suite.failures():
         yield section("Not as expected", Group(*(each for run in suite.failures() for each in _failure(suite, run))))
@@ -150,12 +155,12 @@ def _parts(suite: SuiteResult) -> Iterator[RenderableType]:
 def _failure(suite: SuiteResult, run: SuiteRunResult) -> Iterator[RenderableType]:
     """What a person needs who is told of it."""
     yield styled(f"  {run.name}", "bold").append(": ", "not bold").append_text(outcome(run))
-    told = {
-        "why": why(run),
-        "expected": run.hypothesis,
-        "owner": run.owner,
-        "records": str(Path(suite.folder) / run.directory) if run.directory else "",
-    }
-    rows = [(styled(word, "dim"), styled(text)) for word, text in told.items() if text]
+    told = (
+        ("why", why(run)),
+        purpose(run),
+        ("owner", run.owner),
+        ("records", str(Path(suite.folder) / run.directory) if run.directory else ""),
+    )
+    rows = [(styled(word, "dim"), styled(text)) for word, text in told if text]
     if rows:
         yield two_columns(rows, indent=4)

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Xml
 
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult
 from chaoskit.report.junit_text import attribute, count, document, outcome
-from chaoskit.report.suite import headline, outcome_words, summary, why
+from chaoskit.report.suite import headline, outcome_words, purpose, summary, why
 
 
 def write(suite: SuiteResult, file: BinaryIO) -> None:
@@ -35,7 +35,8 @@ def write(suite: SuiteResult, file: BinaryIO) -> None:
 def _case(suite: SuiteResult, run: SuiteRunResult) -> Xml.Element:
     case = Xml.Element("testcase", classname=attribute(suite.name), name=attribute(run.name), time=f"{run.seconds:.3f}")
     said = f"{outcome_words(run)}: {why(run)}" if run.reason else outcome_words(run)
-    told = "\n".join([said, f"expected: {run.hypothesis}", *([f"owner: {run.owner}"] if run.owner else [])])
+    lines = (f"{word}: {text}" for word, text in (purpose(run), ("owner", run.owner)) if text)
+    told = "\n".join((said, *lines))
     match run.failure:
         case "broken":
             outcome(case, "failure", "broken", said, told)

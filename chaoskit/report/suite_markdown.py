@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult
-from chaoskit.report.live import seconds
 from chaoskit.report.markdown_text import bounded, code, folded, prose, table
-from chaoskit.report.suite import headline, outcome_words, summary, why
+from chaoskit.report.suite import headline, outcome_words, purpose, summary, why
 
 _NS = 10**9
 _MARKS = {"PASSED": "✅", "UNDECIDED": "❔", "RUNNING": "⏳"}
@@ -42,13 +42,13 @@ def _sign(run: SuiteRunResult) -> str:
 
 
 def _took(run: SuiteRunResult) -> str:
-    return seconds(round(run.seconds * _NS)) if run.seconds else ""
+    return whole_seconds(round(run.seconds * _NS)) if run.seconds else ""
 
 
 def _failure(suite: SuiteResult, run: SuiteRunResult) -> str:
     lines = [f"{_sign(run)}{code(run.name)}: {prose(outcome_words(run))}"]
-    told = {"why": why(run), "expected": run.hypothesis, "owner": run.owner}
-    lines += [f"- {word}: {prose(text)}" for word, text in told.items() if text]
+    told = (("why", why(run)), purpose(run), ("owner", run.owner))
+    lines += [f"- {word}: {prose(text)}" for word, text in told if text]
     if run.directory and suite.folder:
         lines.append(f"- {code(f'chaoskit report {suite.folder}/{run.directory}')}")
     return "\n".join([lines[0], "", *lines[1:]])

@@ -12,10 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.sweep_points import MeasuredPoint, SweepMeasurement, shown
 from chaoskit.analysis.sweep_result import SweepCell, SweepResult
 from chaoskit.report.console import UNBOUNDED_WIDTH, print_sections, section, two_columns
-from chaoskit.report.live import seconds
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.sweep_tables import verdict_rows, verdict_words
 from chaoskit.report.table import plain_table
@@ -40,7 +40,7 @@ def cell_line(cell: SweepCell, is_judged: bool) -> Text:
         .append(f"{safe(cell.name)}  ")
         .append(word if is_judged or word != "met" else "measured", _STYLES.get(word, ""))
     )
-    line.append(f"  {seconds(round(cell.seconds * _NS))}", "dim")
+    line.append(f"  {whole_seconds(round(cell.seconds * _NS))}", "dim")
     return line.append(f"  {safe(cell.reason)}" if cell.reason else "")
 
 
@@ -99,10 +99,10 @@ def _parts(found: SweepMeasurement, console: Console) -> Iterator[RenderableType
             "Failed", two_columns([(styled(each.name), styled(each.reason)) for each in failures[:_MOST_FAILURES]])
         )
     yield Text("numbers: of all runs of a point, with their 95 % interval", "dim")
-    yield two_columns(
-        [(Text("folder", "dim"), styled(sweep.folder)), (Text(headline(sweep), "bold"), styled(summary(sweep)))],
-        indent=0,
-    )
+    rows = [(Text("folder", "dim"), styled(sweep.folder))]
+    if sweep.status == "interrupted" or (failures and sweep.status == "finished"):
+        rows.append((Text("go on", "dim"), styled(f"--resume --out {sweep.folder}, with the same command")))
+    yield two_columns([*rows, (Text(headline(sweep), "bold"), styled(summary(sweep)))], indent=0)
 
 
 def _verdicts(found: SweepMeasurement) -> Table:

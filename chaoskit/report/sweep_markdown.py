@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from chaoskit.analysis.sweep_points import SweepMeasurement
-from chaoskit.report.markdown_text import bounded, code, folded, prose, table
+from chaoskit.report.markdown_text import bounded, code, folded, prose, table, warning_list
 from chaoskit.report.sweep_console import headline, summary
 from chaoskit.report.sweep_tables import metric_rows, verdict_rows, verdict_words
 from chaoskit.spec.metrics import HEADLINES
@@ -26,6 +26,8 @@ def _parts(found: SweepMeasurement) -> Iterator[tuple[str, str]]:
     yield "headline", f"**{prose(summary(sweep))}**"
     if sweep.question:
         yield "question", prose(sweep.question)
+    if sweep.warnings:
+        yield "warnings", warning_list(sweep.warnings)
     words = verdict_words(found)
     if sweep.has_objectives or "failed" in words:
         yield "verdicts", _table((*sweep.axes, *words), verdict_rows(found))

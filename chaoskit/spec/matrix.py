@@ -152,10 +152,10 @@ def _expanded(document: Document, text: str, most: int) -> Variants:
         if isinstance(read, dict):
             errors += [_VariantError(where, sentence, variant, chosen) for where, sentence in read.items()]
             continue
-        labels = tuple(axis.labels[place] for axis, place in zip(matrix, chosen, strict=True))
+        shown = tuple(axis.shown(place) for axis, place in zip(matrix, chosen, strict=True))
         read = read.with_lines(document.key_lines)
         settings = {axis.key: axis.values[place] for axis, place in zip(matrix, chosen, strict=True)}
-        found.append(Variant(variant, labels, settings, read, f"# the variant {variant}\n{to_yaml(words)}"))
+        found.append(Variant(variant, shown, settings, read, f"# the variant {variant}\n{to_yaml(words)}"))
     if errors:
         own = _parse(plain, name)
         raise SpecError("\n".join(_error_lines(document, matrix, errors, own if isinstance(own, dict) else {})))

@@ -27,6 +27,7 @@ _NAMED: Mapping[Location, str] = {
 }
 """Where the keys are names that the file gives: a path that has another one creates nothing."""
 
+_RATE = re.compile(r"[0-9.]{1,20} ?[A-Za-z]{0,10}/[a-z]{1,10}")
 _EXAMPLE = "write for example workload.prompt-size: [1kB, 16kB]"
 
 
@@ -39,6 +40,11 @@ class Axis:
     tail: str
     values: tuple[Any, ...]
     labels: tuple[str, ...]
+
+    def shown(self, place: int) -> str:
+        """The value at this place, for people: its label, or a rate as it is written, `2/s`."""
+        value = self.values[place]
+        return value if isinstance(value, str) and _RATE.fullmatch(value) else self.labels[place]
 
 
 def axes(document: Document, most: int = MAX_VARIANTS) -> tuple[Axis, ...]:

@@ -115,7 +115,7 @@ class Entry(SpecModel):
     )
     owner: Annotated[str, Field(max_length=200)] | None = Field(None, description="Who is told when it fails.")
     hypothesis: Annotated[str, Field(max_length=1000)] | None = Field(
-        None, description="What should hold, in a sentence. Default: the question of the experiment."
+        None, description="What should hold, in a sentence. Without it reports have the question of the experiment."
     )
     expect: Expectation = Field(
         "met", description="`broken`: it shows a known weakness, and fails when it is suddenly met."

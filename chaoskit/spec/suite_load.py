@@ -53,6 +53,7 @@ class SuiteRun:
     until_decided: Duration | None
     owner: str
     hypothesis: str
+    question: str
     before: tuple[SuiteCommand, ...]
     after: tuple[SuiteCommand, ...]
 
@@ -154,7 +155,8 @@ def _of_entry(document: Document, where: Location, entry: Entry, path: Path, own
                 expect=entry.expect,
                 until_decided=entry.until_decided,
                 owner=entry.owner or owner,
-                hypothesis=entry.hypothesis or first.question,
+                hypothesis=entry.hypothesis or "",
+                question=first.question,
                 before=entry.before,
                 after=entry.after,
             )

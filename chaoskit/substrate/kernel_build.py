@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chaoskit import file_trust, programs
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.features import FEATURES
-from chaoskit.report.live import seconds
 from chaoskit.substrate import doctor, kernel_cache, kernel_program, kernel_source, uml
 from chaoskit.substrate.kernel_source import Source
 
@@ -205,7 +205,7 @@ class CompileProgress:
         self._count += 1
         if self._count % _REPORTED == 0:
             left = max(0, FILE_COUNT - self._count) * (self._clock.now() - self._begun) // self._count
-            to_go = f", about {seconds(left)} to go" if left else ""
+            to_go = f", about {whole_seconds(left)} to go" if left else ""
             self._report(f"compiled {self._count} of about {FILE_COUNT} files{to_go}")
 
 

@@ -1,7 +1,8 @@
 """Runs the cells of a sweep to their end, an interruption, or a disk that is full.
 
-Rules: the journal says that a cell runs before it begins, and how it ended; a cell that failed stops no other; a point
-is measured when its last cell has ended. Cells begin in their order, but nothing depends on it.
+Rules: the journal says that a cell runs before it begins, and how it ended; a cell that failed stops no other, and is
+run anew when the sweep goes on; a point is measured when its last cell has ended. Cells begin in their order, but
+nothing depends on it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaoskit.analysis.sweep_points import measure_point
-from chaoskit.analysis.sweep_result import RESULTS, SweepCell, SweepPoint, SweepResult, ended
+from chaoskit.analysis.sweep_result import SweepCell, SweepPoint, SweepResult, ended
 from chaoskit.clock import Clock, wall
-from chaoskit.errors import SpecError
+from chaoskit.errors import VERDICTS, RefusedError, SpecError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.report.runs_progress import Pace, RunsProgress
 from chaoskit.report.sweep_console import cell_line
@@ -40,11 +41,11 @@ class Surroundings:
 
 
 def first_journal(plan: SweepPlan, keep: Any, former: SweepResult | None) -> SweepResult:
-    """The journal before the first cell. What ended in a `former` part stays; it may have fewer cells.
+    """The journal before the first cell. What has a result in a `former` part stays; it may have fewer cells.
 
     Raises SpecError where it has others.
     """
-    before = {cell.name: cell for cell in former.cells if cell.state == "ended"} if former is not None else {}
+    before = {cell.name: cell for cell in former.cells if cell.has_result} if former is not None else {}
     names = {each.cell.name for each in plan.cells}
     if former is not None and (others := [cell.name for cell in former.cells if cell.name not in names]):
         raise SpecError(
@@ -64,6 +65,7 @@ def first_journal(plan: SweepPlan, keep: Any, former: SweepResult | None) -> Swe
         fingerprint=plan.fingerprint,
         has_objectives=plan.has_objectives,
         keep=keep,
+        warnings=plan.found.all_warnings,
         started=former.started if former is not None else wall(),
         seconds=former.seconds if former is not None else 0.0,
         axes=plan.axes,
@@ -86,10 +88,14 @@ class Sweep:
         self._largest, self._begun, self._why = 0, around.clock.now(), ""
 
     def run(self) -> SweepResult:
-        """Run it. Returns the journal of its end. Raises RefusedError when that cannot be written."""
+        """Run it. Returns the journal of its end.
+
+        Raises RefusedError when that cannot be written, SpecError where a point could not be measured with more cells.
+        """
         around = self._around
         around.interrupts.forward_to(self._workers)
         try:
+            self._require_records()
             for place in self._open:
                 around.folder.forget_point(self._journal.points[place].name)
             self._write()
@@ -105,6 +111,17 @@ class Sweep:
             self._workers.close()
         return self._journal
 
+    def _require_records(self) -> None:
+        """Raises SpecError where those of a point that gets more cells are gone."""
+        for place in sorted(self._open):
+            for cell in self._journal.cells_of(place):
+                if cell.has_result and not self._around.folder.has_records(cell.name):
+                    raise SpecError(
+                        f"--resume: the records of {cell.name} are gone, as --keep results asked, and more runs of "
+                        f"{self._journal.points[place].name or 'this file'} could not be pooled with it; give another "
+                        "--out"
+                    )
+
     def _stopped(self) -> bool:
         """Whether no further cell begins."""
         return bool(self._why) or self._around.interrupts.received is not None
@@ -115,11 +132,17 @@ class Sweep:
             if not self._waiting[0].cell.is_unchanged:
                 self._why = f"{self._plan.file} is another now, and cells of both would stand in one table"
                 return
-            planned = self._waiting.pop(0)
+            planned = self._waiting[0]
             self._around.folder.set_aside(planned.cell.name)
             self._set(planned.cell.name, state="running")
+            try:
+                self._workers.start(planned.cell)
+            except RefusedError as error:
+                self._set(planned.cell.name, state="waiting")
+                self._why = f"{error}; then {self._around.folder.remedy}"
+                return
+            del self._waiting[0]
             self._around.progress.begin(planned.cell.name, planned.length)
-            self._workers.start(planned.cell)
 
     def _take_in(self, end: EndedCell) -> None:
         """Record how a cell has ended, and measure its point when it was the last."""
@@ -127,7 +150,7 @@ class Sweep:
         if end.code in _KILLED and (end.why or self._around.interrupts.received is not None):
             self._set(name, state="interrupted", reason=end.why, seconds=end.seconds)
             return
-        reason = "" if end.code in RESULTS else end.failure
+        reason = "" if end.code in VERDICTS else end.failure
         self._set(name, state="ended", code=end.code, reason=reason, seconds=end.seconds)
         self._around.progress.end(cell_line(self._cell(name), self._plan.has_objectives))
         self._largest = max(self._largest, disk_space.size_of(end.directory))
@@ -147,8 +170,9 @@ class Sweep:
         cells = journal.cells_of(place)
         if all(cell.state == "ended" for cell in cells):
             folder.write_point(measure_point(journal, place, folder.path))
-            for cell in cells if journal.keep == "results" else ():
-                folder.drop_records(cell.name)
+            if journal.keep == "results" and all(cell.has_result for cell in cells):
+                for cell in cells:
+                    folder.drop_records(cell.name)
 
     def _at_end(self) -> SweepResult:
         received = self._around.interrupts.received

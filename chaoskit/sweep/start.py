@@ -17,6 +17,7 @@ from chaoskit.report.runs_progress import RunsProgress
 from chaoskit.report.screen import Screen, progress_screen
 from chaoskit.report.sweep_console import render
 from chaoskit.report.sweep_documents import SWEEP_DOCUMENTS
+from chaoskit.report.warnings_before import note_warnings
 from chaoskit.substrate.selection import SubstrateOptions, choose_each
 from chaoskit.sweep import disk_space
 from chaoskit.sweep.cell_runs import Surroundings, Sweep, first_journal
@@ -54,6 +55,7 @@ def run_sweep(file: Path, options: SweepOptions) -> int:
     screen, clock = Screen(), RealClock()
     in_folder = choose(options.dask, options.jobs, plan.is_alone, plan.memory, options.where.kernel, clock)
     folder, former = _folder(plan, options)
+    note_warnings(plan.found.all_warnings, plan.found.all_advice)
     with folder, InterruptHandler() as interrupts:
         journal = first_journal(plan, options.keep, former)
         waiting = sum(cell.state == "waiting" for cell in journal.cells)

@@ -17,9 +17,9 @@ from pathlib import Path
 from chaoskit.analysis.result_file import NAME as RESULT
 from chaoskit.analysis.sweep_points import POINTS, MeasuredPoint
 from chaoskit.analysis.sweep_result import JOURNAL, LOCK, SweepResult, as_json, load_sweep
-from chaoskit.errors import RefusedError, SpecError
-from chaoskit.folder import display_path
-from chaoskit.records.directory import EXPERIMENT, OUTCOME, PLAN, PROVENANCE, cannot_write, make_next
+from chaoskit.errors import SpecError
+from chaoskit.folder import Folder, display_path
+from chaoskit.records.directory import EXPERIMENT, OUTCOME, PLAN, PROVENANCE, make_next
 from chaoskit.terminal import ascii_json
 from chaoskit.workers.runs_folder import RunsFolder
 
@@ -39,13 +39,7 @@ class SweepFolder(RunsFolder):
         place = place if is_named else make_next(place)
         if os.path.lexists(place / JOURNAL):
             raise SpecError(f"{display_path(place)} is the folder of a sweep: --resume goes on with it")
-        held = cls.make(place, LOCK)
-        try:
-            held.folder.replace(EXPERIMENT, text.encode())
-            held.folder.make(POINTS).close()
-        except OSError as error:
-            raise cannot_write(place, error) from error
-        return held
+        return cls.make(place, LOCK, {EXPERIMENT: text})
 
     @classmethod
     def resume(cls, place: Path, fingerprint: str) -> tuple[SweepFolder, SweepResult]:
@@ -61,25 +55,42 @@ class SweepFolder(RunsFolder):
             )
         return held, found
 
+    @property
+    def remedy(self) -> str:
+        """What goes on with it."""
+        return f"repeat the command with --out {display_path(self.path)} --resume"
+
     def write_journal(self, found: SweepResult) -> None:
         """Replace the journal. Raises RefusedError when it cannot be written; the old one is then unchanged."""
-        self.write(JOURNAL, as_json(found), f"repeat the command with --out {display_path(self.path)} --resume")
+        self.write(JOURNAL, as_json(found), self.remedy)
 
     def write_point(self, point: MeasuredPoint) -> None:
         """Write what a point measured. Raises RefusedError."""
         text = ascii_json(point.model_dump_json(indent=1)) + "\n"
         try:
-            with self.folder.folder(POINTS) as points:
+            with self._points() as points:
                 points.replace(f"{point.name}.json", text.encode())
         except OSError as error:
-            raise RefusedError(
-                f"cannot write {display_path(self.path / POINTS / point.name)}.json: {error.strerror}; free some space"
-            ) from error
+            raise self.cannot_write(f"{POINTS}/{point.name}.json", error, self.remedy) from error
+
+    def _points(self) -> Folder:
+        """The folder of what points measured, which the first one makes. Raises OSError."""
+        try:
+            return self.folder.make(POINTS)
+        except FileExistsError:
+            return self.folder.folder(POINTS)
 
     def forget_point(self, name: str) -> None:
         """Remove what a point measured: more of its cells will run."""
         with suppress(OSError), self.folder.folder(POINTS) as points:
             points.remove(f"{name}.json")
+
+    def has_records(self, cell: str) -> bool:
+        """Whether what a run recorded is there."""
+        try:
+            return any(entry.name not in _RESULTS for entry in (self.path / cell).iterdir())
+        except OSError:
+            return False
 
     def drop_records(self, cell: str) -> None:
         """Remove what a run recorded, and keep its result."""

@@ -20,9 +20,6 @@ from typing import Any, Protocol
 from chaoskit.analysis.suite_result import read_reason
 from chaoskit.spec.overrides import words_of
 
-VERDICTS = (0, 1, 5)
-"""The exit codes of a run that came to its verdict: met or measured, broken, undecided."""
-
 
 @dataclass(frozen=True)
 class Cell:

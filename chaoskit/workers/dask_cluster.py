@@ -2,19 +2,22 @@
 
 Rules: every worker has this version of chaoskit and this guest kernel, which is checked before the first cell, and
 again by each cell, because workers come and go. A worker that dies loses its cell only: Dask runs it again on another
-one. Nothing waits without end: neither for the scheduler, nor for a worker.
+one. When the connection to the scheduler is lost, all cells are: Dask cancels them, and no other begins. Nothing waits
+without end: neither for the scheduler, nor for a worker.
 """
 
 from __future__ import annotations
 
 import secrets
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distributed import Client
+from distributed.client import logger as dask_log
 from distributed.scheduler import KilledWorker
 
 from chaoskit.clock import Clock
@@ -53,6 +56,7 @@ class Cluster:
 def connect(address: str, kernel: Path | None) -> Cluster:
     """Connect, and check the workers. Raises RefusedError where no scheduler answers, or a worker cannot be used."""
     place = str(kernel) if kernel is not None else None
+    dask_log.setLevel("CRITICAL")  # a lost connection is told by `DaskWorkers`
     try:
         client = Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -94,18 +98,39 @@ class DaskWorkers:
         self._batch = secrets.token_hex(8)
         self._running: dict[str, tuple[Cell, Any, int]] = {}
         self._why, self._sign, self._interrupted_at = "", signal.SIGINT, 0
-        self._is_told, self._alone_since = False, 0
+        self._is_told, self._alone_since, self._is_gone = False, 0, False
+        self._loss = f"the connection to the Dask scheduler {cluster.address} was lost"
         self._cells: dict[str, int] = {}
         self._shares: dict[str, tuple[int, ...]] = {}
 
     @property
     def slots(self) -> int:
         """As `Workers.slots`: a cell for each thread of each worker; 1 while there is none."""
-        threads: int = sum(self._client.nthreads().values())
-        return max(1, threads)
+        return max(1, sum(self._threads().values()))
+
+    def _threads(self) -> dict[str, int]:
+        """Those of each worker; none once the scheduler is lost."""
+        return dict(self._asked(self._client.nthreads, {}))
+
+    def _asked(self, question: Callable[[], Any], otherwise: Any) -> Any:
+        """What the scheduler answers; `otherwise` once the connection to it is lost."""
+        try:
+            if not self._is_lost():
+                return question()
+        except OSError:  # as distributed.comm.CommClosedError is
+            self._is_gone = True
+        return otherwise
+
+    def _is_lost(self) -> bool:
+        """Whether the connection to the scheduler is. Dask may connect again, but has cancelled all cells by then."""
+        self._is_gone = self._is_gone or self._client.status != "running"
+        return self._is_gone
 
     def start(self, cell: Cell) -> None:
         """As `Workers.start`."""
+        self._shares = self._shared()
+        if self._is_lost():
+            raise RefusedError(f"{self._loss}: start it and its workers again")
         file, *words = cell.words
         cluster = self._cluster
         task = CellTask(
@@ -116,22 +141,23 @@ class DaskWorkers:
             files=travel.packed(cell),
             kernel=cluster.kernel,
             expected=cluster.expected,
-            shares=self._shared(),
+            shares=self._shares,
         )
         future = self._client.submit(run_cell, task, key=f"{self._batch}-{cell.name}", pure=False)
         self._running[cell.name] = cell, future, self._clock.now()
 
     def _shared(self) -> dict[str, tuple[int, ...]]:
         """The processors of each worker, found out anew when workers come or go."""
-        cells = dict(self._client.nthreads())
-        if cells != self._cells:
-            told = [
-                self._client.run(worker_process, threads, workers=[address], on_error="ignore")
-                for address, threads in sorted(cells.items())
-            ]
-            self._shares = shares([each for found in told for each in found.values()])
-            self._cells = cells
-        return self._shares
+        cells = self._threads()
+        if cells == self._cells:
+            return self._shares
+        self._cells = cells
+        told = (self._run(worker_process, threads, workers=[address]) for address, threads in sorted(cells.items()))
+        return shares([each for found in told for each in found.values()])
+
+    def _run(self, function: Callable[..., Any], *values: Any, **where: Any) -> dict[str, Any]:
+        """What this function returns on each worker that answers."""
+        return dict(self._asked(lambda: self._client.run(function, *values, on_error="ignore", **where), {}))
 
     def ended(self, timeout: int) -> Sequence[EndedCell]:
         """As `Workers.ended`."""
@@ -144,15 +170,29 @@ class DaskWorkers:
         if self._interrupted_at and not self._is_told:
             self._tell()
         is_late = bool(self._interrupted_at) and self._clock.now() - self._interrupted_at > _ENDING
-        given_up = is_late or self._has_no_worker()
+        given_up = is_late or self._has_no_worker() or self._is_lost()
         found = []
         for name, (cell, future, begun) in list(self._running.items()):
             if not (future.done() or given_up):
                 continue
             del self._running[name]
-            outcome = _outcome(future) if future.done() else _lost("no worker came for it", self._interrupted_at)
+            outcome = self._outcome(future)
             future.release()
             found.append(self._ended(cell, outcome, (self._clock.now() - begun) / _NS))
+        return found
+
+    def _outcome(self, future: Any) -> CellOutcome:
+        """What a worker returned, or how it was lost."""
+        if not future.done():
+            return _lost(self._loss if self._is_lost() else "no worker came for it", self._interrupted_at)
+        try:
+            found: CellOutcome = future.result(timeout=_CONNECT)
+        except CancelledError:
+            return _lost(self._loss, self._interrupted_at) if self._is_lost() else _lost("it was cancelled", 1)
+        except KilledWorker as error:
+            return _lost(f"each worker that ran it died: {error}", 0)
+        except Exception as error:  # noqa: BLE001  whatever the worker, or what it was sent with, raised
+            return _lost(f"its worker failed: {type(error).__name__}: {error}", 0)
         return found
 
     def _ended(self, cell: Cell, outcome: CellOutcome, seconds: float) -> EndedCell:
@@ -166,7 +206,7 @@ class DaskWorkers:
 
     def _has_no_worker(self) -> bool:
         """Whether there has been none for too long."""
-        if not self._running or self._client.nthreads():
+        if not self._running or self._threads():
             self._alone_since = 0
             return False
         self._alone_since = self._alone_since or self._clock.now()
@@ -175,9 +215,10 @@ class DaskWorkers:
     def _tell(self) -> None:
         """Tell the workers that all cells are interrupted; cells that no worker has begun are cancelled."""
         self._is_told = True
-        told = self._client.run(stop, self._batch, int(self._sign), on_error="ignore")
+        told = self._run(stop, self._batch, int(self._sign))
         begun = {name for names in told.values() for name in names}
-        self._client.cancel([future for name, (_, future, _) in self._running.items() if name not in begun])
+        waiting = [future for name, (_, future, _) in self._running.items() if name not in begun]
+        self._asked(lambda: self._client.cancel(waiting), None)
 
     def running(self) -> dict[str, int]:
         """As `Workers.running`."""
@@ -201,19 +242,6 @@ class DaskWorkers:
         while self._running:
             self.ended(_NS)
         self._client.close()
-
-
-def _outcome(future: Any) -> CellOutcome:
-    """What a worker returned, or how Dask lost it."""
-    if future.status == "cancelled":
-        return _lost("it was cancelled", 1)
-    error = future.exception(timeout=_CONNECT)
-    if isinstance(error, KilledWorker):
-        return _lost(f"each worker that ran it died: {error}", 0)
-    if error is not None:
-        return _lost(f"its worker failed: {type(error).__name__}: {error}", 0)
-    found: CellOutcome = future.result(timeout=_CONNECT)
-    return found
 
 
 def _lost(why: str, interrupted: int) -> CellOutcome:

@@ -46,5 +46,7 @@ def memory() -> int:
 
 
 def megabytes(size: int) -> str:
-    """Bytes as people read them: `537 MB`, `2.0 GB`."""
-    return f"{size / 1e9:.1f} GB" if size >= 10**9 else f"{max(1, round(size / 1e6))} MB"
+    """Bytes as people read them: `0.6 MB`, `537 MB`, `2.0 GB`."""
+    if size >= 10**9:
+        return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e6:.0f} MB" if size >= 10**7 else f"{size / 1e6:.1f} MB"

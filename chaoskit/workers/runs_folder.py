@@ -4,20 +4,22 @@
     interrupted.runs/ the directories of runs that were interrupted and repeated
 
 The lock is held by this process and by the runs that it started, so that what goes on after a killed process waits for
-what its runs still restore.
+what its runs still restore. A new folder whose document could never be written, as on a full disk, is removed.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError
-from chaoskit.folder import Folder, display_path
+from chaoskit.folder import Folder, display_path, is_full
 from chaoskit.records.directory import cannot_write, claim
 
 ASIDE = "interrupted.runs"
@@ -27,19 +29,34 @@ _MOST = 10_000
 
 
 class RunsFolder:
-    """The folder; a context manager. `lock` is the descriptor of its lock, a file in it."""
+    """The folder; a context manager. `lock` is the descriptor of its lock, a file in it.
 
-    def __init__(self, folder: Folder, lock_file: str) -> None:
-        self._folder, self.lock = folder, _locked(folder, lock_file)
+    One that `is_new` was empty before.
+    """
+
+    def __init__(self, folder: Folder, lock_file: str, is_new: bool = False) -> None:
+        self._folder, self._is_blank = folder, is_new
         self.path = folder.path.absolute()
+        try:
+            self.lock = _locked(folder, lock_file)
+        except BaseException:
+            self._release()
+            raise
 
     @classmethod
-    def make(cls, place: Path, lock_file: str) -> Self:
-        """A new one, or an empty one. Raises SpecError where it is not empty, RefusedError where it cannot be."""
+    def make(cls, place: Path, lock_file: str, files: Mapping[str, str] | None = None) -> Self:
+        """A new one, or an empty one, with these files. Raises SpecError where it is not empty, RefusedError."""
         try:
-            return cls(claim(place), lock_file)
+            held = cls(claim(place), lock_file, is_new=True)
+            try:
+                for name, text in (files or {}).items():
+                    held.folder.replace(name, text.encode())
+            except BaseException:
+                held.close()
+                raise
         except OSError as error:
             raise cannot_write(place, error) from error
+        return held
 
     @classmethod
     def open(cls, place: Path, lock_file: str) -> Self:
@@ -63,9 +80,16 @@ class RunsFolder:
         except OSError as error:
             with suppress(OSError):
                 self._folder.remove(f"{name}.new")
-            raise RefusedError(
-                f"cannot write {display_path(self.path / name)}: {error.strerror}; free some space, then {remedy}"
-            ) from error
+            raise self.cannot_write(name, error, "repeat the command" if self._is_blank else remedy) from error
+        self._is_blank = False
+
+    def cannot_write(self, name: str, error: OSError, remedy: str) -> RefusedError:
+        """The error for a file of it, with what to do once it can be written again."""
+        reason, first = error.strerror, "free some space" if is_full(error) else "make it writable"
+        if error.errno == errno.ENOENT:
+            reason, first, remedy = "its folder was removed meanwhile", "", "give another --out"
+        then = ", then ".join(filter(None, (first, remedy)))
+        return RefusedError(f"cannot write {display_path(self.path / name)}: {reason}; {then}")
 
     def set_aside(self, name: str) -> None:
         """Move the directory of an interrupted run away, if there is one, so that it can be repeated."""
@@ -85,7 +109,16 @@ class RunsFolder:
 
     def close(self) -> None:
         """Release it. The lock lasts until the last run has ended."""
+        self._release()
         os.close(self.lock)
+
+    def _release(self) -> None:
+        """Close the folder. A new one without its document is removed, with all that was written into it."""
+        if self._is_blank:
+            with suppress(OSError):
+                for name in self._folder.names():
+                    self._folder.remove(name)
+                self.path.rmdir()
         self._folder.close()
 
     def __enter__(self) -> Self:
@@ -116,6 +149,10 @@ def _locked(folder: Folder, name: str) -> int:
                 ) from None
             clock.sleep_until(clock.now() + _POLL)
             continue
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            os.close(fd)
+            raise
         return fd

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 from chaoskit import __version__
 from chaoskit.analysis.limits.search import Where
 from chaoskit.analysis.matrix import worst_exit_code
-from chaoskit.errors import EXIT_UNDECIDED, SpecError
+from chaoskit.errors import EXIT_UNDECIDED, VERDICTS, SpecError
 from chaoskit.records.directory import is_locked
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.terminal import ascii_json
@@ -61,6 +61,11 @@ class LimitRun(_Frozen):
         """Whether the search learns from it."""
         return self.state == "ended" and self.held is not None
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it came to no verdict at all."""
+        return self.state == "ended" and self.code not in VERDICTS
+
 
 class LimitEstimate(_Frozen):
     """The limit as far as it is known. An end of the interval is null where it lies beyond the range."""
@@ -96,10 +101,10 @@ class LimitSearch(_Frozen):
     @property
     def exit_code(self) -> int:
         """What this search adds to the exit code."""
-        if self.estimate is None or self.estimate.is_reversed:
-            return EXIT_UNDECIDED
         if self.verdict is not None:
             return {"met": 0, "broken": EXIT_BROKEN, "undecided": EXIT_UNDECIDED}[self.verdict]
+        if self.estimate is None or self.estimate.is_reversed:
+            return EXIT_UNDECIDED
         return {"below": EXIT_BROKEN, "open": EXIT_UNDECIDED, "inside": 0, "above": 0}[self.estimate.where]
 
 
@@ -120,6 +125,7 @@ class LimitResult(_Frozen):
     precision: float = Field(description="The width of the interval that was asked for, as a part of the range.")
     slots: int = Field(description="Runs at a time; which doses are tried follows from it.")
     at_least: str | None = None
+    warnings: tuple[str, ...] = Field(default=(), description="Of the experiment file, before the first run.")
     status: Status = "running"
     detail: str = ""
     error_code: int | None = Field(default=None, description="The exit code of the runs that failed, if they ended it.")
@@ -173,7 +179,9 @@ def as_json(found: LimitResult) -> str:
 
 
 def verdict_of(estimate: LimitEstimate, at_least: float) -> Verdict:
-    """Whether the limit is at least the dose at this place, by the interval."""
+    """Whether the limit is at least the dose at this place, by the interval; undecided where it is not monotone."""
+    if estimate.is_reversed:
+        return "undecided"
     if estimate.low_place >= at_least or estimate.where == "above":
         return "met"
     return "broken" if estimate.high_place < at_least or estimate.where == "below" else "undecided"

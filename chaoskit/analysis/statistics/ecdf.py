@@ -5,6 +5,7 @@
 | one time a stream | simultaneous: Dvoretzky, Kiefer and Wolfowitz with Massart's constant (Annals of           |
 |                   | Probability 18 (1990)), and for censored times from the least to the most that they can be |
 | gaps              | pointwise: streams are independent, the gaps of one stream are not (`estimators.ratio`)    |
+| what has groups   | pointwise: groups of streams that shared a connection stand for streams, of times as well  |
 
 What never came counts among all, so such a curve ends below 1. What the end of the run cut off counts by Kaplan and
 Meier's estimate, JASA 53 (1958).
@@ -27,11 +28,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Times:
-    """One time for each stream: those `reached`, in any unit; how many were `never`; what the `cut` ones had waited."""
+    """One time for each stream: those `reached`, in any unit; how many were `never`; what the `cut` ones had waited.
+
+    `groups` are those of the reached ones, the cut ones and the others; None: the streams are independent.
+    """
 
     reached: Floats
     never: int = 0
     cut: Floats = field(default_factory=lambda: np.empty(0))
+    groups: NDArray[np.integer[Any]] | None = None
 
     @property
     def count(self) -> int:
@@ -47,20 +52,42 @@ class Ecdf:
     low: Floats | None = None
     high: Floats | None = None
 
+    @property
+    def band(self) -> tuple[Floats, Floats] | None:
+        """Its ends; None where it excludes nothing, as that of too few streams."""
+        if self.low is None or self.high is None or not (self.low.any() or (self.high < 1).any()):
+            return None
+        return self.low, self.high
+
 
 def of_times(times: Times, points: Floats, tail: float = TAIL) -> Ecdf:
-    """With a band that holds the whole curve. At least one time is needed."""
-    reached = np.sort(times.reached)
-    counts = np.searchsorted(reached, points, "right")
-    least = counts + np.searchsorted(np.sort(times.cut), points, "right")
-    half = math.sqrt(math.log(1 / tail) / (2 * times.count))
-    low = np.clip(counts / times.count - half, 0, 1)
-    high = np.clip(least / times.count + half, 0, 1)
+    """With a band that holds the whole curve, or each point of it where there are groups. One time is needed."""
+    low, high = _band(times, points, tail) if times.groups is None else _band_of_groups(times, points, tail)
     if not len(times.cut):
-        return Ecdf(counts / times.count, low, high)
+        return Ecdf(np.searchsorted(np.sort(times.reached), points, "right") / times.count, low, high)
     values, shares = _kaplan_meier(times)
     places = np.searchsorted(values, points, "right")
     return Ecdf(np.concatenate(([0.0], shares))[places], low, high)
+
+
+def _band(times: Times, points: Floats, tail: float) -> tuple[Floats, Floats]:
+    counts = np.searchsorted(np.sort(times.reached), points, "right")
+    most = counts + np.searchsorted(np.sort(times.cut), points, "right")
+    half = math.sqrt(math.log(1 / tail) / (2 * times.count))
+    return np.clip(counts / times.count - half, 0, 1), np.clip(most / times.count + half, 0, 1)
+
+
+def _band_of_groups(times: Times, points: Floats, tail: float) -> tuple[Floats, Floats]:
+    """From the least to the most that censored times can be."""
+    assert times.groups is not None
+    never = np.full(times.never, math.inf)
+    least = np.concatenate((times.reached, np.full(len(times.cut), math.inf), never))
+    most = np.concatenate((times.reached, times.cut, never))
+    together = times.count / len(np.unique(times.groups))
+    low, high = (of_gaps(values, times.groups, points, tail, together) for values in (least, most))
+    assert low.low is not None
+    assert high.high is not None
+    return low.low, high.high
 
 
 def _kaplan_meier(times: Times) -> tuple[Floats, Floats]:
@@ -77,9 +104,16 @@ def _kaplan_meier(times: Times) -> tuple[Floats, Floats]:
 
 
 def of_gaps(
-    lengths: NDArray[np.integer[Any]], owners: NDArray[np.integer[Any]], points: Floats, tail: float = TAIL
+    lengths: NDArray[Any],
+    owners: NDArray[np.integer[Any]],
+    points: Floats,
+    tail: float = TAIL,
+    together: float = 1.0,
 ) -> Ecdf:
-    """With a band at each point for itself; `owners` are the streams of the gaps, of which at least one is needed."""
+    """With a band at each point for itself; `owners` are the streams of the gaps, of which at least one is needed.
+
+    Where they are groups of streams that shared a connection, `together` is how many streams a group has.
+    """
     order = np.argsort(lengths, kind="stable")
     ordered, owner = lengths[order], np.unique(owners, return_inverse=True)[1][order]
     wholes = np.bincount(owner).astype(float)
@@ -87,7 +121,7 @@ def of_gaps(
     for to in np.searchsorted(ordered, points, "right").tolist():
         hits = hits + np.bincount(owner[at:to], minlength=len(wholes))
         at = to
-        estimate = ratio(hits, wholes, 1.0, tail)  # type: ignore[arg-type]
+        estimate = ratio(hits, wholes, 1.0, tail, together)  # type: ignore[arg-type]
         found.append((estimate.value or 0.0, estimate.low, estimate.high))
     return Ecdf(*np.array(found).T)
 

@@ -15,6 +15,7 @@ from chaoskit.analysis.attribution.verdict import Verdict
 from chaoskit.analysis.load import RawRecords, load_records, load_workload
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.run_spec import spec_of
+from chaoskit.analysis.streams.connection_groups import Groups, groups
 from chaoskit.analysis.streams.timeline import FOREVER, Timeline
 from chaoskit.analysis.tables import table_columns as schemas
 from chaoskit.analysis.tables.network_rows import hop_rows, queue_rows, tcp_rows
@@ -34,7 +35,7 @@ class RunTables:
 
     `origin_ns` is the clock's stamp at which the run began, from which all stamps count; `end_ns` when it ended;
     `stall_threshold_ns`: a longer gap is a stall. `workloads` has those of other clients of a lab by name: streams,
-    tokens and stalls of their own, and the tables of the run.
+    tokens and stalls of their own, and the tables of the run. `groups`: which streams shared a connection.
     """
 
     origin_ns: int
@@ -48,6 +49,7 @@ class RunTables:
     queues: Table
     hops: Table
     workloads: Mapping[str, RunTables] = field(default_factory=dict)
+    groups: Groups = Groups()  # noqa: RUF009  frozen
 
     def __iter__(self) -> Iterator[Table]:
         """All of them, in the order of the documentation."""
@@ -98,6 +100,7 @@ def tables_of(raw: RawRecords) -> RunTables:
         tcp=Table.of_rows(schemas.TCP, tcp_rows(raw, origin)),
         queues=Table.of_rows(schemas.QUEUES, queue_rows(raw.counters, origin)),
         hops=Table.of_rows(schemas.HOPS, hop_rows(raw, origin)),
+        groups=groups(stream.request for stream in streams.ended),
     )
 
 

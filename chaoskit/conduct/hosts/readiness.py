@@ -16,6 +16,7 @@ from chaoskit.conduct.hosts.program import Sign
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.tcp_table import TcpSocket, tcp_sockets
 from chaoskit.telemetry.endpoint import DEFAULT_LISTEN, address
+from chaoskit.units import Duration
 
 _TRY = 2 * 10**9  # ns for the answer to one GET
 _MOST_HEAD = 1024  # bytes of an answer that are read: its first line is in them
@@ -57,7 +58,7 @@ class Watch:
         if now < self._deadline:
             return ""
         found = self._ports()
-        return f"was not ready within {_seconds(self._sign.within)}: it is ready when it {self._sign}" + found
+        return f"was not ready within {Duration(self._sign.within).spaced()}: it is ready when it {self._sign}" + found
 
     def close(self) -> None:
         """Close what it has open."""
@@ -165,7 +166,3 @@ def _listening(network: int) -> list[TcpSocket]:
 
 def _is_reachable(listening: TcpSocket) -> bool:
     return not ip_address(listening.local).is_loopback
-
-
-def _seconds(span: int) -> str:
-    return f"{span / 1e9:g} s"

@@ -10,7 +10,7 @@ from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import ObjectiveResult, Result
 from chaoskit.report.formats.source import Source
 from chaoskit.report.headline import headline, reason, variant_word, word
-from chaoskit.report.markdown_text import block, bounded, code, folded, prose, table
+from chaoskit.report.markdown_text import block, bounded, code, folded, more, prose, table, warning_list
 from chaoskit.report.matrix import HEADLINES as OF_A_MATRIX
 from chaoskit.report.stalls import other_rows, stall_rows
 from chaoskit.report.table import change_cells, could_be_chance, footnotes_needed, metric_cell, row_label
@@ -18,7 +18,6 @@ from chaoskit.spec.metrics import HEADLINES
 from chaoskit.units import counted
 
 _MOST_ROWS = 200
-_MOST_WARNINGS = 30
 _MOST_FILE = 20_000  # characters of an experiment file
 _SIGNS = {"met": "✅ met", "broken": "❌ broken", "undecided": "❔ undecided"}
 _MARKS = {"MET": "✅", "BROKEN": "❌", "MEASURED": "☑️"}
@@ -52,7 +51,7 @@ def _of_run(result: Result, name: str) -> Iterator[Part]:
     if stalls:
         yield f"causes in {name}", table(["", "whose it was"], stalls).replace("---:", "---")
     if result.warnings:
-        yield f"warnings of {name}", _warnings(result.warnings)
+        yield f"warnings of {name}", warning_list(result.warnings)
     if result.clock:
         version = f"chaoskit {result.chaoskit}, {result.clock} time, kernel {result.kernel}"
         yield name, f"<sub>{prose(f'{version}, seed {result.seed}')}</sub>"
@@ -69,7 +68,7 @@ def _objectives(judged: Sequence[ObjectiveResult]) -> str:
         for each in judged[:_MOST_ROWS]
     ]
     text = table(["verdict", "objective", "observed", "reason"], rows).replace("---:", "---")
-    return text + _more(len(judged), "objective")
+    return text + more(len(judged), "objective", _MOST_ROWS)
 
 
 def _metrics(result: Result) -> str:
@@ -102,7 +101,7 @@ def _rows(result: Result) -> Iterator[list[str]]:
 def _of_matrix(matrix: MatrixResult, name: str) -> Iterator[Part]:
     rows = [_variant(row) for row in matrix.variants[:_MOST_ROWS]]
     text = table([*map(prose, matrix.axes), "verdict", "reason"], rows).replace("---:", "---")
-    yield f"variants of {name}", text + _more(len(matrix.variants), "variant")
+    yield f"variants of {name}", text + more(len(matrix.variants), "variant", _MOST_ROWS)
     phases = list(dict.fromkeys(phase.name for result in matrix.results for phase in result.phases))[:20]
     for metric, label in OF_A_MATRIX.items():
         cells = [[*map(prose, row.values), *_cells(row, phases, metric)] for row in matrix.variants[:_MOST_ROWS]]
@@ -125,11 +124,6 @@ def _cells(row: VariantResult, phases: Sequence[str], metric: str) -> Iterator[s
         yield prose(metric_cell(phase.metrics, metric)) if phase else ""
 
 
-def _warnings(warnings: Sequence[str]) -> str:
-    lines = [f"- {prose(each)}" for each in warnings[:_MOST_WARNINGS]]
-    return "Warnings:\n\n" + "\n".join(lines) + _more(len(warnings), "warning", _MOST_WARNINGS)
-
-
 def _repeat(source: Source) -> str:
     parts = [block(source.command, "sh")]
     text = source.experiment_text
@@ -138,7 +132,3 @@ def _repeat(source: Source) -> str:
     elif text is not None:
         parts.append(f"The experiment file has {counted(len(text), 'character')} and is left out.")
     return "\n\n".join(parts)
-
-
-def _more(count: int, noun: str, most: int = _MOST_ROWS) -> str:
-    return f"\n\n{counted(count - most, f'more {noun}')}." if count > most else ""

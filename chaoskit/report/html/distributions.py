@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chaoskit.analysis.formatting import NO_VALUE, format_level, format_value
-from chaoskit.analysis.statistics.ecdf import Ecdf, Floats, Times, of_gaps, of_times, points_of
+from chaoskit.analysis.statistics.ecdf import Ecdf, Floats, Times, of_times, points_of
 from chaoskit.analysis.statistics.quantiles import rank_of
+from chaoskit.analysis.tables import distribution_samples as samples
+from chaoskit.analysis.tables.distribution_samples import GapSample
 from chaoskit.analysis.tables.run_tables import RunTables
-from chaoskit.analysis.tables.table import Table
 from chaoskit.report.html.blocks import Cell, Grid
 from chaoskit.report.html.charts import Chart, Line, spec
 from chaoskit.units import counted
@@ -24,7 +24,8 @@ _PERCENTS = (5, 25, 50, 75, 90, 95, 99)
 _MOST_PHASES = 6
 _FEWEST = 20  # below it a p95 is the maximum
 _MOST_BANDS = 3
-_NOT_COUNTED = ("client_error",)
+_GROUPS = "groups of streams that shared a connection"
+_OF_WHOLE_CURVE = "for the whole curve (Dvoretzky, Kiefer, Wolfowitz)"
 
 
 def distributions(tables: RunTables, reference: str, level: float) -> Iterator[Chart]:
@@ -33,17 +34,17 @@ def distributions(tables: RunTables, reference: str, level: float) -> Iterator[C
     faulted = {str(name) for name, faults in zip(phases["phase"], phases["faults"], strict=True) if faults}
     names = list(dict.fromkeys(phases["phase"].tolist()))
     names.sort(key=lambda name: (name != reference, name not in faulted))
-    first_tokens = {name: found for name in names if (found := _first_tokens(tables.streams, name)).count}
+    first_tokens = {name: found for name in names if (found := samples.first_tokens(tables, name)).count}
     if any(len(times.reached) for times in first_tokens.values()):
         yield _first_token_chart(first_tokens, faulted, level)
-    gaps = {name: lengths for name in names if len((lengths := _gaps(tables, name))[0])}
+    gaps = {name: sample for name in names if len((sample := samples.gaps(tables, name)).lengths)}
     if gaps:
-        yield _gap_chart(gaps, faulted, level)
+        yield _gap_chart(gaps, faulted, level, _GROUPS if tables.groups.of else "streams")
 
 
 def late_after(tables: RunTables, reference: str) -> float | None:
     """The seconds that 19 of 20 first tokens of the phase of reference took at most; None where there are too few."""
-    reached = np.sort(_first_tokens(tables.streams, reference).reached)
+    reached = np.sort(samples.first_tokens(tables, reference).reached)
     return float(reached[rank_of(95, len(reached)) - 1]) / 1000 if len(reached) >= _FEWEST else None
 
 
@@ -52,61 +53,45 @@ def color_of(place: int) -> str:
     return f"phase-{place % _MOST_PHASES}"
 
 
-def _first_tokens(streams: Table, phase: str) -> Times:
-    here = (streams["ttft_phase"] == phase) & ~np.isin(streams["completion"].astype(str), _NOT_COUNTED)
-    latency, completion = streams["ttft_ns"][here], streams["completion"][here]
-    lacks = np.ma.getmaskarray(latency)
-    is_cut = lacks & (completion == "cancelled")
-    waited = (streams["end_ns"] - streams["asked_ns"])[here][is_cut]
-    reached = np.asarray(np.ma.getdata(latency)[~lacks], dtype=float)
-    return Times(reached / _MS, int((lacks & ~is_cut).sum()), np.asarray(waited, dtype=float) / _MS)
-
-
 def _first_token_chart(found: dict[str, Times], faulted: Collection[str], level: float) -> Chart:
     points = _points(np.concatenate([times.reached for times in found.values()]), _POINTS)
     curves = {name: of_times(times, points, (1 - level) / 2) for name, times in found.items()}
     never = [
         f"in {name} {times.never} of {counted(times.count, 'stream')}" for name, times in found.items() if times.never
     ]
+    is_grouped = any(times.groups is not None for times in found.values())
+    kind = f"at each point for itself, with {_GROUPS} as the independent units" if is_grouped else _OF_WHOLE_CURVE
     rest = f" What never came keeps a curve below 100 %: {', '.join(never)}." if never else ""
     return Chart(
         "first-token",
         "First token",
         f"Share of streams whose first token came within a time, from when the request was due. Bands: "
-        f"{_percent(level)} for the whole curve (Dvoretzky, Kiefer, Wolfowitz).{rest}",
+        f"{_percent(level)} {kind}.{rest}",
         spec(points, _lines(curves, faulted), "share", False, 280),
         _percentiles({name: _quantiles_of_times(times) for name, times in found.items()}, "Streams", found),
     )
 
 
-def _gaps(tables: RunTables, phase: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The lengths of the gaps of a phase, and their streams."""
-    tokens = tables.tokens
-    numbers = np.flatnonzero(tables.phases["phase"] == phase)
-    here = np.isin(tokens["gap_phase"], numbers) & ~np.ma.getmaskarray(tokens["gap_ns"])
-    return np.ma.getdata(tokens["gap_ns"])[here], tokens["stream"][here]
-
-
-def _gap_chart(found: dict[str, tuple[NDArray[Any], NDArray[Any]]], faulted: Collection[str], level: float) -> Chart:
-    each = [points_of(np.maximum(lengths / _MS, _LEAST_MS), _GAP_POINTS) for lengths, _ in found.values()]
+def _gap_chart(found: dict[str, GapSample], faulted: Collection[str], level: float, units: str) -> Chart:
+    each = [points_of(np.maximum(sample.lengths / _MS, _LEAST_MS), _GAP_POINTS) for sample in found.values()]
     points = _points(np.concatenate(each), _GAP_POINTS)
     banded = _banded(list(found), faulted)
     curves = {
-        name: of_gaps(lengths, owners, points * _MS, (1 - level) / 2)
+        name: sample.curve(points * _MS, (1 - level) / 2)
         if name in banded
-        else Ecdf(np.searchsorted(np.sort(lengths), points * _MS, "right") / len(lengths))
-        for name, (lengths, owners) in found.items()
+        else Ecdf(np.searchsorted(np.sort(sample.lengths), points * _MS, "right") / len(sample.lengths))
+        for name, sample in found.items()
     }
     table = {
-        name: [float(value) / _MS for value in np.percentile(lengths, _PERCENTS, method="inverted_cdf")]
-        for name, (lengths, _) in found.items()
+        name: [float(value) / _MS for value in np.percentile(sample.lengths, _PERCENTS, method="inverted_cdf")]
+        for name, sample in found.items()
     }
-    counts = {name: len(lengths) for name, (lengths, _) in found.items()}
+    counts = {name: len(sample.lengths) for name, sample in found.items()}
     return Chart(
         "gaps",
         "Gaps between tokens",
         f"Share of gaps that were at most so long; those inside one read count as {format_value(_LEAST_MS, 'ms')}. "
-        f"Bands: {_percent(level)} at each point for itself, with streams as the independent units.",
+        f"Bands: {_percent(level)} at each point for itself, with {units} as the independent units.",
         spec(points, _lines(curves, faulted), "share", False, 280),
         _percentiles(table, "Gaps", counts),
     )
@@ -121,8 +106,8 @@ def _points(values: Floats, most: int) -> Floats:
 def _lines(curves: dict[str, Ecdf], faulted: Collection[str]) -> list[Line]:
     banded = _banded(list(curves), faulted)
     return [
-        Line(name, color_of(place), curve.share, "steps", curve.low, curve.high)
-        if name in banded
+        Line(name, color_of(place), curve.share, "steps", *curve.band)
+        if name in banded and curve.band is not None
         else Line(name, color_of(place), curve.share, "steps", dash=place)
         for place, (name, curve) in enumerate(curves.items())
     ]

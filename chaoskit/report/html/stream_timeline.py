@@ -31,7 +31,7 @@ CAUSE_WORDS = {
 }
 _MOST_STREAMS, _MOST_TOKENS, _MOST_STALLS = 3000, 800_000, 20_000
 _TICK = 1000  # ns
-_LONGEST_TEXT = 400  # characters of a sentence
+_LONGEST_TEXT = 600  # characters of a sentence
 _LEAST_PART = 0.1  # of the time to a first token: a smaller part is not named
 _NOT_INTERRUPTED = ("complete", "cancelled", "client_error")
 _MS = 1e6

@@ -12,12 +12,12 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from chaoskit import __version__
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.analysis.suite_result import SuiteResult, SuiteRunResult, read_headline
 from chaoskit.report.formats import FORMATS
 from chaoskit.report.html import assets
 from chaoskit.report.html.page import Verdict, environment
-from chaoskit.report.live import seconds
-from chaoskit.report.suite import headline, outcome_words, summary, why
+from chaoskit.report.suite import headline, outcome_words, purpose, summary, why
 from chaoskit.units import counted
 
 _NS = 10**9
@@ -34,7 +34,7 @@ class Row:
     verdict: Verdict
     expect: str
     headline: str
-    hypothesis: str
+    purpose: str
     owner: str
     took: str
 
@@ -71,9 +71,9 @@ def _row(suite: SuiteResult, run: SuiteRunResult, to_folder: str) -> Row:
         verdict=Verdict(outcome_words(run).upper(), style),
         expect=run.expect,
         headline=why(run) if run.failure is not None or not found else found,
-        hypothesis=run.hypothesis,
+        purpose=": ".join(purpose(run)) if purpose(run)[1] else "",
         owner=run.owner,
-        took=seconds(round(run.seconds * _NS)) if run.seconds else "",
+        took=whole_seconds(round(run.seconds * _NS)) if run.seconds else "",
     )
 
 

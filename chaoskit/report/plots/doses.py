@@ -20,6 +20,7 @@ from matplotlib.ticker import PercentFormatter
 from chaoskit.analysis.doses import doses
 from chaoskit.analysis.result import Unit
 from chaoskit.analysis.sweep_points import MeasuredPoint, SweepMeasurement
+from chaoskit.report.dose_names import axis_words
 from chaoskit.report.plots.figures import Plot, entitle
 from chaoskit.report.plots.styles import DASHES, MARKERS, PHASES, SETTINGS, plain
 from chaoskit.report.sweep_console import headline, summary
@@ -83,10 +84,9 @@ def _axis(found: SweepMeasurement) -> tuple[int, tuple[float, ...], list[str], s
     if not found.sweep.axes:
         return -1, (0.0,) * len(values), ["as it is"], ""
     if (numeric := doses(values)) is not None:
-        unit = f", {numeric.unit}" if numeric.unit else ""
-        return numeric.place, numeric.numbers, [], f"{found.sweep.axes[numeric.place]}{unit}"
+        return numeric.place, numeric.numbers, [], axis_words(found.sweep.paths[numeric.place], numeric.unit)
     words = list(dict.fromkeys(each[0] for each in values))
-    return 0, tuple(float(words.index(each[0])) for each in values), words, found.sweep.axes[0]
+    return 0, tuple(float(words.index(each[0])) for each in values), words, axis_words(found.sweep.paths[0])
 
 
 def _lines(found: SweepMeasurement, metric: str, place: int, numbers: Sequence[float]) -> Iterator[_Line]:

@@ -8,6 +8,7 @@ import matplotlib
 from matplotlib.axes import Axes
 
 from chaoskit.analysis.limits.limit_result import LimitResult, LimitSearch
+from chaoskit.report.dose_names import axis_words
 from chaoskit.report.limit_console import headline, said
 from chaoskit.report.limit_tables import label
 from chaoskit.report.plots.figures import Plot, entitle
@@ -85,8 +86,7 @@ def _frontier(axes: Axes, found: LimitResult) -> None:
 
 
 def _axis(found: LimitResult) -> str:
-    unit = _NUMBER.sub("", found.hard).strip()
-    return f"{found.path}, {unit}" if unit else found.path
+    return axis_words(found.path, _NUMBER.sub("", found.hard).strip())
 
 
 def _number(dose: str) -> float:

@@ -14,7 +14,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from chaoskit.analysis.formatting import format_level
-from chaoskit.analysis.statistics.ecdf import Ecdf, Times, of_gaps, of_times, points_of
+from chaoskit.analysis.statistics.ecdf import Ecdf, of_times, points_of
+from chaoskit.analysis.tables import distribution_samples as samples
 from chaoskit.analysis.tables.run_tables import RunTables
 from chaoskit.report.plots.styles import CAUSES, DASHES, FAULT, MARKERS, PHASES, TOKEN, plain
 from chaoskit.units import counted
@@ -25,12 +26,13 @@ _GAP_POINTS = 120  # of those of gaps, each of which needs an interval of its ow
 _LEAST_MS = 0.1  # a logarithmic axis has no zero: gaps inside one read stand here
 _FEW = 60  # streams whose tokens and stalls can be told apart
 _BUCKETS = 120  # of a run's time
+_INDEPENDENT_GROUPS = "groups that shared a connection are independent"
 _MANY = 5000  # points that are a picture in an SVG file
 
 
 def first_tokens(axes: Axes, tables: RunTables, level: float) -> None:
     """How first-token latencies are distributed, the phases side by side."""
-    found = {name: times for name in _names(tables) if (times := _times(tables, name)).count}
+    found = {name: times for name in _names(tables) if (times := samples.first_tokens(tables, name)).count}
     reached = [times.reached for times in found.values() if len(times.reached)]
     if not reached:
         return _nothing(axes, "First token", "no first token came")
@@ -39,28 +41,31 @@ def first_tokens(axes: Axes, tables: RunTables, level: float) -> None:
     labels = {name: f"{name}, {counted(times.count, 'stream')}" for name, times in found.items()}
     _curves(axes, points, curves, labels)
     axes.set_title("First token")
-    axes.set_xlabel(f"ms since the request was due; bands: {format_level((1 - level) / 2)}, of the whole curve")
+    of_whole = f" at each point, {_INDEPENDENT_GROUPS}" if tables.groups.of else ", of the whole curve"
+    axes.set_xlabel(f"ms since the request was due; bands: {format_level((1 - level) / 2)}{of_whole}")
     axes.set_ylabel("share of streams")
     return None
 
 
 def gaps(axes: Axes, tables: RunTables, level: float) -> None:
     """How gaps between tokens are distributed, the phases side by side."""
-    found = {name: pair for name in _names(tables) if len((pair := _gaps(tables, name))[0])}
+    found = {name: sample for name in _names(tables) if len((sample := samples.gaps(tables, name)).lengths)}
     if not found:
         return _nothing(axes, "Gaps between tokens", "there are no gaps")
-    each = [points_of(np.maximum(lengths / _MS, _LEAST_MS), _GAP_POINTS) for lengths, _ in found.values()]
+    each = [points_of(np.maximum(sample.lengths / _MS, _LEAST_MS), _GAP_POINTS) for sample in found.values()]
     points = _points(np.concatenate(each), _GAP_POINTS)
     tail = (1 - level) / 2
-    curves = {name: of_gaps(lengths, owners, points * _MS, tail) for name, (lengths, owners) in found.items()}
-    _curves(axes, points, curves, {name: f"{name}, {counted(len(pair[0]), 'gap')}" for name, pair in found.items()})
+    curves = {name: sample.curve(points * _MS, tail) for name, sample in found.items()}
+    labels = {name: f"{name}, {counted(len(sample.lengths), 'gap')}" for name, sample in found.items()}
+    _curves(axes, points, curves, labels)
     stall = tables.stall_threshold_ns / _MS
     if stall < points[-1]:
         axes.axvline(stall, color="#4D4D4D", linewidth=0.8, linestyle=":")
         place = ("data", "axes fraction")
         axes.annotate("longer: a stall", (stall, 1), xycoords=place, fontsize=7, color="#4D4D4D", va="bottom")
     axes.set_title("Gaps between tokens")
-    axes.set_xlabel(f"ms; bands: {format_level(tail)} at each point, streams are independent")
+    independent = _INDEPENDENT_GROUPS if tables.groups.of else "streams are independent"
+    axes.set_xlabel(f"ms; bands: {format_level(tail)} at each point, {independent}")
     axes.set_ylabel("share of gaps")
     return None
 
@@ -178,8 +183,8 @@ def _time_axis(axes: Axes, tables: RunTables) -> None:
 
 def _curves(axes: Axes, points: NDArray[np.float64], curves: dict[str, Ecdf], labels: dict[str, str]) -> None:
     for (name, curve), color, dash in zip(curves.items(), cycle(PHASES), cycle(DASHES)):
-        if curve.low is not None and curve.high is not None and (curve.low.any() or (curve.high < 1).any()):
-            axes.fill_between(points, curve.low, curve.high, step="post", color=color, alpha=0.15, linewidth=0)
+        if curve.band is not None:
+            axes.fill_between(points, *curve.band, step="post", color=color, alpha=0.15, linewidth=0)
         axes.step(points, curve.share, where="post", color=color, linestyle=dash, label=plain(labels[name]))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if points[-1] < 200 * points[0] else (1,)))
@@ -202,22 +207,6 @@ def _names(tables: RunTables) -> list[str]:
     phases = tables.phases
     pairs = dict(zip(phases["phase"].tolist(), phases["is_reference"].tolist(), strict=True))
     return sorted(pairs, key=lambda name: not pairs[name])
-
-
-def _times(tables: RunTables, phase: str) -> Times:
-    rows = tables.streams
-    here = rows["ttft_phase"] == phase
-    latency, lacks = rows["ttft_ns"][here], ~_known(rows["ttft_ns"][here])
-    is_cut = lacks & (rows["completion"][here] == "cancelled")
-    waited = (rows["end_ns"] - rows["asked_ns"])[here][is_cut] / _MS
-    return Times(np.ma.getdata(latency)[~lacks] / _MS, int((lacks & ~is_cut).sum()), waited)
-
-
-def _gaps(tables: RunTables, phase: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The lengths of the gaps of a phase, and their streams."""
-    tokens = tables.tokens
-    here = np.isin(tokens["gap_phase"], np.flatnonzero(tables.phases["phase"] == phase)) & _known(tokens["gap_ns"])
-    return np.ma.getdata(tokens["gap_ns"])[here], tokens["stream"][here]
 
 
 def _points(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from chaoskit.analysis.formatting import whole_seconds
 from chaoskit.clock import now
-from chaoskit.report.live import PLAIN_INTERVAL, seconds
+from chaoskit.report.live import PLAIN_INTERVAL
 from chaoskit.terminal import Progress
 
 _SECOND = 10**9
@@ -41,6 +42,6 @@ def line(what: str, done: int, total: int, elapsed: int) -> str:
     """The progress in words, `elapsed` ns after the beginning."""
     if not what:
         return "comparing"
-    left = f"  about {seconds(elapsed * (total - done) // done)} to go" if done and elapsed > _SECOND else ""
+    left = f"  about {whole_seconds(elapsed * (total - done) // done)} to go" if done and elapsed > _SECOND else ""
     part = f"  {100 * done // total} %" if total else ""
     return f"reading {what}{part}{left}"

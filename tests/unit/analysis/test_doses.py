@@ -14,6 +14,7 @@ from chaoskit.analysis.doses import Doses, doses
         (["0", "500ms", "1s"], Doses(0, (0, 500, 1000), "ms")),
         (["1kB", "16-kB", "1MB"], Doses(0, (1, 16, 1000), "kB")),
         (["1", "2"], Doses(0, (1, 2), "")),
+        (["0.5/s", "2/s"], Doses(0, (0.5, 2), "/s")),
         (["cubic", "bbr"], None),
         (["1ms", "1kB"], None),
         (["1%", "1%"], None),

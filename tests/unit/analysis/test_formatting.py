@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.analysis.formatting import about, format_change, format_change_interval, format_interval, format_value
+from chaoskit.analysis.formatting import (
+    about,
+    format_change,
+    format_change_interval,
+    format_interval,
+    format_value,
+    whole_seconds,
+)
 from chaoskit.analysis.result import Unit
 
 
@@ -130,3 +137,9 @@ def test_a_difference_of_shares_is_in_percentage_points() -> None:
 def test_an_estimate_has_two_digits_and_is_never_too_small(number: int, told: str) -> None:
     """More digits would be no knowledge."""
     assert about(number, "stream") == told
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (43.6, "44 s"), (119.7, "2 min"), (247, "4 min 7 s")])
+def test_times_that_pass_are_in_whole_seconds(seconds: float, text: str) -> None:
+    """In the notation of planned ones."""
+    assert whole_seconds(round(seconds * 10**9)) == text

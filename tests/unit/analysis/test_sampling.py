@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 from made_runs import MS, Made, ns, plan
 
+from chaoskit import intervals
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.statistics.censored import CensoredTimes
+from chaoskit.analysis.statistics.ecdf import Ecdf, of_times
 from chaoskit.analysis.statistics.estimators import Estimate
 from chaoskit.analysis.statistics.sampling import Sampling
 from chaoskit.analysis.streams.connection_groups import Groups, groups
 from chaoskit.analysis.streams.latencies import Unreached
+from chaoskit.analysis.tables.distribution_samples import first_tokens, gaps
+from chaoskit.analysis.tables.run_tables import load_tables
 from chaoskit.records.model import Request
 
 GROUPS, EACH = 25, 8
@@ -65,7 +69,7 @@ def deaths(random: np.random.Generator, sampling: Sampling) -> Estimate:
     return sampling.share(set(np.flatnonzero(dead).tolist()), STREAMS)
 
 
-def first_tokens(random: np.random.Generator, sampling: Sampling) -> Estimate:
+def latencies(random: np.random.Generator, sampling: Sampling) -> Estimate:
     """Half of the variance of the logarithm is the connection's."""
     times = np.exp(random.normal(5, 0.5, GROUPS)[OF] + random.normal(0, 0.5, len(STREAMS)))
     return sampling.times(CensoredTimes(enumerate(times.tolist())), "p50")
@@ -74,7 +78,7 @@ def first_tokens(random: np.random.Generator, sampling: Sampling) -> Estimate:
 CASES: dict[str, tuple[Draw, float]] = {
     "stalls": (stalls, 3.0),
     "deaths": (deaths, 0.16),
-    "first tokens": (first_tokens, math.exp(5)),
+    "first tokens": (latencies, math.exp(5)),
 }
 
 
@@ -136,6 +140,41 @@ def test_streams_of_one_connection_decide_nothing(tmp_path: Path) -> None:
     assert shared[0].reason.startswith("100 ms over 99 streams in 1 group that shared a connection, 95 %: anything; ")
     assert shared[0].reason.endswith("let it fall silent in between, or use connections: kept")
     assert shared[0].observed.value == kept[0].observed.value
+
+
+def test_bands_of_plots_are_of_groups_too(tmp_path: Path) -> None:
+    """The band of a curve ends at a half where the interval of the median does; a connection each is narrower."""
+    late = np.random.default_rng(1).integers(50, 250, 30).tolist()
+    for folder, together in (("shared", 4), ("kept", 1)):
+        work = Made(plan(["ttft_p50 < 800ms during baseline"])).phases()
+        for stream in range(120):
+            begin = 300 * (stream // 4)
+            first = begin + late[stream // 4] + stream % 4
+            tokens = [first, first + late[stream // 4 - 1]]
+            work.stream(begin, tokens, connection=stream // together, http="HTTP/2")
+        work.write(tmp_path / folder)
+
+    shared, kept = (load_tables(tmp_path / folder) for folder in ("shared", "kept"))
+    times, alone = first_tokens(shared, "baseline"), first_tokens(kept, "baseline")
+    points = np.sort(times.reached)
+    band, of_gaps = of_times(times, points), gaps(shared, "baseline").curve(np.array([120e6]), intervals.TAIL)
+
+    (objective,) = analyse(tmp_path / "shared").objectives
+    assert band.low is not None
+    assert band.high is not None
+    ends = [points[np.argmax(band.high >= 0.5)], points[np.argmax(band.low >= 0.5)]]
+    assert ends == pytest.approx([objective.observed.low, objective.observed.high], abs=10)
+    assert (len(set(shared.groups.of.values())), kept.groups.of, alone.groups) == (30, {}, None)
+    narrow = gaps(kept, "baseline").curve(np.array([120e6]), intervals.TAIL)
+    assert of_gaps.share.tolist() == narrow.share.tolist()
+    assert width(of_gaps) > 1.5 * width(narrow)
+
+
+def width(curve: Ecdf) -> float:
+    """Of its band at its only point."""
+    assert curve.low is not None
+    assert curve.high is not None
+    return float(curve.high[0] - curve.low[0])
 
 
 def test_stamps_are_ns() -> None:

@@ -11,7 +11,11 @@ from warm import chaoskit
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.planning.obstacles import kernel_obstacle
+from chaoskit.report.markdown_text import prose
 from chaoskit.substrate.selection import SubstrateOptions, on_interface
+from chaoskit.sweep.cell_runs import first_journal
+from chaoskit.sweep.cells import plan_sweep
+from chaoskit.sweep.sweep_folder import SweepFolder
 
 FILE = """\
 name: too-short
@@ -71,6 +75,45 @@ def test_a_probe_says_it_before_its_first_request() -> None:
     first = answer.stderr.splitlines()[0]
     assert first.startswith("warning: ttft_p95 < 800ms: needs 72 streams to be met, gets about 2; give --requests 72")
     assert "ttft_max" not in answer.stderr
+
+
+UNUSED = FILE.replace("lab: edge", "target: http://127.0.0.1:9, ip: 4") + (
+    "faults: {unused: {direction: down, netem: {delay: 1ms}}}\n"
+)
+NO_PHASE = "faults.unused: no phase of the timeline uses it"
+
+
+def test_a_sweep_warns_once_before_its_first_run(tmp_path: Path) -> None:
+    """Of all its points; the journal and Markdown keep it. Here all cells have ended before."""
+    path, out = tmp_path / "short.yaml", tmp_path / "out"
+    path.write_text(UNUSED)
+    plan = plan_sweep(path, {}, {"workload.output-tokens": [2, 3]}, 1, SubstrateOptions())
+    with SweepFolder.create(out, True, plan.text) as folder:
+        journal = first_journal(plan, "runs", None)
+        cells = tuple(cell.model_copy(update={"state": "ended", "code": 0}) for cell in journal.cells)
+        folder.write_journal(journal.model_copy(update={"cells": cells}))
+
+    again = ("--out", str(out), "--resume", "--report", "markdown")
+    done = chaoskit("sweep", str(path), "--vary", "workload.output-tokens=2,3", *again)
+
+    first, second, _ = done.stderr.splitlines()
+    assert first == f"warning: {NO_PHASE}"
+    assert second.startswith(f"warning: {TOLD}")
+    assert json.loads((out / "sweep.json").read_text())["warnings"][0] == NO_PHASE
+    assert f"- {prose(NO_PHASE)}" in (out / "report.md").read_text()
+
+
+def test_a_limit_warns_of_what_concerns_its_outcomes(tmp_path: Path) -> None:
+    """Before its first run, and in JSON. It judges measured values, so that a run with few streams is no matter."""
+    path, out = tmp_path / "short.yaml", tmp_path / "out"
+    path.write_text(UNUSED.replace("[ttft_p95 < 800ms]", "[ttft_p95 < 800ms, tls_p50 < 1s]"))
+    search = ("--vary", "workload.request-rate", "--from", "1/s", "--to", "4/s", "--max-time", "1ms")
+
+    done = chaoskit("limit", str(path), *search, "--out", str(out), "--format", "json")
+
+    no_value = "tls_p50 < 1s: has no value, for the URL has no TLS; write https:, or remove it"
+    assert done.stderr.splitlines() == [f"warning: {NO_PHASE}", f"warning: {no_value}"]
+    assert json.loads(done.stdout)["warnings"] == [NO_PHASE, no_value]
 
 
 ENDPOINT = """\

@@ -133,7 +133,7 @@ def test_what_does_not_fit_into_the_budget_is_not_run(suite: Callable[..., Playe
     found = played.play()
 
     assert states(found) == {"long-0": "not-run", "slow-0": "interrupted", "met-0": "not-run"}
-    assert found.runs[1].reason == "interrupted, because the budget of 6s was used up"
+    assert found.runs[1].reason == "interrupted, because the budget of 6 s was used up"
     assert found.exit_code == 5
     said = played.screen.getvalue()
     assert [f"{number}/3  {name}" in said for number, name in enumerate(("long-0", "slow-0", "met-0"), 1)] == [True] * 3

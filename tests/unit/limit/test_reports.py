@@ -14,7 +14,7 @@ from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.cli.app import app
 from chaoskit.errors import SpecError
 from chaoskit.limit.prepared_search import Budget
-from chaoskit.report.dose_names import dose_words
+from chaoskit.report.dose_names import axis_words, dose_words
 from chaoskit.report.limit_console import said
 from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
 from chaoskit.report.limit_tables import dose_rows
@@ -44,6 +44,7 @@ def test_a_frontier_is_drawn_with_what_lies_beyond(tmp_path: Path) -> None:
 
     assert [each.estimate.where for each in found.searches if each.estimate] == ["above", "inside", "below"]
     assert all(f"delay={value}ms".encode() in file.getvalue() for value in (1, 2, 3))
+    assert b">wifi: loss, %<" in file.getvalue()
     assert b"the limit at each value, with its 95 % interval" in file.getvalue()
     assert found.exit_code == 1
 
@@ -125,6 +126,21 @@ def test_what_is_no_search_or_no_format_is_refused(tmp_path: Path) -> None:
 def test_a_dose_is_told_in_words(path: str, dose: str, words: str) -> None:
     """What it is stands beside it."""
     assert dose_words(path, dose) == words
+
+
+@pytest.mark.parametrize(
+    ("path", "unit", "words"),
+    [
+        ("faults.wifi.netem.loss.gemodel.p", "%", "wifi: burst loss, %"),
+        ("faults.hole.1.pmtu.mtu", "", "hole: MTU"),
+        ("stage.hosts.model.reference.token-interval", "ms", "model: token-interval, ms"),
+        ("workload.request-rate", "/s", "request rate, /s"),
+        ("seed", "", "seed"),
+    ],
+)
+def test_an_axis_says_whose_dose_it_is(path: str, unit: str, words: str) -> None:
+    """In words, and in which unit."""
+    assert axis_words(path, unit) == words
 
 
 def test_what_is_not_known_is_not_guessed(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ import pytest
 from made_limits import BREAKS, EXPERIMENT, PATH, REFUSED, Behaviour, breaks_beyond, prepared, search
 from rich.console import Console
 
-from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, load_limit
+from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, load_limit, verdict_of
 from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.errors import SpecError
-from chaoskit.limit.limit_command import first_summary
+from chaoskit.limit.limit_command import first_summary, going_on
 from chaoskit.limit.limit_options import asked_of
 from chaoskit.limit.prepared_search import Budget
-from chaoskit.report.limit_console import sentence
+from chaoskit.report.limit_console import gate, sentence
 from chaoskit.report.limit_documents import LIMIT_DOCUMENTS
 from chaoskit.report.limit_progress import LimitProgress
 from chaoskit.units import Duration
@@ -79,6 +79,49 @@ def test_a_gate_is_met_broken_or_undecided(tmp_path: Path, at_least: str, code: 
     assert json.loads(document(done.found, "json"))["exit_code"] == code
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "budget", "words"),
+    [
+        (lambda *_: RunOutcome(None, why="the client was too slow"), Budget(40), "no run has an outcome yet"),
+        (breaks_beyond(2.6), Budget(4), "the interval encloses it; give a larger budget"),
+    ],
+)
+def test_an_undecided_gate_says_why(tmp_path: Path, behaviour: Behaviour, budget: Budget, words: str) -> None:
+    """In the sentence, and the exit code, the verdict in JSON and the case in JUnit agree."""
+    done = search(tmp_path, behaviour, budget, prepared(tmp_path, at_least="2%"))
+
+    (only,) = done.found.searches
+    assert (done.found.exit_code, only.verdict) == (5, "undecided")
+    assert f"--at-least 2%: undecided, for {words}" in document(done.found, "junit").decode()
+    assert b"<skipped" in document(done.found, "junit")
+
+
+def test_a_gate_is_undecided_where_the_limit_is_not_monotone(tmp_path: Path) -> None:
+    """Whatever the interval is; the sentence says what to do."""
+    (only,) = search(tmp_path, breaks_beyond(2.6)).found.searches
+    assert only.estimate is not None
+    assert verdict_of(only.estimate, 0.05) == "met"
+    reversed_ = only.estimate.model_copy(update={"is_reversed": True})
+
+    verdict = verdict_of(reversed_, 0.05)
+
+    found = first_summary(prepared(tmp_path, at_least="1%"), 2)
+    again = only.model_copy(update={"estimate": reversed_, "verdict": verdict})
+    assert (verdict, again.exit_code) == ("undecided", 5)
+    assert gate(found, again).endswith("undecided, for it is not monotone; look at the whole range with chaoskit sweep")
+
+
+def test_an_interruption_is_an_error_in_junit(tmp_path: Path) -> None:
+    """Its exit code is no verdict, even where the gate was met by then."""
+    done = search(tmp_path, breaks_beyond(2.6), request=prepared(tmp_path, at_least="1%"))
+    interrupted = done.found.model_copy(update={"status": "interrupted", "detail": "SIGTERM"})
+
+    suite = Xml.fromstring(document(interrupted, "junit")).find("testsuite")
+
+    assert suite is not None
+    assert (suite.get("errors"), suite.get("tests"), interrupted.exit_code) == ("1", "2", 143)
+
+
 def document(found: LimitResult, name: str) -> bytes:
     """It in this format."""
     file = BytesIO()
@@ -98,6 +141,30 @@ def test_runs_that_fail_end_the_search(tmp_path: Path, code: int, most: int) -> 
 
     assert (done.found.status, done.found.detail, done.found.exit_code) == ("stopped", REFUSED, code)
     assert len(done.workers.started) <= most
+
+
+def test_a_run_that_cannot_be_started_ends_the_search(tmp_path: Path) -> None:
+    """Such as on workers that are lost; the other run of its batch counts."""
+    done = search(tmp_path, breaks_beyond(2.6), refuses="run-004")
+
+    assert (done.found.status, done.found.detail, done.found.exit_code) == ("stopped", REFUSED, 3)
+    assert [run.state for run in done.found.runs] == ["ended", "ended", "ended", "interrupted"]
+
+
+def test_what_failed_is_run_anew_when_the_search_goes_on(tmp_path: Path) -> None:
+    """As after a full disk: with its dose and its seed, and without the failures before."""
+    request = prepared(tmp_path)
+    first = search(tmp_path, fails(3), request=request)
+    failed = [run for run in first.found.runs if run.has_failed]
+
+    second = search(tmp_path, breaks_beyond(2.6), request=request, former=going_on(load_limit(tmp_path / "out")))
+
+    assert second.found.exit_code == 0
+    assert [(cell.name, cell.seed) for cell in second.workers.started[: len(failed)]] == [
+        (run.name, run.seed) for run in failed
+    ]
+    assert all(run.has_outcome for run in second.found.runs)
+    assert len(failed) == 3
 
 
 def test_a_single_failure_is_no_outcome(tmp_path: Path) -> None:
@@ -125,7 +192,7 @@ def test_runs_without_an_outcome_are_repeated_and_then_given_up(tmp_path: Path) 
     [
         (Budget(5), 5, "5 runs, the most that --max-runs allows"),
         (Budget(40, max_requests=200), 5, "of --max-requests 200 are left"),
-        (Budget(40, max_time=Duration(5 * 10**9)), 0, "a run takes 10s, and 5s of --max-time are left"),
+        (Budget(40, max_time=Duration(5 * 10**9)), 0, "a run takes 10 s, and 5 s of --max-time are left"),
     ],
 )
 def test_no_run_begins_beyond_the_budget(tmp_path: Path, budget: Budget, most: int, words: str) -> None:

@@ -365,7 +365,7 @@ def test_no_card_is_alone_in_its_row(pages: dict[int, Path], opened: Opened) -> 
 
 
 def test_a_number_on_a_phone_says_its_phase(pages: dict[int, Path], opened: Opened) -> None:
-    """Columns that several phases have name theirs where each cell stands alone."""
+    """Columns that several phases have name theirs where each cell stands alone; no interval is cut off at the edge."""
     opened.page.set_viewport_size({"width": 390, "height": 900})
     opened.page.goto(pages[100].as_uri())
 
@@ -377,3 +377,5 @@ def test_a_number_on_a_phone_says_its_phase(pages: dict[int, Path], opened: Open
         *("baseline", "wifi", "difference, wifi", "ratio, wifi"),
         *("recovery", "difference, recovery", "ratio, recovery"),
     ]
+    overflowing = "(cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.innerText)"
+    assert opened.page.locator("#run-numbers > .scroll td[data-label]").evaluate_all(overflowing) == []

@@ -66,6 +66,21 @@ def test_junit_passes_only_what_is_as_expected() -> None:
     assert (found.tests, found.failures, found.errors, found.skipped) == (8, 2, 2, 2)
 
 
+@pytest.mark.parametrize("form", ["console", "markdown", "junit", "html"])
+def test_a_question_is_not_called_expected(form: str) -> None:
+    """Where the suite has no hypothesis."""
+    asked = RUNS[3].model_copy(update={"question": "Is it so?"})
+    claimed = asked.model_copy(update={"name": "claimed", "hypothesis": "It holds."})
+
+    lines = [" ".join(line.split()) for line in written(form, suite((asked, claimed))).decode().splitlines()]
+
+    told = "\n".join(lines).replace(":", "")
+    assert "question Is it so?" in told
+    assert "expected It holds." in told
+    assert "expected Is it so?" not in told
+    assert told.count("Is it so?") == 1
+
+
 def test_markdown_begins_with_the_verdict_and_what_is_not_as_expected() -> None:
     """The rest is folded."""
     text = written("markdown", suite()).decode()

@@ -235,6 +235,16 @@ def test_a_variant_is_named_by_its_values(keys: list[str], expected: str) -> Non
     assert name.startswith(expected)
 
 
+def test_a_rate_is_shown_as_it_is_written() -> None:
+    """A folder's name cannot have it; what could be a path or markup stays as it is in that name."""
+    keys = ("workload.request-rate: [2/s]", "server.first-token.p99: ['0.5 s']")
+
+    (found,) = variants(*keys).each
+
+    assert found.name == "request-rate=2-s,p99=0.5-s"
+    assert found.values == ("2/s", "0.5-s")
+
+
 def test_values_with_equal_names_are_numbered() -> None:
     """Two folders are never one."""
     assert names("objectives: [[ttft_p95 < 1s], [ttft_p95 > 1s], []]") == [

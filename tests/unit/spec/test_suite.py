@@ -38,7 +38,7 @@ def test_a_path_is_a_run_and_a_pattern_is_several(folder: Path) -> None:
 
 
 def test_an_entry_says_what_is_special_about_its_run(folder: Path) -> None:
-    """Name, variants, values, owner, hypothesis, expectation, commands; the question is the hypothesis by default."""
+    """Name, variants, values, owner, hypothesis, expectation, commands; the question is no hypothesis."""
     entry = (
         "{file: three.yaml, name: far, variants: [delay=100ms, delay=10ms], set: {workload.max-concurrency: 3}, "
         "expect: broken, hypothesis: it is far, until-decided: 1m, before: [[true]], "
@@ -50,7 +50,7 @@ def test_an_entry_says_what_is_special_about_its_run(folder: Path) -> None:
     assert (far.owner, far.hypothesis, far.expect, str(far.until_decided)) == ("me", "it is far", "broken", "60s")
     assert far.variants.named(far.variant).experiment.workload.max_concurrency == 3
     assert (far.before[0].run, str(far.after[0].timeout)) == (("true",), "5s")
-    assert (one.hypothesis, one.expect, str(one.length)) == ("Is it so?", "met", "4s")
+    assert (one.hypothesis, one.question, one.expect, str(one.length)) == ("", "Is it so?", "met", "4s")
 
 
 def test_a_shuffled_suite_has_the_order_of_its_seed(folder: Path) -> None:

@@ -17,5 +17,5 @@ def test_the_rest_takes_as_long_for_each_file_as_those_before() -> None:
         progress("  CC      kernel/fork.o\n")
         progress("  AR      kernel/built-in.a\n")
 
-    assert said[0] == f"compiled 40 of about {FILE_COUNT} files, about {(FILE_COUNT - 40) // 60}:20 min to go"
+    assert said[0] == f"compiled 40 of about {FILE_COUNT} files, about {(FILE_COUNT - 40) // 60} min 20 s to go"
     assert said[-1] == f"compiled {FILE_COUNT + 40} of about {FILE_COUNT} files"

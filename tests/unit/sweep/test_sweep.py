@@ -104,7 +104,9 @@ def test_an_interruption_reaches_what_runs(played: Played, tmp_path: Path) -> No
 
 
 def test_a_cell_that_fails_stops_no_other(played: Played, tmp_path: Path) -> None:
-    """The sweep says which and why, and its exit code is 5; its point is measured by the others."""
+    """The sweep says which and why, and its exit code is 5; its point is measured by the others until it goes on, which
+    runs what failed anew, and nothing else.
+    """
     (tmp_path / "fail").write_text(CELLS[0])
 
     found = played.play()
@@ -116,6 +118,12 @@ def test_a_cell_that_fails_stops_no_other(played: Played, tmp_path: Path) -> Non
     shown = table(played, "console").decode()
     assert "INCOMPLETE  all 4 cells ended, 1 of them failed" in shown
     assert "there is no kernel" in shown
+    assert "go on       --resume --out " in shown
+    (tmp_path / "fail").unlink()
+    again = played.play(is_resumed=True)
+    assert [cell.verdict for cell in again.cells] == ["met", "broken", "met", "broken"]
+    assert (again.exit_code, sorted(played.ran)) == (0, sorted([*CELLS, CELLS[0]]))
+    assert [point.runs for point in played.measured(again).points] == [2, 2]
 
 
 def test_a_full_disk_is_told_before_the_rest_runs(played: Played) -> None:
@@ -133,6 +141,21 @@ def test_a_full_disk_is_told_before_the_rest_runs(played: Played) -> None:
     assert played.ran == CELLS
 
 
+def test_a_cell_that_cannot_be_started_stops_the_sweep(played: Played, tmp_path: Path) -> None:
+    """Such as on workers that are lost; what ended by then counts, and the rest is run when it goes on."""
+    (tmp_path / "refuse").write_text(CELLS[2])
+    played.jobs = 1
+
+    found = played.play()
+
+    assert [cell.state for cell in found.cells] == ["ended", "ended", "not-run", "not-run"]
+    assert (found.status, found.exit_code) == ("stopped", 3)
+    assert found.detail == f"there is no process left; then repeat the command with --out {played.out} --resume"
+    (tmp_path / "refuse").unlink()
+    assert played.play(is_resumed=True).exit_code == 0
+    assert played.ran == CELLS
+
+
 def test_results_alone_have_the_same_table(played: Played, tmp_path: Path) -> None:
     """The records are gone when their point is measured."""
     small = Played(played.file, tmp_path / "small", keep="results")
@@ -143,6 +166,36 @@ def test_results_alone_have_the_same_table(played: Played, tmp_path: Path) -> No
     assert table(small) == table(played)
     kept = sorted(each.name for each in (small.out / CELLS[0]).iterdir())
     assert kept == ["outcome.json", "plan.json", "result.json"]
+
+
+def test_records_stay_until_a_point_is_whole(played: Played, tmp_path: Path) -> None:
+    """The cell that failed is run anew, and its point measured over all repeats."""
+    played.keep = "results"
+    (tmp_path / "fail").write_text(CELLS[1])
+
+    played.play()
+    (tmp_path / "fail").unlink()
+    played.play(is_resumed=True)
+
+    whole = Played(played.file, tmp_path / "whole")
+    whole.play()
+    assert table(played) == table(whole)
+    assert not (played.out / CELLS[0] / "tokens.jsonl").exists()
+
+
+def test_a_point_without_its_records_does_not_grow(played: Played) -> None:
+    """Its numbers would be those of the new runs alone; other points may be added."""
+    played.keep = "results"
+    played.play()
+    former = table(played)
+
+    played.repeats = 3
+    with pytest.raises(SpecError, match=r"the records of delay=5ms,seed=1 are gone, as --keep results asked"):
+        played.play(is_resumed=True)
+
+    assert table(played) == former
+    played.repeats, played.varied = 2, (f"{PATH}=5ms,10ms,20ms",)
+    assert [point.runs for point in played.measured(played.play(is_resumed=True)).points] == [2, 2, 2]
 
 
 def test_a_sweep_grows(played: Played) -> None:
