@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -79,12 +80,12 @@ def run(name: str, processors: SimpleQueue[int]) -> Tier:
     words = ["taskset", "--cpu-list", str(processor), "make", "--no-print-directory", "--silent", name]
     begun = time.monotonic()
     try:
-        tier = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-        with tier.stdout as said:
-            output = said.read()
-        _, status, used = os.wait4(tier.pid, 0)
-        tier.returncode = os.waitstatus_to_exitcode(status)
-        return Tier(name, tier.returncode, output, time.monotonic() - begun, used.ru_utime + used.ru_stime)
+        with tempfile.TemporaryFile("w+", errors="replace") as said:
+            tier = subprocess.Popen(words, stdout=said, stderr=subprocess.STDOUT)
+            _, status, used = os.wait4(tier.pid, 0)
+            tier.returncode = os.waitstatus_to_exitcode(status)
+            said.seek(0)
+            return Tier(name, tier.returncode, said.read(), time.monotonic() - begun, used.ru_utime + used.ru_stime)
     finally:
         processors.put(processor)
 
