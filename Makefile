@@ -2,17 +2,22 @@
 
 PYTHON_IN := .venv/bin/python
 GUEST := $(PYTHON_IN) tests/in_guest.py --limit 40min
+VIRTUAL_GUEST := $(GUEST) --virtual
 # A failing test is rerun once and listed at the end: processors, clocks and ports are shared with other processes.
 PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 --rerun-show-tracebacks -rR
 # What these import is slow in a guest, and makes each fork of a test slower.
 GUEST_PYTEST := $(PYTEST) -p no:hypothesispytest
 # Tests that do not depend on the kernel, start very many processes, or need the nftables that the distribution's guest
-# kernel leaves out: run once, on chaoskit's own kernel, in three tiers that take about as long as each other.
+# kernel leaves out: run once, on chaoskit's own kernel, in three tiers that take about as long as each other, and in
+# virtual time, where no other process keeps the processor from what a test measures.
 INTERFACES := interface_stage soak
 LEASES := access commands hostile_state inject inject_connections management mss_clamp watchdog
 LABS := caller closings connection_table containers exec exec_files host_lookups host_programs network_namespaces \
 	path_faults remedies spans_of_a_target tc_parse_against_tc visits
 kernel_tests = $(1:%=tests/kernel/test_%.py)
+# What of them every kernel can do, in real time.
+ALSO := $(addprefix tests/kernel/test_interface_stage.py::test_,an_interface_that_vanishes_is_told \
+	two_runs_at_once_are_one_too_many)
 EITHER := $(filter-out $(call kernel_tests,$(INTERFACES) $(LEASES) $(LABS)),$(wildcard tests/kernel/test_*.py))
 # Experiments with several hosts and real programs, and sweeps, take about as long as everything else in virtual time.
 SERVICE := $(patsubst %,tests/virtual/test_%.py,host_programs intermediaries my_gateway own_gateway \
@@ -67,7 +72,7 @@ test-probe: compiled  ## the rest of the unit tests: of the probe and the refere
 	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) $(ALONE)
 
 test-kernel: compiled  ## tests against a real kernel: the distribution's guest kernel
-	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(GUEST_PYTEST) $(EITHER)
+	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(GUEST_PYTEST) $(EITHER) $(ALSO)
 
 test-guest: compiled  ## tests of guests, and whole experiments in them
 	@$(PYTHON_IN) $(PYTEST) tests/guest
@@ -82,13 +87,13 @@ test-kernel-own: compiled kernel  ## the same on chaoskit's own kernel
 	@$(GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(EITHER)
 
 test-labs: compiled kernel  ## tests on that kernel alone: commands and users' programs in labs, containers, connections
-	@$(GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(call kernel_tests,$(LABS))
+	@$(VIRTUAL_GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(call kernel_tests,$(LABS))
 
 test-leases: compiled kernel  ## changes of real interfaces, and attacks on them
-	@$(GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(call kernel_tests,$(LEASES))
+	@$(VIRTUAL_GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(call kernel_tests,$(LEASES))
 
 test-interfaces: compiled kernel  ## experiments on real interfaces, and their end in every way
-	@$(GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(call kernel_tests,$(INTERFACES))
+	@$(VIRTUAL_GUEST) $(PYTHON_IN) $(GUEST_PYTEST) $(call kernel_tests,$(INTERFACES))
 
 kernel-wheel: .venv/.tests kernel  ## the guest kernel as a package for pip, in dist/: for machines without a compiler
 	@$(PYTHON_IN) .ci/kernel-wheel/build

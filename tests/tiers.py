@@ -3,8 +3,9 @@
     tiers.py TARGET...
 
 A tier is a target of the Makefile. It fails if its command fails, and also if it skips a test: a requested tier runs
-completely. Tests that passed only on a rerun are listed. Two tiers share a processor, because those in real time mostly
-wait, and a guest is pinned to one. They begin in the order of the arguments; the output of each is shown when it ends.
+completely. Each is listed with the seconds that it took, and tests that passed only on a rerun. Two tiers share a
+processor, because those in real time mostly wait, and a guest is pinned to one. They begin in the order of the
+arguments; the output of each is shown when it ends.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -26,11 +29,13 @@ COUNT = re.compile(r"(\d+) ([a-z]+)")
 
 @dataclass(frozen=True)
 class Tier:
-    """A target that has ended: its exit code and its output."""
+    """A target that has ended: its exit code, its output, and the seconds that it took, in all and of a processor."""
 
     name: str
     code: int
     output: str
+    took: float
+    processor: float
 
     @property
     def counts(self) -> Counter[str]:
@@ -60,7 +65,8 @@ def main(names: list[str]) -> int:
     total: Counter[str] = sum((tier.counts for tier in ended.values()), Counter())
     print("---")
     for name in names:
-        print(f"{name}: {ended[name].verdict}")
+        tier = ended[name]
+        print(f"{name}: {tier.verdict} in {tier.took:.0f} s, {tier.processor:.0f} s of a processor")
     for test in dict.fromkeys(test for name in names for test in RERUN.findall(ended[name].output)):
         print(f"rerun: {test}")
     print(f"{total['passed']} passed, {total['failed'] + total['error'] + total['errors']} failed")
@@ -72,9 +78,14 @@ def run(name: str, processors: SimpleQueue[int]) -> Tier:
     processor = processors.get()
     sys.stdout.write(f"... {name}\n")  # one write, because other threads print too
     words = ["taskset", "--cpu-list", str(processor), "make", "--no-print-directory", "--silent", name]
+    begun = time.monotonic()
     try:
-        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace", check=False)
-        return Tier(name, done.returncode, done.stdout)
+        with tempfile.TemporaryFile("w+", errors="replace") as said:
+            tier = subprocess.Popen(words, stdout=said, stderr=subprocess.STDOUT)
+            _, status, used = os.wait4(tier.pid, 0)
+            tier.returncode = os.waitstatus_to_exitcode(status)
+            said.seek(0)
+            return Tier(name, tier.returncode, said.read(), time.monotonic() - begun, used.ru_utime + used.ru_stime)
     finally:
         processors.put(processor)
 

@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from chaoskit import programs
+from chaoskit.clock import RealClock
 from chaoskit.conduct import lab_client
 from chaoskit.conduct.lab_client import BuiltLab, Visit, set_all
 from chaoskit.conduct.lab_setup import LabSetup
@@ -45,6 +46,7 @@ from chaoskit.topology.steering import OneDirection
 
 _MODULES = "sch_netem ifb sch_ingress cls_matchall act_mirred"
 _HERE = "/proc/self/ns/net"
+_CLEARING, _POLL = 5_000_000_000, 20_000_000  # ns
 Enter = Callable[[], None]
 
 
@@ -111,7 +113,8 @@ def _through_veth(
                 f"another chaoskit exec is running, {egress_namespace.HOST_LINK} exists: wait for its end"
             )
         network = egress_namespace.free_network(uplinks.routed_prefixes())
-        host, _ = egress_namespace.addresses(network)
+        host, ours = egress_namespace.addresses(network)
+        _await_cleared(kernel, Knob("masquerade", "", ours))
         resolver = _upstream_resolver(notify)
         links = [link for link in uplinks.egress_links() if not uplinks.is_forwarding(link)]
         supervisor.restore_later(replace(host_link, kind="veth"), None)
@@ -132,6 +135,19 @@ def _through_veth(
                 namespaces.bind_mount(str(uplinks.RESOLV_CONF), resolver)
 
         return run(replace(command, environment={**command.environment, "CHAOSKIT_HOST": host}), enter)
+
+
+def _await_cleared(kernel: LinuxKernel, table: Knob) -> None:
+    """Wait until the supervisor of a killed exec, whose link is gone first, lets go of its nftables table."""
+    clock = RealClock()
+    end = clock.now() + _CLEARING
+    while kernel.read(table) is not None:
+        if clock.now() > end:
+            raise RefusedError(
+                f"the table of another chaoskit exec, for {table.name}, is still there: wait for its end; to see it: "
+                "sudo nft list ruleset"
+            )
+        clock.sleep_until(clock.now() + _POLL)
 
 
 def _blocked(closed: Iterable[forward_policy.BlockingChain]) -> str:

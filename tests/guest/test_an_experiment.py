@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -102,20 +101,19 @@ def first_tokens(run: Run, phase: Phase) -> list[int]:
     ]
 
 
-@pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 def test_an_experiment_shows_its_fault_and_ends(run: Run, until: Until) -> None:
-    """A delay of 60 ms is a delay of 60 ms to the first token, every stream ends, all is put back."""
+    """The request and the handshake before it each wait for an answer that is 60 ms late, every stream ends, all is put
+    back; where the machine had no time for the client it says so and decides nothing."""
     code = run.process.wait(timeout=100)
 
     result = json.loads((run.directory / "result.json").read_text())
     phases = {phase.name: phase for phase in read(run.directory, Phase)}
-    added = statistics.median(first_tokens(run, phases["slow"])) - statistics.median(
-        first_tokens(run, phases["baseline"])
-    )
-    assert code in (0, 5), run.said.read_text()
+    is_slow = result["health"]["overloaded"]
+    assert code == (5 if is_slow else 0), run.said.read_text()
     assert result["outcome"]["status"] == "finished"
-    assert {request.completion for request in read(run.directory, Request)} == {"complete"}
-    assert 110e6 < added < 200e6, "the request, and the handshake before it, each wait for an answer that is 60 ms late"
+    assert is_slow or {request.completion for request in read(run.directory, Request)} == {"complete"}
+    assert min(first_tokens(run, phases["slow"])) > 120e6
+    assert is_slow or min(first_tokens(run, phases["baseline"])) < 120e6
     assert run.left() == set()
     until(lambda: not run.guests())
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from edge_lab import build
-from lab import SHAPED
+from lab import SHAPED, are_usable
 
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
@@ -49,5 +49,6 @@ def edge(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lin
     with LinuxKernel(facts) as door, Journal.at(tmp_path_factory.mktemp("run")) as journal:
         for change in build(SHAPED):
             apply(door, journal, change)
+        are_usable(door, "client", "server")
         yield door
         assert restore(door, journal) == []

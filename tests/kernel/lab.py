@@ -9,6 +9,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from edge_lab import qdiscs
 from soak.state import several, sysctls
@@ -20,7 +21,9 @@ from chaoskit.knobs import Address, Knob, Link, Neighbour, Sysctl
 SHAPED = frozenset(qdiscs("client-router", "both") + qdiscs("router-server", "both"))
 CABLE = Knob("qdisc", "here", "cable")
 _IP = ("address", "route show table all", "-6 route show table all", "neighbour")
-_SETTLED = re.compile(r"state UP|(lo|chaos-\S+|\S*ifb\S*):.* state UNKNOWN")  # some have none to be in
+_HAS_STATE = re.compile(r"state UP|(lo|chaos-\S+|\S*ifb\S*):.* state UNKNOWN")  # some have none to be in
+_LOCAL = 0x80000000  # RTF_LOCAL, linux/ipv6_route.h
+_TENTATIVE = 0x40  # IFA_F_TENTATIVE, linux/if_addr.h
 _AGE = re.compile(r"\b(REACHABLE|STALE|DELAY|PROBE)\b")  # what the kernel thinks of a neighbour changes by itself
 
 
@@ -39,9 +42,25 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def links() -> str:
     """What ip tells of this namespace's links, when the kernel has caught up: a link with a carrier that came or went a
-    moment ago it calls up or down only when it finds time to look, up to a second later."""
-    wait_for(lambda: all("LOWER_UP" not in line or _SETTLED.search(line) for line in run("ip", "link").splitlines()))
+    moment ago it calls up or down only when it finds time to look, up to a second later; so it is with the route of an
+    address."""
+    wait_for(_is_settled)
     return run("ip", "-d", "link")
+
+
+def _is_settled() -> bool:
+    has_carrier, addresses = False, 0
+    for line in run("ip", "address").splitlines():
+        if line[0] != " ":
+            has_carrier = "LOWER_UP" in line
+            if has_carrier and not _HAS_STATE.search(line):
+                return False
+        addresses += has_carrier and "inet6" in line
+    return addresses == sum(bool(int(line.split()[8], 16) & _LOCAL) for line in _net("ipv6_route"))
+
+
+def _net(name: str) -> list[str]:
+    return Path("/proc/thread-self/net", name).read_text().splitlines()
 
 
 def quickest(measure: Callable[[], int], below: int, tries: int = 100) -> int:
@@ -62,6 +81,18 @@ def give_addresses(kernel: LinuxKernel) -> None:
             kernel.write(Knob("address", place, f"cable {address}"), Address())
         for other in (f"10.0.0.{3 - number}", f"fd00::{3 - number}"):
             kernel.write(Knob("neighbour", place, f"cable {other}"), Neighbour(f"02:00:00:00:00:0{3 - number}"))
+    are_usable(kernel, "here", "there")
+
+
+def are_usable(kernel: LinuxKernel, *places: str) -> None:
+    """Wait until programs can use the IPv6 addresses there, which the kernel decides a moment after they came."""
+    for place in places:
+        with kernel.inside(place):
+            wait_for(lambda: not any(map(_is_tentative, _net("if_inet6"))))
+
+
+def _is_tentative(line: str) -> bool:
+    return bool(int(line.split()[4], 16) & _TENTATIVE)
 
 
 def state(kernel: LinuxKernel, place: str) -> str:

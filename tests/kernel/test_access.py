@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import statistics
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,6 @@ from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request
 
 MS = 1_000_000
-UNDECIDED = 5  # without an objective: of a machine that has no time for us
 KEY = "sk-not-to-be-seen-4711"
 PORT, PROXY_PORT = 8000, 3128
 EXPERIMENT = """\
@@ -41,6 +41,7 @@ def serving(kernel: LinuxKernel, port: int) -> Iterator[Endpoint]:
     """An endpoint at that port `there`, which refuses whoever does not bring the key."""
 
     def guarded(asked: Asked) -> bytes:
+        time.sleep(0.01)  # in virtual time all else takes none, and a phase of seconds has no end of requests
         has_key = asked.headers.get("authorization") == f"Bearer {KEY}"
         return stream() if has_key else reply(401, {"error": {"message": f"no key, but {asked.headers}"}})
 
@@ -98,7 +99,6 @@ def test_without_the_key_the_run_ends_at_its_first_requests(cable: LinuxKernel, 
     assert state(cable, "here") == before
 
 
-@pytest.mark.flaky(reruns=2)  # real time, on a machine that others use
 @pytest.mark.parametrize("is_secret", [False, True], ids=["proxy", "proxy-env"])
 def test_faults_hit_the_way_to_a_proxy(cable: LinuxKernel, is_secret: bool, tmp_path: Path) -> None:
     """The target's name is known to the proxy alone: what is delayed is the traffic to the proxy, which is asked for
@@ -117,7 +117,7 @@ def test_faults_hit_the_way_to_a_proxy(cable: LinuxKernel, is_secret: bool, tmp_
     with serving(cable, PROXY_PORT) as found:
         code, said = experiment(cable, tmp_path, "http://llm.nowhere.example", *stage, "key-file: key", MY_PROXY=url)
 
-    assert code in (0, UNDECIDED), said
+    assert code == 0, said
     assert {asked.headers["authorization"] for asked in found.posts} == {f"Bearer {KEY}"}
     assert {asked.path for asked in found.posts} == {"http://llm.nowhere.example/v1/chat/completions"}
     assert {asked.headers.get("proxy-authorization", "")[:5] for asked in found.posts} == (

@@ -157,9 +157,7 @@ def test_nginx_is_named_with_its_timer_and_whom_it_waited_for(
     assert found.apart_ms is not None
     assert found.apart_ms < 100
     assert re.search(r"6 of 6 closed by gateway after \S+ s of silence from model", found.sentence)
-    # What comes 300 ms after nginx set its timer sets it anew: on a busy machine the first stream's last token may.
-    assert (timer.kind, timer.of_streams) == ("idle-timer", 6)
-    assert timer.streams >= 5
+    assert (timer.kind, timer.streams, timer.of_streams) == ("idle-timer", 6, 6)
     assert timer.seconds == pytest.approx(2, abs=0.3)
     places_seen = {each.place for each in read(out, ConnectionEnd)}
     assert places_seen == {"client", "edge", "fabric", "gateway", "model"}

@@ -528,11 +528,7 @@ except TimeoutError: print("nothing")
 def looks() -> str:
     """All that tells of this machine's network."""
     with LinuxKernel(Facts()) as kernel:
-        told = [
-            line.replace(" tentative ", " ")
-            for line in state(kernel, "").splitlines()
-            if "random" not in line and "netns" not in line
-        ]
+        told = [line for line in state(kernel, "").splitlines() if "random" not in line and "netns" not in line]
         if HERE == "cable":
             told.append(str(kernel.read(Knob("masquerade", "", "100.64.0.2"))))
     return "\n".join(line for line in told if not any(word in line for word in ("nf_conntrack_count", "expires")))

@@ -259,7 +259,6 @@ def neighbour(setting: Setting) -> Iterator[Callable[[], int]]:
         listener.close()
 
 
-@pytest.mark.flaky(reruns=2)  # real time, on a machine that others use
 def test_a_run_hits_its_target_and_leaves_nothing(setting: Setting, begin: Run) -> None:
     """The faults come about as asked, the objectives are judged, the probe's sockets are tuned, the neighbour's port
     never notices, and the kernel says the same as before, byte for byte."""
@@ -277,9 +276,8 @@ def test_a_run_hits_its_target_and_leaves_nothing(setting: Setting, begin: Run) 
 
     result = experiment.result()
     assert result["outcome"]["status"] == "finished", experiment.said.read_text()
-    is_slow = result["health"]["overloaded"]  # of a machine that has no time for us: then nothing is decided
-    assert [each["verdict"] for each in result["objectives"]] == (["undecided"] * 2 if is_slow else ["met", "broken"])
-    assert code == (5 if is_slow else 1)
+    assert [each["verdict"] for each in result["objectives"]] == ["met", "broken"]
+    assert code == 1
     achieved = {(each["kind"], each["where"]): each for each in result["fidelity"] if each["phase"] == "slow"}
     assert {each["verdict"] for each in achieved.values()} == {"achieved"}, achieved
     assert achieved["loss", "down"]["samples"] > 300
@@ -327,7 +325,7 @@ def test_a_stolen_run_directory_harms_nobody(setting: Setting, begin: Run, tmp_p
 
     code = experiment.ends()
 
-    assert code in (1, 5), experiment.said.read_text()
+    assert code == 1, experiment.said.read_text()
     assert precious.read_text() == "whole"
     assert setting.looks() == before
     assert {"result.json", "outcome.json", "journal.jsonl", "tokens.jsonl"} <= {path.name for path in gone.iterdir()}
@@ -375,11 +373,10 @@ def test_sizes_are_put_back(setting: Setting, begin: Run) -> None:
     assert result["outcome"]["status"] == "finished", experiment.said.read_text()
     ready = {phase.name: phase.begin for phase in read(experiment.directory, Phase)}
     died = [each for each in read(experiment.directory, Request) if each.completion != "complete"]
-    is_slow = result["health"]["overloaded"]  # then a stream may die of the machine
-    assert is_slow or {each.completion for each in died} == {"first_token_timeout"}
-    assert is_slow or min(each.ended for each in died) > ready["slow+smaller"]
+    assert {each.completion for each in died} == {"first_token_timeout"}
+    assert min(each.ended for each in died) > ready["slow+smaller"]
     achieved = {(each["phase"], each["kind"], each["where"]): each for each in result["fidelity"]}
-    assert is_slow or {each["verdict"] for each in achieved.values()} == {"achieved"}, achieved
+    assert {each["verdict"] for each in achieved.values()} == {"achieved"}, achieved
     assert achieved["clamped", "mss", "handshakes"]["measured"] <= 900
     assert achieved["clamped", "mss", "handshakes"]["samples"] >= 2
     assert achieved["smaller", "mtu", "cable"]["measured"] <= 1300
@@ -457,11 +454,7 @@ def test_a_plan_shows_whom_it_would_hit(setting: Setting, tmp_path: Path) -> Non
 @only_v4_cable
 def test_of_roots_rights_net_admin_is_enough(setting: Setting, tmp_path: Path) -> None:
     """For a run until all is decided, started as a shell does: the faults come about and are taken back, in whole
-    rounds, long before its time is up; what takes NET_RAW, the capture of packets, is missed and told.
-
-    Time is real here: where others keep the processor from the client nothing can be decided, and the run takes all
-    of its time. That it ends early is held in virtual time, too.
-    """
+    rounds, long before its time is up; what takes NET_RAW, the capture of packets, is missed and told."""
     before, file, out = setting.looks(), tmp_path / "aimed.yaml", tmp_path / "run"
     text = DECIDED.replace("output-tokens: 40", "output-tokens: 8")  # more streams, so that few rounds decide
     file.write_text(text.format(host=setting.url_host, length="2s", baseline="1s"))
@@ -474,14 +467,13 @@ def test_of_roots_rights_net_admin_is_enough(setting: Setting, tmp_path: Path) -
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     said, result = done.stdout + done.stderr, json.loads((out / "result.json").read_text())
-    overloaded = "the client was too slow" in said
     assert result["outcome"]["status"] == "finished", said
-    assert done.returncode == (5 if overloaded else 0), said
+    assert done.returncode == 0, said
     assert "not-achieved" not in {each["verdict"] for each in result["fidelity"]}
     *phases, drain = read(out, Phase)
     assert [each.name for each in phases] == ["baseline", "slow", "recovery"] * (1 + phases[-1].round), said
-    assert overloaded or drain.begin - phases[0].begin < 20 * SECOND, said
-    assert overloaded or not read(out, Look)[-1].undecided
+    assert drain.begin - phases[0].begin < 20 * SECOND, said
+    assert not read(out, Look)[-1].undecided
     assert "of at most 5: intervals at" in said
     journal = (out / "journal.jsonl").read_bytes()
     assert b"chaos-down" in journal
@@ -513,5 +505,5 @@ def test_a_resumed_suite_restores_the_interface_first(setting: Setting, tmp_path
 
     result = json.loads((out / "aimed" / "result.json").read_text())
     assert result["outcome"]["status"] == "finished", said
-    assert code == (5 if result["health"]["overloaded"] else 0), said
+    assert code == 0, said
     assert setting.looks() == before

@@ -37,7 +37,6 @@ faults: {slow: {direction: down, netem: {delay: 40ms}}}
 timeline: [{baseline: 1s}, {slow: 2s}]
 """
 FAULT = ("--to", "10.9.0.2:8000", "--down", "delay 40ms")
-UNDECIDED = 5  # a guest that is busy may be late
 
 
 @pytest.fixture
@@ -312,7 +311,7 @@ def test_an_experiment_runs_there(home: Path, tmp_path: Path) -> None:
 
         code, said = typed(home, "run", str(file), "--out", str(directory))
 
-    assert code in (0, UNDECIDED), said
+    assert code == 0, said
     requests = [json.loads(line) for line in (directory / "requests.jsonl").read_text().splitlines()]
     assert {each["completion"] for each in requests} == {"complete"}
     assert max(each["connect_duration"] for each in requests) > 40_000_000

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 from edge_lab import SERVER_V4, SERVER_V6, build, drop_oversized, drop_too_big, limit_path_mtu
+from lab import are_usable
 
 from chaoskit.counters import HopCounters
 from chaoskit.facts import Facts
@@ -31,6 +32,7 @@ def lab(facts: Facts) -> Iterator[LinuxKernel]:
     with LinuxKernel(facts) as kernel:
         for change in build(frozenset(touched)):
             kernel.write(*change)
+        are_usable(kernel, "client", "server")
         yield kernel
 
 

@@ -15,7 +15,6 @@ from chaoskit.records.model import Request
 from chaoskit.records.spans import Exports, Span
 from chaoskit.records.trace_context import parse_traceparent
 
-UNDECIDED = 5  # a guest that is busy may be late
 LISTEN = "127.0.0.1:4318"
 FILE = """\
 name: target
@@ -57,7 +56,7 @@ def test_spans_of_a_target_are_received(tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 4318)):
             refused, why = typed(tmp_path / "state", *words, str(tmp_path / "refused"))
 
-    assert code in (0, UNDECIDED), said
+    assert code == 0, said
     assert refused == 3
     assert "in use by another program" in " ".join(why.split())
     requests, spans = read(tmp_path / "run", Request), read(tmp_path / "run", Span)

@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from itertools import product
 
 import pytest
-from lab import quickest, run
+from lab import links, quickest, run
 
 from chaoskit.clock import RealClock, now
 from chaoskit.errors import RefusedError
@@ -380,4 +380,4 @@ def test_filters_are_found_when_their_ifb_is_deleted(door: LinuxKernel) -> None:
 
 
 def seen() -> str:
-    return run("ip", "-d", "link") + run("tc", "-d", "qdisc")
+    return links() + run("tc", "-d", "qdisc")
