@@ -142,7 +142,7 @@ def _parts(found: LimitResult) -> Iterator[RenderableType]:
     for search in found.searches:
         at = f"{label(search)}: " if is_frontier else ""
         rows += [(Text("ended", style="dim"), styled(f"{at}by {search.ended}"))] if search.ended else []
-        rows += [(Text("gate", style="dim"), styled(gate(found, search)))] if search.verdict else []
+        rows += [(Text("gate", style="dim"), styled(f"{at}{gate(found, search)}"))] if search.verdict else []
     if found.detail:
         rows.append((Text("why", style="dim"), styled(found.detail)))
     if found.folder and (how := _how_to_go_on(found)):

@@ -227,7 +227,7 @@ def made(folder: Path) -> Path:
 
 def test_a_frontier_has_a_limit_at_each_value(tmp_path: Path) -> None:
     """And a sentence that names the value."""
-    request = prepared(tmp_path, vary=["faults.wifi.netem.delay=20ms,80ms"])
+    request = prepared(tmp_path, vary=["faults.wifi.netem.delay=20ms,80ms"], at_least="4%")
 
     def behaviour(dose: float, cell: Cell) -> RunOutcome:
         limit = {"20ms": 6.0, "80ms": 2.0}[cell.overrides["faults.wifi.netem.delay"]]
@@ -242,7 +242,9 @@ def test_a_frontier_has_a_limit_at_each_value(tmp_path: Path) -> None:
     sentences = [sentence(done.found, each) for each in done.found.searches]
     assert "holds up to 6% loss at 20ms delay" in sentences[0]
     assert "holds up to 2% loss at 80ms delay" in sentences[1]
-    assert "delay=80ms" in document(done.found, "console").decode()
+    shown = document(done.found, "console").decode()
+    assert "delay=20ms: --at-least 4%: met" in shown
+    assert "delay=80ms: --at-least 4%: broken" in shown
 
 
 def test_progress_is_a_line_for_each_run(tmp_path: Path) -> None:
