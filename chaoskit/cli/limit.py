@@ -37,7 +37,7 @@ def limit(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder, new or empty. Default: limits/NAME-TIME.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on in --out: run what has not ended yet.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on in --out: run what failed or did not end.")] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, max=64, help="Runs side by side in virtual time. Default: the processors.")
     ] = None,

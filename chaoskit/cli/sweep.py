@@ -33,7 +33,7 @@ def sweep(
         Path | None, typer.Option("--out", "-o", help="Folder, new or empty. Default: sweeps/NAME-TIME.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on in --out: run what has not ended yet, and what is new.")
+        bool, typer.Option("--resume", help="Go on in --out: run what failed or did not end, and what is new.")
     ] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Runs side by side in virtual time. Default: the processors.")
