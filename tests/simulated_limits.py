@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaoskit.analysis.limits.search import Search, Trial, Where
+from chaoskit.analysis.limits.dose_response import Trial
+from chaoskit.analysis.limits.search import Search, Where
 
 Curve = Callable[[float], float]
 """The probability that a run at this dose holds."""
@@ -53,7 +54,7 @@ def simulate(search: Search, curve: Curve, seed: int, slots: int = 2, most: int 
     random = np.random.default_rng(seed)
     found = search.learned(())
     trials: list[Trial] = []
-    while search.where(found) == "open" and len(trials) < most:
+    while not search.is_over(found, trials) and len(trials) < most:
         for dose in search.next_doses(found, min(slots, most - len(trials)), is_first=not trials):
             trials.append(Trial(dose, bool(random.random() < curve(dose))))
             found = found.after(dose, trials[-1].held)

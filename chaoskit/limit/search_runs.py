@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.analysis.formatting import whole_seconds
-from chaoskit.analysis.limits.dose_response import DoseResponse
+from chaoskit.analysis.limits.dose_response import DoseResponse, Trial
 from chaoskit.analysis.limits.limit_result import (
     SUMMARY,
     LimitEstimate,
@@ -25,7 +25,6 @@ from chaoskit.analysis.limits.limit_result import (
 )
 from chaoskit.analysis.limits.outcomes import RunOutcome, read_outcome
 from chaoskit.analysis.limits.reversal import is_reversed
-from chaoskit.analysis.limits.search import Trial
 from chaoskit.clock import Clock
 from chaoskit.errors import VERDICTS, NotRestoredError, RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
@@ -104,14 +103,15 @@ class LimitSearching:
             if waiting := [place for place, run in enumerate(runs) if run.state != "ended"]:
                 self._make(number, waiting)
                 continue
-            known = self._learned(number)
-            if known.estimate.where != "open":
+            known, search = self._learned(number), self._prepared.search
+            if search.is_over(known.found, known.trials):
                 return
-            count, self._ends[number] = self._allowed(runs)
-            if self._ends[number]:
+            count, spent = self._allowed(runs)
+            if not count:
+                self._ends[number] = spent if known.estimate.where == "open" else ""
                 return
             first = len(runs)
-            chosen = self._prepared.search.next_doses(known.found, count, is_first=not runs)
+            chosen = search.next_doses(known.found, count, is_first=not runs)
             runs += [self._planned(runs, place, first + more) for more, place in enumerate(chosen)]
 
     def _planned(self, runs: Sequence[LimitRun], place: float, number: int) -> LimitRun:

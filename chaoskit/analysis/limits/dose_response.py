@@ -44,6 +44,14 @@ _SHAPES = np.repeat([0.8, 0.15, 0.05], len(_WIDTHS)) / len(_WIDTHS)
 
 
 @dataclass(frozen=True)
+class Trial:
+    """A run with an outcome: its dose on the scale of the range, and whether all objectives held."""
+
+    dose: float
+    held: bool
+
+
+@dataclass(frozen=True)
 class DoseResponse:
     """The distribution of the limit. `weights`: a row for each cell of `limits`, a column for each width and lapse."""
 
@@ -70,6 +78,11 @@ class DoseResponse:
         """That a run holds, for each dose, in each cell of the grid: doses x limits x shapes."""
         steps = (doses[:, None, None] - self.limits[:, None]) / _WIDTH
         return np.asarray(_LAPSE + (1 - 2 * _LAPSE) / (1 + np.exp(np.clip(steps, -60, 60))))
+
+    def chance(self, dose: float) -> float:
+        """That a run at this dose holds, by all that is known."""
+        (holds,) = self.probability(np.array([dose]))
+        return float((holds * self.weights).sum())
 
     @cached_property
     def marginal(self) -> Floats:

@@ -9,6 +9,9 @@ A search ends
 - when the 95 % interval of the limit is at most as wide as the asked precision,
 - when the interval lies wholly beyond an end of the range: the limit is there,
 - after the most runs that are allowed.
+
+Where the limit lies below the hard end, a run there has to break as well before the search ends: where outcomes are not
+monotone, nothing else would show it (see `reversal`).
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from typing import Literal
 
 import numpy as np
 
-from chaoskit.analysis.limits.dose_response import DoseResponse, Floats
+from chaoskit.analysis.limits.dose_response import DoseResponse, Floats, Trial
+from chaoskit.analysis.limits.reversal import is_reversed
 
 Where = Literal["inside", "above", "below", "open"]
 
@@ -27,15 +31,10 @@ _CANDIDATES = 25
 _BRANCHES = 8
 """Combinations of outcomes of the runs chosen before that are allowed for; the most likely ones."""
 _TAIL = 0.02
+_MOST_AT_THE_HARD_END = 5
+_EXPECTED = 0.1
+"""The probability that a run at the hard end holds, from which on it would be no surprise."""
 _TINY = 1e-300
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A run with an outcome: its dose on the scale of the range, and whether all objectives held."""
-
-    dose: float
-    held: bool
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,27 @@ class Search:
             return "above"
         return "inside" if high - low <= self.precision else "open"
 
+    def is_over(self, found: DoseResponse, trials: Sequence[Trial]) -> bool:
+        """Whether no more runs are needed."""
+        return self.where(found) != "open" and not self._may_hold_again(found, trials)
+
+    def _may_hold_again(self, found: DoseResponse, trials: Sequence[Trial]) -> bool:
+        """Whether it is open if a run at the hard end breaks, as the others tell: none was made, or as many held."""
+        if self.where(found) == "above":
+            return False
+        made = [trial.held for trial in trials if trial.dose == self.doses[-1]]
+        if not made:
+            return found.chance(self.doses[-1]) < _EXPECTED
+        is_open = 2 * sum(made) >= len(made) and len(made) < _MOST_AT_THE_HARD_END
+        return is_open and not is_reversed(trials)
+
     def next_doses(self, found: DoseResponse, count: int, is_first: bool = False) -> list[float]:
-        """The doses of the next `count` runs, which are made at the same time; the very first is at the easy end."""
+        """The doses of the next `count` runs, which are made at the same time; the very first is at the easy end.
+
+        Where the limit is known already, it is one run at the hard end.
+        """
+        if self.where(found) != "open":
+            return [self.doses[-1]]
         candidates = self._candidates(found)
         holds = found.probability(candidates)
         branches = [(1.0, found)]
@@ -106,7 +124,6 @@ def _branched(branches: Sequence[tuple[float, DoseResponse]], dose: float) -> li
     """What may be known after a run at this dose, and how likely that is; the likeliest ones."""
     found = []
     for chance, branch in branches:
-        (holds,) = branch.probability(np.array([dose]))
-        share = float((holds * branch.weights).sum())
+        share = branch.chance(dose)
         found += [(chance * share, branch.after(dose, True)), (chance * (1 - share), branch.after(dose, False))]
     return sorted(found, key=lambda each: -each[0])[:_BRANCHES]

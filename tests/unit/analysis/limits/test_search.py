@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from simulated_limits import Shape, grid, search_of, simulate
 
+from chaoskit.analysis.limits.dose_response import Trial
 from chaoskit.analysis.limits.reversal import is_reversed
-from chaoskit.analysis.limits.search import Search, Trial
+from chaoskit.analysis.limits.search import Search
 
 COARSE = search_of(0.1)
 STEEP = Shape(0.004)
@@ -88,6 +89,25 @@ def test_what_holds_again_at_a_harder_dose_is_noticed() -> None:
     """Several runs that break between doses that hold, and the other way round."""
     assert is_reversed(runs(lambda dose: not 0.25 < dose < 0.65))
     assert is_reversed(runs(lambda dose: 0.25 < dose < 0.65))
+    assert is_reversed(runs(lambda dose: dose > 0.65))
+
+
+@pytest.mark.parametrize(("breaks", "holds"), [(0.2, 0.8), (0.3, 0.95), (-0.1, 0.4), (-0.1, 0.9)])
+def test_a_search_that_finds_a_limit_looks_at_the_hard_end(breaks: float, holds: float) -> None:
+    """What breaks between two doses, and what holds at the hard end alone, as when the ends are exchanged."""
+    found = simulate(search_of(0.05), lambda dose: float(not breaks < dose < holds), seed=1)
+
+    assert is_reversed(found.trials)
+    assert len(found.trials) < 40
+
+
+def test_where_the_hard_end_breaks_one_run_there_is_enough() -> None:
+    """And none where the limit is so near that nothing else is expected of it."""
+    search = search_of(0.05)
+    far, near = (simulate(search, STEEP.curve(limit), seed=1) for limit in (0.3, 0.99))
+
+    assert [trial.held for trial in far.trials if trial.dose == 1] == [False]
+    assert len(near.trials) < 20
 
 
 @pytest.mark.parametrize("limit", [-0.1, 0.05, 0.55, 1.1])
