@@ -49,6 +49,11 @@ def breaks_beyond(limit: float) -> Behaviour:
     return lambda dose, _: RunOutcome(dose <= limit, () if dose <= limit else (BREAKS,), requests=40)
 
 
+def holds_outside(low: float, high: float) -> Behaviour:
+    """A run breaks between these doses."""
+    return lambda dose, _: RunOutcome(not low < dose < high, (BREAKS,) if low < dose < high else (), requests=40)
+
+
 @dataclass
 class MadeWorkers:
     """`Workers` whose runs end at once, the last one first."""

@@ -75,6 +75,8 @@ def sentence(found: LimitResult, search: LimitSearch) -> str:
             said = f"holds {preposition} {about}{dose}{conditions} ({interval(found, estimate)})"
     if estimate.is_reversed:
         first += "; but it is not monotone: it held again at harder doses than some that broke it"
+        if estimate.where == "below":
+            first += f"; if {dose_words(found.path, found.hard)} is the easy end, exchange --from and --to"
     return f"{said}{first}"
 
 

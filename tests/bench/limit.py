@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from chaoskit.analysis.limits.dose_response import Trial
 from chaoskit.analysis.limits.limit_result import load_limit
 from chaoskit.analysis.limits.outcomes import read_outcome
-from chaoskit.analysis.limits.dose_response import Trial
 from chaoskit.analysis.sweep_result import load_sweep
 from chaoskit.limit.limit_options import asked_of
 from chaoskit.limit.prepared_search import PreparedSearch, prepare

@@ -9,10 +9,10 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
-from made_limits import BREAKS, EXPERIMENT, PATH, REFUSED, Behaviour, breaks_beyond, prepared, search
+from made_limits import BREAKS, EXPERIMENT, PATH, REFUSED, Behaviour, breaks_beyond, holds_outside, prepared, search
 from rich.console import Console
 
-from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, load_limit, verdict_of
+from chaoskit.analysis.limits.limit_result import LimitResult, LimitRun, load_limit
 from chaoskit.analysis.limits.outcomes import RunOutcome
 from chaoskit.errors import SpecError
 from chaoskit.limit.limit_command import first_summary, going_on
@@ -96,19 +96,26 @@ def test_an_undecided_gate_says_why(tmp_path: Path, behaviour: Behaviour, budget
     assert b"<skipped" in document(done.found, "junit")
 
 
-def test_a_gate_is_undecided_where_the_limit_is_not_monotone(tmp_path: Path) -> None:
-    """Whatever the interval is; the sentence says what to do."""
-    (only,) = search(tmp_path, breaks_beyond(2.6)).found.searches
-    assert only.estimate is not None
-    assert verdict_of(only.estimate, 0.05) == "met"
-    reversed_ = only.estimate.model_copy(update={"is_reversed": True})
+def test_a_limit_that_is_not_monotone_is_undecided(tmp_path: Path) -> None:
+    """What holds again at the hard end is noticed and told; so is a gate, whatever the interval is."""
+    done = search(tmp_path, holds_outside(2.6, 18), request=prepared(tmp_path, at_least="1%"))
 
-    verdict = verdict_of(reversed_, 0.05)
+    (only,) = done.found.searches
+    assert said(done.found).startswith("holds up to 2.6% loss (")
+    assert said(done.found).endswith("it is not monotone: it held again at harder doses than some that broke it")
+    assert (only.verdict, done.found.exit_code) == ("undecided", 5)
+    assert gate(done.found, only).endswith(
+        "undecided, for it is not monotone; look at the whole range with chaoskit sweep"
+    )
 
-    found = first_summary(prepared(tmp_path, at_least="1%"), 2)
-    again = only.model_copy(update={"estimate": reversed_, "verdict": verdict})
-    assert (verdict, again.exit_code) == ("undecided", 5)
-    assert gate(found, again).endswith("undecided, for it is not monotone; look at the whole range with chaoskit sweep")
+
+def test_ends_that_are_exchanged_are_noticed(tmp_path: Path) -> None:
+    """What holds at the hard end and breaks at the easy one."""
+    done = search(tmp_path, holds_outside(-1, 12))
+
+    assert done.found.exit_code == 5
+    assert said(done.found).startswith("is broken already at 0% loss")
+    assert said(done.found).endswith("if 20% loss is the easy end, exchange --from and --to")
 
 
 def test_an_interruption_is_an_error_in_junit(tmp_path: Path) -> None:
