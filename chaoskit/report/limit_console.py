@@ -76,7 +76,7 @@ def sentence(found: LimitResult, search: LimitSearch) -> str:
     if estimate.is_reversed:
         first += "; but it is not monotone: it held again at harder doses than some that broke it"
         if estimate.where == "below":
-            first += f"; if {dose_words(found.path, found.hard)} is the easy end, exchange --from and --to"
+            first += f"; if {dose_words(found.path, found.hard)} is the easy end, exchange the ends of the range"
     return f"{said}{first}"
 
 

@@ -115,7 +115,7 @@ def test_ends_that_are_exchanged_are_noticed(tmp_path: Path) -> None:
 
     assert done.found.exit_code == 5
     assert said(done.found).startswith("is broken already at 0% loss")
-    assert said(done.found).endswith("if 20% loss is the easy end, exchange --from and --to")
+    assert said(done.found).endswith("if 20% loss is the easy end, exchange the ends of the range")
 
 
 def test_an_interruption_is_an_error_in_junit(tmp_path: Path) -> None:
