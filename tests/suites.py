@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chaoskit.analysis.suite_result import SuiteResult
 from chaoskit.clock import RealClock
+from chaoskit.errors import RefusedError
 from chaoskit.execution.interrupts import InterruptHandler
 from chaoskit.gameday.folder import GamedayFolder
 from chaoskit.gameday.preparation import Place, prepare
@@ -52,8 +53,11 @@ def fake_run(launch: Launch) -> tuple[str, ...]:
     """A program that ends as the experiment's name says (`code-5`), and leaves a result.
 
     `slow` waits until there is a file `hurry` beside the experiment; interrupted, it ends with 130, as a run does.
+    `gone` cannot be started.
     """
     name, out = Path(launch.words[0]).stem, launch.out
+    if "gone" in name:
+        raise RefusedError(f"{name} cannot be started")
     code = int(name.rpartition("-")[2]) if name[-1].isdigit() else 0
     verdict = {0: "met", 1: "broken", 5: "undecided"}.get(code)
     outcome = {"status": "finished", "detail": "", "verdict": verdict, "reason": f"{name} is {verdict}"}

@@ -195,7 +195,10 @@ class Gameday:
         if failed := self._failure(prepared.run.before, prepared):
             self._finish(prepared, RefusedError.exit_code, f"before: {failed}", 0.0)
             return
-        self._workers.start(prepared.cell)
+        try:
+            self._workers.start(prepared.cell)
+        except RefusedError as error:
+            self._finish(prepared, error.exit_code, str(error), 0.0)
 
     def _end_late(self) -> None:
         """Interrupt what runs when the budget is used up."""

@@ -27,7 +27,7 @@ def suite(tmp_path: Path) -> Callable[..., Played]:
     """A suite of these entries; the experiments that it names are written."""
 
     def make(*entries: str, more: str = "") -> Played:
-        for name in ("met-0", "broken-1", "undecided-5", "refused-3", "slow-0", "slower-0", "crash-70"):
+        for name in ("met-0", "broken-1", "undecided-5", "refused-3", "slow-0", "slower-0", "crash-70", "gone"):
             write_experiment(tmp_path, name)
         return Played(write_suite(tmp_path, *entries, more=more), tmp_path / "out")
 
@@ -327,6 +327,20 @@ def test_a_signal_interrupts_what_runs(suite: Callable[..., Played]) -> None:
     assert states(found) == {"slow-0": "interrupted", "met-0": "not-run"}
     assert {run.reason for run in found.runs} == {"the suite was interrupted by SIGTERM"}
     assert (played.file.parent / "after").exists()
+
+
+def test_a_run_that_cannot_be_started_is_an_error(suite: Callable[..., Played]) -> None:
+    """The others go on, and the commands after it and after the suite are run."""
+    after = "after: [[sh, -c, 'echo $CHAOSKIT_RUN >> said']]"
+    played = suite(f"{{file: gone.yaml, {after}}}", "met-0.yaml", more=f"{after}\n")
+
+    found = played.play()
+
+    assert states(found) == {"gone": "error", "met-0": "met"}
+    assert (found.status, found.exit_code) == ("finished", 3)
+    assert found.runs[0].reason == "gone cannot be started"
+    assert (played.file.parent / "said").read_text().split() == ["gone"]
+    assert (played.file.parent / "said").read_text().endswith("\n\n")
 
 
 def test_a_full_disk_ends_the_suite_with_a_sentence(suite: Callable[..., Played]) -> None:
