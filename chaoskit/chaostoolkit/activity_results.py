@@ -13,15 +13,12 @@ from chaoslib.exceptions import ActivityFailed
 
 from chaoskit import child_command
 from chaoskit.child_command import Ended
-from chaoskit.errors import RefusedError
+from chaoskit.errors import VERDICTS, RefusedError
 
 if TYPE_CHECKING:
     from chaoskit.analysis.result import ObjectiveResult, Result
 
 Summary = dict[str, Any]
-DECIDED = (0, 1, 5)
-"""The exit codes of a measurement that went as it should."""
-
 _LATENCIES = ("ttft", "itl", "e2el", "max_gap")
 
 
@@ -77,7 +74,7 @@ def summary(run: Path, ended: Ended, is_kept: bool) -> Summary:
     from chaoskit.analysis.analyse import analyse
     from chaoskit.errors import ChaoskitError
 
-    if ended.code not in DECIDED:
+    if ended.code not in VERDICTS:
         raise ActivityFailed(ended.sentence)
     try:
         return _summary(analyse(run), is_kept)

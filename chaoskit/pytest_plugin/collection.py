@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaoskit.errors import SpecError
+from chaoskit.errors import VERDICTS, SpecError
 from chaoskit.pytest_plugin.session import Session
 from chaoskit.pytest_plugin.shared_runs import NoResult, Wanted
 from chaoskit.spec.matrix import Variant, load_variants
@@ -30,7 +30,6 @@ from chaoskit.terminal import printable_lines
 if TYPE_CHECKING:
     from chaoskit.analysis.result import ObjectiveResult, Result
 
-_DECIDED = (0, 1, 5)  # exit codes of a run that went as it should
 _NO_OBJECTIVES = "measured"
 
 
@@ -176,7 +175,7 @@ class ObjectiveTest(SharedTest):
             ("chaoskit_clock", result.clock),
             ("chaoskit_seed", str(result.seed)),
         ]
-        if result.exit_code not in _DECIDED:
+        if result.exit_code not in VERDICTS:
             detail = result.internal_error or result.outcome.detail or result.outcome.reason
             pytest.fail(self.told(f"{result.outcome.status}: {detail}"), pytrace=False)
 

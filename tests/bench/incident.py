@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from loopback import table
 
+from chaoskit.errors import VERDICTS
+
 GLANCE = 0.1  # seconds between two looks at memory
-DECIDED = (0, 1, 5)
 EXPERIMENT = """\
 name: incident
 question: What does an incident of ten minutes cost?
@@ -75,7 +76,7 @@ def main() -> None:
             said, _ = process.communicate()
             ended = time.time()
             watching.join()
-        if process.returncode not in DECIDED:
+        if process.returncode not in VERDICTS:
             sys.exit(said)
         put_back = (run / "outcome.json").stat().st_ctime
         requests = (run / "requests.jsonl").read_bytes().count(b"\n")
