@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from itertools import product
 
 import pytest
-from lab import links, quickest, run
+from lab import are_usable, links, quickest, run
 
 from chaoskit.clock import RealClock, now
 from chaoskit.errors import RefusedError
@@ -156,6 +156,7 @@ def _addresses(kernel: LinuxKernel) -> None:
         other = {"here": "there", "there": "here"}[place]
         for address in (f"10.9.0.{3 - last}", f"fd09::{3 - last}"):
             kernel.write(Knob("neighbour", place, f"cable {address}"), Neighbour(MACS[other]))
+    are_usable(kernel, "here", "there")
 
 
 def put(door: LinuxKernel, changes: tuple[Change, ...]) -> None:
