@@ -61,6 +61,8 @@ TCP_INFO_FIELDS = (
 """The fields of TCP_INFO that the analysis uses. The others are not kept: a run has several samples per stream."""
 _RUNS = Path("runs")  # where runs are written without --out
 _MOST_RUNS = 10_000  # entries of a folder that is no run directory
+_OF_SEVERAL = {"gameday.json": "a suite", "limit.json": "a search for a limit", "sweep.json": "a sweep"}
+"""The kinds of folders that have run directories in them, by the file of each."""
 _STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 
 
@@ -245,7 +247,9 @@ def _nearby(path: Path) -> str:
         begun = [(when, each) for each in islice(path.iterdir(), _MOST_RUNS) if (when := _begun(each)) is not None]
     except OSError:
         return ""
-    return f"; the latest one in {path} is {max(begun)[1]}" if begun else ""
+    kind = next((words for name, words in _OF_SEVERAL.items() if lexists(path / name)), "")
+    shown = f"; it is the folder of {kind}, which chaoskit report {path} shows" if kind else ""
+    return shown + (f"; the latest one in {path} is {max(begun)[1]}" if begun else "")
 
 
 def _begun(folder: Path) -> int | None:

@@ -118,6 +118,21 @@ def test_the_latest_run_of_a_folder_is_that_which_began_last(whole: Path, tmp_pa
         analyse(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [("sweep.json", "a sweep"), ("limit.json", "a search for a limit"), ("gameday.json", "a suite")],
+)
+def test_the_folder_of_several_runs_is_told_as_that(whole: Path, tmp_path: Path, file: str, kind: str) -> None:
+    """With the command that shows it, and a run that is in it."""
+    (tmp_path / file).write_text("{}")
+
+    advice = (
+        f"it is the folder of {kind}, which chaoskit report {tmp_path} shows; the latest one in {tmp_path} is {whole}"
+    )
+    with pytest.raises(SpecError, match=f"{re.escape(advice)}$"):
+        analyse(tmp_path)
+
+
 def test_a_torn_outcome_counts_as_killed(whole: Path) -> None:
     """An outcome that was cut off while it was written is ignored."""
     (whole / "outcome.json").write_text('{"how": "fini')
